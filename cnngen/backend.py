@@ -1,0 +1,123 @@
+"""The interface between CNNGen and a framework, and how backends are found.
+
+A backend is a class in a package of its own, named in the entry-point group
+`cnngen.backends`. It reads a `Network` and writes source code; it loads that source and
+trains it. Nothing in `cnngen` names a backend.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from cnngen.errors import BackendError
+
+if TYPE_CHECKING:
+    from cnngen.data import Dataset
+    from cnngen.network import Network
+    from cnngen.protocol import Epoch, Protocol, TrainingResult
+
+INTERFACE = 1
+"""Version of this interface. A backend made for another one is refused."""
+
+GROUP = "cnngen.backends"
+
+
+class Backend(ABC):
+    """One framework. Creating a backend must not import the framework."""
+
+    name: ClassVar[str]
+    """The name users type, a lower-case identifier."""
+
+    interface: ClassVar[int]
+    """The version of this interface that the backend was written for."""
+
+    install: ClassVar[str]
+    """The command that installs what the backend needs."""
+
+    capabilities: ClassVar[frozenset[str]] = frozenset({"emit"})
+    """Of `emit`, `script` and `train`."""
+
+    @abstractmethod
+    def version(self) -> str | None:
+        """Name and version of the framework, for records; None where it is missing.
+
+        Reads the package's metadata; does not import the framework.
+        """
+
+    @abstractmethod
+    def emit(self, network: Network, *, script: bool = False) -> str:
+        """Python source of the network: standalone, formatted as `ruff format` would.
+
+        With `script`, the file also trains by itself when it is run. Equal networks give
+        equal text.
+        """
+
+    def train(
+        self,
+        source: str,
+        network: Network,
+        data: Dataset,
+        protocol: Protocol,
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> TrainingResult:
+        """Load emitted source, train and evaluate it; report each epoch as it ends.
+
+        A failure of training (NaN, out of memory) is a status of the result, with its
+        cause, and no exception.
+        """
+        raise BackendError(f"the {self.name} backend cannot train")
+
+
+def _checkout_entry_points() -> list[EntryPoint]:
+    """The entry points of a checkout that is not installed, from its pyproject.toml."""
+    root = Path(__file__).parent.parent
+    project = root / "pyproject.toml"
+    if not (root / "backends").is_dir() or not project.is_file():
+        return []
+    declared = tomllib.loads(project.read_text())["project"]["entry-points"][GROUP]
+    if str(root / "backends") not in sys.path:
+        sys.path.append(str(root / "backends"))
+    return [EntryPoint(name, value, GROUP) for name, value in declared.items()]
+
+
+@cache
+def _declared() -> dict[str, EntryPoint]:
+    found = list(entry_points(group=GROUP)) or _checkout_entry_points()
+    return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.name)}
+
+
+def backend_names() -> list[str]:
+    """The names of all backends that are installed, in alphabetical order."""
+    return list(_declared())
+
+
+@cache
+def get_backend(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises `BackendError` where there is none, or where it cannot be loaded or was made for
+    another interface.
+    """
+    entry = _declared().get(name)
+    if entry is None:
+        known = ", ".join(backend_names()) or "none"
+        raise BackendError(f"there is no backend '{name}'", hint=f"Installed: {known}.")
+    try:
+        backend = entry.load()()
+    except Exception as error:
+        raise BackendError(f"backend '{name}' ({entry.value}) cannot be loaded: {error}") from error
+    if getattr(backend, "interface", None) != INTERFACE:
+        made_for = getattr(backend, "interface", "none")
+        raise BackendError(
+            f"backend '{name}' is made for interface {made_for}, this CNNGen has {INTERFACE}",
+            hint="Install versions of the two that belong together.",
+        )
+    assert isinstance(backend, Backend)
+    return backend

@@ -1,0 +1,123 @@
+"""The syntax tree of a description, as written: layers in sequence, and merges of them.
+
+Every walk is a loop or a generator run by `cnngen.deep.run`, so that depth costs memory
+and never the interpreter's stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cnngen.errors import Source, Span
+
+Extent = tuple[int, int]
+"""Height and width of a window or of its step, in pixels."""
+
+Value = int | float | bool | str | Extent
+"""A hyper-parameter: a count, a number, a flag, a word, or an extent."""
+
+MergeMode = Literal["add", "concat"]
+
+NOWHERE = Span(0, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One word of a description, such as `conv(filters=32)`."""
+
+    kind: str
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    span: Span = NOWHERE
+    parameter_spans: Mapping[str, Span] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """`( left , right )` of a merge; an empty right side is `Empty`, the identity."""
+
+    left: tuple[Node, ...]
+    right: tuple[Layer, ...]
+    span: Span = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Merge:
+    """`[ mode ( left , right ) … ]`; without a mode, one is chosen when it is resolved."""
+
+    mode: MergeMode | None
+    bodies: tuple[Body, ...]
+    span: Span = NOWHERE
+
+    def __repr__(self) -> str:
+        return f"<Merge of {len(self.bodies)} at {self.span.start}>"
+
+
+Node = Layer | Merge
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """A whole sentence: what stands between `input` and `output`, and the two ends.
+
+    `features` are convolutions, merges, dropouts and poolings; `head` is the interstice
+    and the dense layers, empty for a backbone. Two descriptions are equal when they say
+    the same, wherever they stand in their texts.
+    """
+
+    features: tuple[Node, ...]
+    head: tuple[Layer, ...] = ()
+    name: str | None = None
+    input_shape: tuple[int, int, int] | None = None
+    classes: int | None = None
+    source: Source | None = field(default=None, repr=False)
+    input_span: Span = NOWHERE
+    output_span: Span = NOWHERE
+
+    @property
+    def is_backbone(self) -> bool:
+        """Whether there is no classification, so that it cannot be trained."""
+        return not self.head
+
+    def layers(self) -> Iterator[Layer]:
+        """Every layer, in the order of the text."""
+        return (item for item in self.walk() if isinstance(item, Layer))
+
+    def walk(self) -> Iterator[Layer | Merge | str]:
+        """Layers in the order of the text; merges as `Merge ( … , … ) … ]`."""
+        pending: list[Layer | Merge | str] = [*reversed(self.head), *reversed(self.features)]
+        while pending:
+            item = pending.pop()
+            yield item
+            if isinstance(item, Merge):
+                pending.append("]")
+                for body in reversed(item.bodies):
+                    pending.append(")")
+                    pending += reversed(body.right)
+                    pending.append(",")
+                    pending += reversed(body.left)
+                    pending.append("(")
+
+    def _key(self) -> tuple[object, ...]:
+        ends: list[object] = [self.name, self.input_shape, self.classes]
+        for item in self.walk():
+            match item:
+                case Layer():
+                    ends += [item.kind, tuple(sorted(item.parameters.items()))]
+                case Merge():
+                    ends += ["[", item.mode]
+                case _:
+                    ends.append(item)
+        return tuple(ends)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Description) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __str__(self) -> str:
+        from cnngen.language.formatter import format
+
+        return format(self)

@@ -1,0 +1,60 @@
+"""What the numbers of a description may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from cnngen.language.tree import Value
+
+LARGEST = 1_000_000
+"""No count, size or extent is larger: beyond is a slip or an attack."""
+
+
+def parse_value(name: str, text: str) -> Value:
+    """The value of hyper-parameter `name`; `ValueError` says what would be right."""
+    return _READERS.get(name, str)(text)
+
+
+def parse_count(text: str) -> int:
+    """A whole number from 1 to `LARGEST`."""
+    if len(text) > 9 or not 1 <= int(text) <= LARGEST:
+        raise ValueError(f"a whole number from 1 to {LARGEST:,}")
+    return int(text)
+
+
+def parse_shape(text: str) -> tuple[int, int, int]:
+    """`HEIGHTxWIDTHxCHANNELS`."""
+    height, width, channels = map(parse_count, re.split(r"\s*x\s*", text))
+    return height, width, channels
+
+
+def _extent(text: str) -> Value:
+    numbers = [parse_count(part) for part in re.split(r"\s*x\s*", text)]
+    return numbers[0], numbers[-1]
+
+
+def _rate(text: str) -> Value:
+    rate = float(text)
+    if not 0 <= rate < 1:
+        raise ValueError("a share from 0 to below 1")
+    return rate
+
+
+def _epsilon(text: str) -> Value:
+    epsilon = float(text)
+    if not 0 < epsilon <= 1:
+        raise ValueError("a number above 0 and at most 1")
+    return epsilon
+
+
+_READERS: dict[str, Callable[[str], Value]] = {
+    "filters": parse_count,
+    "units": parse_count,
+    "kernel": _extent,
+    "stride": _extent,
+    "size": _extent,
+    "rate": _rate,
+    "epsilon": _epsilon,
+    "bias": lambda text: text == "true",
+}

@@ -1,0 +1,223 @@
+"""The operations of a network: hyper-parameters, output shape and cost of each.
+
+An operation is a frozen value without weights or framework. Its field names are the
+language's names of its hyper-parameters; `WORDS` says which operations a word stands for.
+To add one: its rule in `grammar.tx`, its class and its word here, an entry in the table of
+each backend, an example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from math import prod
+from typing import Any, ClassVar, Literal
+
+from cnngen.shapes import Padding, Shape, output_size
+
+Activation = Literal["linear", "relu", "selu", "tanh", "gelu", "sigmoid"]
+
+BATCH_NORM_MOMENTUM = 0.9
+"""Share of the running statistics kept at each step (PyTorch's convention is 1 - this)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Base of all operations; those that keep the shape and have no weights need no more."""
+
+    reads_map: ClassVar[bool] = True
+    """Whether the input is a feature map (height, width, channels), not a vector."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The shape of one example's output, given the shapes of its inputs."""
+        return inputs[0]
+
+    def parameters(self, *inputs: Shape) -> int:
+        """Trainable weights."""
+        return 0
+
+    def buffers(self, *inputs: Shape) -> int:
+        """Numbers that are stored but not trained, such as running means."""
+        return 0
+
+    def multiply_adds(self, *inputs: Shape) -> int:
+        """Multiply-accumulates of convolution and matrix products for one example."""
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Windowed(Operation):
+    """An operation that slides a window over a feature map."""
+
+    window_name: ClassVar[str]
+    """The field that holds the window's height and width."""
+
+    def window(self) -> tuple[int, int, int, int, Padding]:
+        """Height and width of the window and of its step, and the padding."""
+        height, width = getattr(self, self.window_name)
+        stride, padding = self.stride, self.padding  # type: ignore[attr-defined]
+        return height, width, stride[0], stride[1], padding
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (height, width, channels) = inputs[0]
+        kh, kw, sh, sw, padding = self.window()
+        return (
+            output_size(height, kh, sh, padding),
+            output_size(width, kw, sw, padding),
+            channels,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Input(Operation):
+    """The image."""
+
+    shape: tuple[int, int, int]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return self.shape
+
+
+@dataclass(frozen=True, slots=True)
+class Conv2d(Windowed):
+    """Convolution followed by its activation. Glorot-uniform weights, zero biases."""
+
+    window_name = "kernel"
+
+    filters: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: Padding = "same"
+    activation: Activation = "linear"
+    bias: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return (*Windowed.output_shape(self, *inputs)[:2], self.filters)
+
+    def parameters(self, *inputs: Shape) -> int:
+        return self.filters * (prod(self.kernel) * inputs[0][2] + self.bias)
+
+    def multiply_adds(self, *inputs: Shape) -> int:
+        return prod(self.output_shape(*inputs)) * prod(self.kernel) * inputs[0][2]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNorm(Operation):
+    """Batch normalisation with a learnt scale and shift for each channel."""
+
+    epsilon: float = 1e-3
+
+    def parameters(self, *inputs: Shape) -> int:
+        return 2 * inputs[0][-1]
+
+    def buffers(self, *inputs: Shape) -> int:
+        return 2 * inputs[0][-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool(Windowed):
+    """Maximum or mean of each window; padding counts for neither."""
+
+    window_name = "size"
+
+    pooling: Literal["max", "avg"]
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    padding: Padding = "valid"
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalPool(Operation):
+    """Maximum or mean of each channel."""
+
+    pooling: Literal["max", "avg"]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return (inputs[0][2],)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout(Operation):
+    """Sets a share of the values to zero in training and scales the rest to match."""
+
+    reads_map = False
+
+    rate: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten(Operation):
+    """A feature map as a vector, channels running fastest (the order of NHWC)."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return (prod(inputs[0]),)
+
+
+@dataclass(frozen=True, slots=True)
+class Dense(Operation):
+    """Matrix product, bias, activation. Glorot-uniform weights, zero biases."""
+
+    reads_map = False
+
+    units: int
+    activation: Activation = "linear"
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return (self.units,)
+
+    def parameters(self, *inputs: Shape) -> int:
+        return self.units * (inputs[0][0] + 1)
+
+    def multiply_adds(self, *inputs: Shape) -> int:
+        return self.units * inputs[0][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Operation):
+    """Sum of two feature maps of one shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(Operation):
+    """Two feature maps of one height and width, the left one's channels first."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (height, width, left), (_, _, right) = inputs
+        return (height, width, left + right)
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a word of the language stands for: operations in sequence.
+
+    `fixed` are the fields that the word itself decides. `choice` lists the words that an
+    open word such as `pooling` may become.
+    """
+
+    operations: tuple[type[Operation], ...] = ()
+    fixed: Mapping[str, Any] | None = None
+    choice: tuple[str, ...] = ()
+
+    def parameter_names(self) -> tuple[str, ...]:
+        """The hyper-parameters that the word takes, in canonical order."""
+        fixed = self.fixed or {}
+        return tuple(
+            field.name for op in self.operations for field in fields(op) if field.name not in fixed
+        )
+
+
+WORDS: dict[str, Word] = {
+    "conv": Word((Conv2d,)),
+    "convbn": Word((Conv2d, BatchNorm)),
+    "bnconv": Word((BatchNorm, Conv2d)),
+    "BatchNormalisation": Word((BatchNorm,)),
+    "dropout": Word((Dropout,)),
+    "max_pooling": Word((Pool,), {"pooling": "max"}),
+    "avg_pooling": Word((Pool,), {"pooling": "avg"}),
+    "pooling": Word(choice=("max_pooling", "avg_pooling")),
+    "flatten": Word((Flatten,)),
+    "global_avg_pooling": Word((GlobalPool,), {"pooling": "avg"}),
+    "global_max_pooling": Word((GlobalPool,), {"pooling": "max"}),
+    "globalPooling": Word(choice=("global_avg_pooling", "global_max_pooling")),
+    "dense": Word((Dense,)),
+}

@@ -1,0 +1,82 @@
+"""A resolved description as a graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from cnngen.language.tree import Description, Layer, Merge
+from cnngen.network import Branch, Network, Node
+from cnngen.operations import WORDS, Add, Concat, GlobalPool, Input, Operation
+
+STEMS = {"Conv2d": "conv", "BatchNorm": "norm"}
+
+
+@dataclass(slots=True)
+class _OpenMerge:
+    """A merge being lowered: where its two columns stand."""
+
+    number: int
+    mode: str | None
+    main: int
+    right: int
+    parent: int
+    body: int = 0
+    left: int = 0
+
+
+def lower(description: Description) -> Network:
+    """The network that a resolved description determines.
+
+    Expects every hyper-parameter, the input shape and the merge modes to be there, as
+    `resolve` leaves them.
+    """
+    assert description.input_shape is not None
+    nodes: list[Node] = []
+    branches = [Branch()]
+    counts: Counter[str] = Counter()
+    merges: list[_OpenMerge] = []
+    merge_number = branch = current = 0
+
+    def append(operation: Operation, inputs: tuple[int, ...], span: object) -> int:
+        kind = type(operation).__name__
+        stem = STEMS.get(kind) or ("pool" if isinstance(operation, GlobalPool) else kind.lower())
+        counts[stem] += 1
+        name = stem if stem == "input" else f"{stem}{counts[stem]}"
+        shape = operation.output_shape(*(nodes[i].shape for i in inputs))
+        nodes.append(Node(name, operation, inputs, shape, branch, span))  # type: ignore[arg-type]
+        return len(nodes) - 1
+
+    append(Input(description.input_shape), (), description.input_span)
+    for item in description.walk():
+        match item:
+            case Layer():
+                word = WORDS[item.kind]
+                for kind in word.operations:
+                    names = kind.__dataclass_fields__
+                    values = {k: v for k, v in item.parameters.items() if k in names}
+                    operation = kind(**values, **(word.fixed or {}))
+                    current = append(operation, (current,), item.span)
+            case Merge():
+                merge_number += 1
+                merges.append(_OpenMerge(merge_number, item.mode, current, current, branch))
+                span = item.span
+            case "(":
+                merge = merges[-1]
+                merge.body += 1
+                current = merge.main
+                branch = len(branches)
+                branches.append(Branch(merge.number, merge.body, "left", merge.parent))
+            case ",":
+                merge = merges[-1]
+                merge.left, current = current, merge.right
+                branch = len(branches)
+                branches.append(Branch(merge.number, merge.body, "right", merge.parent))
+            case ")":
+                merge = merges[-1]
+                merge.right, branch = current, merge.parent
+                join = Add() if merge.mode == "add" else Concat()
+                current = merge.main = append(join, (merge.left, merge.right), span)
+            case "]":
+                merges.pop()
+    return Network(tuple(nodes), tuple(branches), description)
