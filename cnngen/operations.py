@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from math import prod
 from typing import Any, ClassVar, Literal
 
@@ -198,12 +199,27 @@ class Word:
     fixed: Mapping[str, Any] | None = None
     choice: tuple[str, ...] = ()
 
+    def build(self, parameters: Mapping[str, Any]) -> list[Operation]:
+        """The operations, given all hyper-parameters of the word."""
+        fixed = self.fixed or {}
+        return [
+            kind(**fixed, **{name: parameters[name] for name in names})
+            for kind, names in self._parameters
+        ]
+
+    @cached_property
+    def _parameters(self) -> list[tuple[type[Operation], list[str]]]:
+        """The hyper-parameters that each operation takes."""
+        fixed = self.fixed or {}
+        return [
+            (kind, [field.name for field in fields(kind) if field.name not in fixed])
+            for kind in self.operations
+        ]
+
+    @cached_property
     def parameter_names(self) -> tuple[str, ...]:
         """The hyper-parameters that the word takes, in canonical order."""
-        fixed = self.fixed or {}
-        return tuple(
-            field.name for op in self.operations for field in fields(op) if field.name not in fixed
-        )
+        return tuple(name for _, names in self._parameters for name in names)
 
 
 WORDS: dict[str, Word] = {

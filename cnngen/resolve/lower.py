@@ -51,11 +51,7 @@ def lower(description: Description) -> Network:
     for item in description.walk():
         match item:
             case Layer():
-                word = WORDS[item.kind]
-                for kind in word.operations:
-                    names = kind.__dataclass_fields__
-                    values = {k: v for k, v in item.parameters.items() if k in names}
-                    operation = kind(**values, **(word.fixed or {}))
+                for operation in WORDS[item.kind].build(item.parameters):
                     current = append(operation, (current,), item.span)
             case Merge():
                 merge_number += 1

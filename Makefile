@@ -1,0 +1,44 @@
+# Two commands are enough on a machine with Python 3.11+, make and git: `make run`, `make test`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+
+.PHONY: run test check format soak bench clean
+
+run: .venv/installed-run
+	$(BIN)/python -m cnngen --backend torch
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+# Minutes to an hour; not part of CI.
+soak: .venv/installed-dev
+	$(BIN)/python benchmarks/soak.py
+
+bench: .venv/installed-dev
+	for script in parse sample emit picture startup memory; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+$(BIN)/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/installed-run: $(BIN)/uv pyproject.toml constraints.txt
+	$(UV) --editable '.[torch]'
+	touch $@
+
+.venv/installed-dev: $(BIN)/uv pyproject.toml constraints.txt
+	$(UV) --editable '.[dev]'
+	touch $@ .venv/installed-run
+
+clean:
+	rm -rf .venv dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis
