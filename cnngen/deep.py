@@ -11,7 +11,10 @@ Deep = Generator["Deep[Any]", Any, Result]
 
 
 def run(call: Deep[Result]) -> Result:
-    """Run a recursive generator on a stack of its own, however deep it goes."""
+    """Run a recursive generator on a stack of its own, however deep it goes.
+
+    An exception ends the whole run: it does not pass through the callers on the stack.
+    """
     stack: list[Deep[Any]] = [call]
     value: Any = None
     while True:

@@ -5,6 +5,8 @@ The command line prints them, an editor can underline them: both read the same f
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,11 +29,7 @@ class Source:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        starts, at = [0], self.text.find("\n")
-        while at >= 0:
-            starts.append(at + 1)
-            at = self.text.find("\n", at + 1)
-        return starts
+        return [0, *(end.end() for end in _LINE_END.finditer(self.text))]
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of a character, both counted from 1."""
@@ -39,21 +37,40 @@ class Source:
         return line, offset - self._line_starts[line - 1] + 1
 
     def line(self, number: int) -> str:
+        """A line, counted from 1, without its end."""
         start = self._line_starts[number - 1]
-        end = self.text.find("\n", start)
-        return self.text[start : end if end >= 0 else len(self.text)]
+        end = _LINE_END.search(self.text, start)
+        return self.text[start : end.start() if end else len(self.text)]
 
     def excerpt(self, span: Span, width: int = 76) -> str:
-        """The line a span starts in, cut to `width`, with carets under the span."""
+        """The line a span starts in, cut to `width` characters, with carets under the span."""
         number, column = self.position(span.start)
         line = self.line(number)
         start = max(0, min(column - 1 - width // 2, len(line) - width))
-        shown = line[start : start + width]
-        # A control character would move the caret or the terminal.
-        shown = "".join(c if c.isprintable() else " " for c in shown)
-        at = column - 1 - start
-        carets = max(1, min(span.end - span.start, width - at, len(shown) - at))
-        return f"  {shown}\n  {' ' * at}{'^' * carets}"
+        shown = printable(line[start : start + width])
+        before = shown[: column - 1 - start]
+        marked = shown[len(before) : len(before) + span.end - span.start]
+        carets = "^" * max(1, _columns(marked))
+        return f"  {shown.rstrip()}\n  {' ' * _columns(before)}{carets}"
+
+
+_LINE_END = re.compile(r"\r\n?|\n")
+
+
+def printable(text: str) -> str:
+    """A text with a space for each control character, which would move the caret or worse."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def shorten(text: str, width: int = 40) -> str:
+    """A text that fits into a message, cut where it is longer than `width` characters."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
 
 class CnnGenError(Exception):
@@ -87,7 +104,7 @@ class CnnGenError(Exception):
     def __str__(self) -> str:
         place = ""
         if self.source is not None:
-            place = f"{self.source.name}:"
+            place = f"{printable(self.source.name)}:"
             if self.position is not None:
                 place += f"{self.position[0]}:{self.position[1]}:"
             place += " "

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cnngen import shapes
-from cnngen.language.tree import Description, Layer, Merge, Value
+from cnngen.deep import Deep, run
+from cnngen.language.tree import Body, Description, Layer, Merge, Node, Value
 from cnngen.operations import WORDS
 
 WIDTH = 88
+"""Longest line of the long form, unless one layer alone is longer."""
+
+MAX_INDENT = 40
+"""Deeper is not shown: indenting n levels truly takes n² characters."""
+
+FOLLOWERS = {"dropout", "max_pooling", "avg_pooling", "pooling"}
+"""Layers that belong to the convolution or merge before them."""
 
 
 def format(description: Description, *, long: bool = False, named: bool = True) -> str:
     """A description as text that parses to an equal description.
 
-    Short: one line. Long: a layer with its dropout and pooling on each line, merges
+    Short: one line. Long: a convolution with its dropout and pooling on each line, merges
     indented. Without `named`, the architecture's name is left out.
     """
-    head = f"{description.name} -> " if named and description.name else ""
-    head += "input"
+    begin = f"{description.name} -> " if named and description.name else ""
+    begin += "input"
     if description.input_shape:
-        head += f"({shapes.text(description.input_shape)})"
-    tail = "output" if description.classes is None else f"output({description.classes})"
-    words = [head, *_words(description), tail]
+        begin += f"({shapes.text(description.input_shape)})"
+    end = "output" if description.classes is None else f"output({description.classes})"
     if not long:
-        return " ".join(words)
-    return "\n".join(_lines(words)) + "\n"
+        return " ".join([begin, *_words(description.walk()), end])
+    lines = [begin]
+    run(_write(description.features, 1, lines))
+    lines += _head_lines(description.head)
+    return "\n".join([*lines, end]) + "\n"
 
 
 def layer_text(layer: Layer) -> str:
     """One layer with its given hyper-parameters, in canonical order."""
     if not layer.parameters:
         return layer.kind
-    order = WORDS[layer.kind].parameter_names()
+    order = WORDS[layer.kind].parameter_names
     names = sorted(layer.parameters, key=order.index)
     given = ", ".join(f"{name}={value_text(layer.parameters[name])}" for name in names)
     return f"{layer.kind}({given})"
@@ -47,62 +59,72 @@ def value_text(value: Value) -> str:
             return str(value)
 
 
-def _words(description: Description) -> list[str]:
-    words = []
+def _words(items: Iterable[Layer | Merge | str]) -> Iterable[str]:
     previous: object = None
-    for item in description.walk():
-        if item == ")" and previous == ",":
-            words.append("Empty")
+    for item in items:
+        if (previous, item) == (",", ")"):
+            yield "Empty"
         match item:
             case Layer():
-                words.append(layer_text(item))
+                yield layer_text(item)
             case Merge():
-                words.append("[" if item.mode is None else f"[{item.mode}")
-            case str():
-                words.append(item)
-        previous = item
-    return words
-
-
-def _lines(words: list[str]) -> list[str]:
-    """Lines of the long form: brackets open and close an indentation, layers share lines."""
-    lines: list[str] = []
-    depth = 0
-    line: list[str] = []
-
-    def flush() -> None:
-        if line:
-            lines.append("  " * min(depth, 40) + " ".join(line))
-            line.clear()
-
-    for word in words[:-1]:
-        match word[0]:
-            case "[":
-                flush()
-                line.append(word)
-                flush()
-                depth += 1
-            case "(":
-                line.append("(")
-                flush()
-                depth += 1
-            case ",":
-                flush()
-                depth -= 1
-                line.append(",")
-                flush()
-                depth += 1
-            case ")" | "]":
-                flush()
-                depth -= 1
-                line.append(word)
-                flush()
+                yield _opening(item)
             case _:
-                follows = word.startswith(("dropout", "max_pool", "avg_pool", "pooling"))
-                width = sum(map(len, line)) + len(line) + len(word) + 2 * depth
-                if line and not (follows and width <= WIDTH):
-                    flush()
-                line.append(word)
-    flush()
-    lines = [lines[0], *("  " + text for text in lines[1:])]
-    return [*lines, words[-1]]
+                yield item
+        previous = item
+
+
+def _opening(merge: Merge) -> str:
+    return "[" if merge.mode is None else f"[{merge.mode}"
+
+
+def _write(nodes: Iterable[Node], depth: int, lines: list[str]) -> Deep[None]:
+    """Append the lines of nodes in sequence."""
+    indent = "  " * min(depth, MAX_INDENT)
+    alone = True
+    for node in nodes:
+        if isinstance(node, Merge):
+            lines.append(indent + _opening(node))
+            for body in node.bodies:
+                yield _write_body(body, depth + 1, lines)
+            lines.append(indent + "]")
+            alone = False
+            continue
+        text = layer_text(node)
+        follows = node.kind in FOLLOWERS and not alone
+        if follows and len(lines[-1]) + 1 + len(text) <= WIDTH:
+            lines[-1] += f" {text}"
+        else:
+            lines.append(indent + text)
+        alone = False
+
+
+def _write_body(body: Body, depth: int, lines: list[str]) -> Deep[None]:
+    """Append a body: on one line where it fits there."""
+    indent = "  " * min(depth, MAX_INDENT)
+    if not any(isinstance(node, Merge) for node in body.left):
+        layers = [layer_text(node) for node in body.left if isinstance(node, Layer)]
+        right = [layer_text(layer) for layer in body.right] or ["Empty"]
+        line = f"{indent}( {' '.join(layers)} , {' '.join(right)} )"
+        if len(line) <= WIDTH:
+            lines.append(line)
+            return
+    lines.append(indent + "(")
+    yield _write(body.left, depth + 1, lines)
+    lines.append(indent + ",")
+    if body.right:
+        yield _write(body.right, depth + 1, lines)
+    else:
+        lines.append(indent + "  Empty")
+    lines.append(indent + ")")
+
+
+def _head_lines(head: Iterable[Layer]) -> Iterable[str]:
+    """The classification: each dense layer with the dropout before it."""
+    dropout = ""
+    for layer in head:
+        if layer.kind == "dropout":
+            dropout = layer_text(layer) + " "
+        else:
+            yield f"  {dropout}{layer_text(layer)}"
+            dropout = ""

@@ -1,8 +1,8 @@
 """`grammar.tx`, compiled by textX into a form that an explicit stack can run.
 
-textX's own parser recurses for every level of nesting and takes about 0.16 ms a token;
-the language is LL(1), so its compiled rules can be run predictively, in linear time and
-at any depth. Tests hold the two parsers against each other.
+textX's own parser recurses for every level of nesting and is some twenty times slower. The
+language is LL(1), so its compiled rules can be run predictively: in linear time, at any
+depth. Tests hold the two parsers against each other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 LABELS = {
-    "Name": "a name",
+    "Name": "a name (up to 64 of A-Z a-z 0-9 _)",
     "Arrow": "'->'",
     "Count": "a whole number",
     "Extent": "a size such as 3 or 3x5",
@@ -25,68 +25,96 @@ LABELS = {
 
 @dataclass(slots=True, eq=False)
 class Expression:
-    """A grammar expression and the terminals it can begin with."""
+    """A grammar expression, and what it can begin with: words, signs and patterns."""
 
-    first_words: dict[str, None] = field(default_factory=dict)
-    first_patterns: tuple[Terminal, ...] = ()
-    nullable: bool = False
+    first_words: dict[str, None] = field(default_factory=dict, init=False)
+    first_patterns: tuple[Terminal, ...] = field(default=(), init=False)
+    nullable: bool = field(default=False, init=False)
 
 
 @dataclass(slots=True, eq=False)
 class Terminal(Expression):
     """A literal word or sign, or a pattern."""
 
+    label: str
     literal: str | None = None
     pattern: re.Pattern[str] | None = None
-    label: str = ""
 
 
 @dataclass(slots=True, eq=False)
 class Sequence(Expression):
-    """Parts one after the other; `reversed_parts` are in the order of a stack."""
+    """Parts one after the other."""
 
-    reversed_parts: tuple[Expression, ...] = ()
+    parts: tuple[Expression, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
 class Choice(Expression):
+    """One of several, told apart by what they begin with."""
+
     options: tuple[Expression, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
 class Repeat(Expression):
-    """`part?`, `part*` or `part+`, with a separator; `attribute` collects the values."""
+    """`part*`, or `part?` where it stands `once` at most."""
 
-    part: Expression = field(default_factory=Expression)
-    at_least_one: bool = False
+    part: Expression
     once: bool = False
-    separator: Terminal | None = None
-    attribute: str | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Assign(Expression):
-    """The value of `part` becomes an attribute of the rule it stands in."""
+    """The value of `part` becomes an attribute of the rule it stands in, or one of `many`."""
 
-    part: Expression = field(default_factory=Expression)
-    attribute: str = ""
+    part: Expression
+    attribute: str
+    many: bool = False
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.attribute, self.many)
+
+
+@dataclass(slots=True, eq=False)
+class Store(Expression):
+    """Where the value of an assignment has been matched and is kept."""
+
+    attribute: str
+    many: bool
 
 
 @dataclass(slots=True, eq=False)
 class Rule(Expression):
     """A rule with attributes: it builds an object."""
 
-    name: str = ""
-    part: Expression = field(default_factory=Expression)
+    name: str
+    part: Expression
+    close: Close = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.close = Close(self)
+
+
+@dataclass(slots=True, eq=False)
+class Close(Expression):
+    """Where a rule's part has been matched and its object is built."""
+
+    rule: Rule
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """The compiled grammar: its start rule, its comments and its reserved words."""
+    """The compiled grammar.
+
+    `space` matches white space and comments, `words` are reserved, `expressions` is all
+    that `start` leads to.
+    """
 
     start: Rule
-    comment: re.Pattern[str]
+    space: re.Pattern[str]
     words: frozenset[str]
+    expressions: tuple[Expression, ...]
 
 
 def grammar_file() -> Path:
@@ -99,107 +127,95 @@ def grammar_file() -> Path:
 @cache
 def grammar() -> Grammar:
     """Compile `grammar.tx` (30 ms, once a process)."""
+    # Imported here: textX takes 50 ms that `import cnngen` need not pay.
     from textx import metamodel_from_file
 
     metamodel = metamodel_from_file(str(grammar_file()))
-    parser = metamodel._parser_blueprint
     compiled: dict[int, Expression] = {}
-    start = _compile(parser.parser_model.nodes[0], compiled)
+    start = _compile(metamodel._parser_blueprint.parser_model.nodes[0], compiled)
     assert isinstance(start, Rule)
-    words = {
-        e.literal
-        for e in compiled.values()
-        if isinstance(e, Terminal) and e.literal and e.literal.isidentifier()
-    }
-    _find_first(list(compiled.values()))
-    comment = re.compile(rf"(?:\s+|{metamodel['Comment']._tx_peg_rule.to_match})*")
-    return Grammar(start, comment, frozenset(words))
+    expressions = _reachable(start)
+    words = {e.literal for e in expressions if isinstance(e, Terminal) and e.literal}
+    for e in expressions:
+        _find_first(e)
+    # Possessive, or a text of many comments would keep a state to go back to for each.
+    space = re.compile(rf"(?:\s++|{metamodel['Comment']._tx_peg_rule.to_match})*+")
+    return Grammar(start, space, frozenset(filter(str.isidentifier, words)), expressions)
 
 
 def _compile(peg: Any, compiled: dict[int, Expression]) -> Expression:
     """One of Arpeggio's expressions as one of ours; `compiled` closes the cycles."""
     if id(peg) in compiled:
         return compiled[id(peg)]
-    expression: Expression
-    kind = type(peg).__name__
-    attribute = getattr(peg, "_attr_name", None)
-    rule = getattr(peg, "_tx_class", None)
-    if kind == "StrMatch":
-        expression = Terminal(literal=peg.to_match, label=f"'{peg.to_match}'")
-    elif kind == "RegExMatch":
-        label = LABELS.get(peg.rule_name, peg.rule_name)
-        expression = Terminal(pattern=re.compile(peg.to_match), label=label)
-    elif kind in ("Optional", "ZeroOrMore", "OneOrMore"):
-        expression = Repeat(
-            at_least_one=kind == "OneOrMore", once=kind == "Optional", attribute=attribute
-        )
-        compiled[id(peg)] = expression
-        expression.part = _compile(peg.nodes[0], compiled)
-        if getattr(peg, "sep", None) is not None:
-            separator = _compile(peg.sep, compiled)
-            assert isinstance(separator, Terminal)
-            expression.separator = separator
-    elif kind == "OrderedChoice":
-        expression = compiled[id(peg)] = Choice()
-        expression.options = tuple(_compile(node, compiled) for node in peg.nodes)
-        if rule is not None and rule._tx_type == "common":
-            choice = Choice(options=expression.options)
-            compiled[id(choice)] = choice
-            expression = compiled[id(peg)] = Rule(name=peg.rule_name, part=choice)
-    elif kind == "Sequence" and attribute is not None:
-        expression = compiled[id(peg)] = Assign(attribute=attribute)
-        expression.part = _compile(peg.nodes[0], compiled)
-    elif kind == "Sequence":
-        sequence = Sequence()
-        expression = sequence
-        if rule is not None and rule._tx_type == "common":
-            expression = Rule(name=peg.rule_name, part=sequence)
-            compiled[id(sequence)] = sequence
-        compiled[id(peg)] = expression
-        parts = tuple(_compile(node, compiled) for node in peg.nodes)
-        sequence.reversed_parts = parts[::-1]
-    else:
-        raise NotImplementedError(f"grammar.tx uses {kind}, which the machine does not run")
-    compiled[id(peg)] = expression
-    return expression
+    if getattr(peg, "_tx_class", None) is not None and peg._tx_class._tx_type == "common":
+        rule = compiled[id(peg)] = Rule(peg.rule_name, Sequence())
+        rule.part = _compile_body(peg, compiled)
+        return rule
+    # Only rules with attributes and choices between them refer back to themselves.
+    return _compile_body(peg, compiled)
 
 
-def _find_first(expressions: list[Expression]) -> None:
-    """Fill in, to a fixed point, what each expression can begin with."""
-    changed = True
-    while changed:
-        changed = False
-        for e in expressions:
-            words: dict[str, None] = {}
-            patterns: dict[Terminal, None] = {}
-            nullable = False
-            match e:
-                case Terminal():
-                    if e.literal is not None:
-                        words[e.literal] = None
-                    else:
-                        patterns[e] = None
-                    parts: tuple[Expression, ...] = ()
-                case Sequence():
-                    parts = e.reversed_parts[::-1]
-                    nullable = all(part.nullable for part in parts)
-                    cut = next((i for i, p in enumerate(parts) if not p.nullable), len(parts))
-                    parts = parts[: cut + 1]
-                case Choice():
-                    parts = e.options
-                    nullable = any(part.nullable for part in parts)
-                case Repeat():
-                    parts = (e.part,)
-                    nullable = not e.at_least_one or e.part.nullable
-                case Assign() | Rule():
-                    parts = (e.part,)
-                    nullable = e.part.nullable
-                case _:
-                    raise AssertionError(e)
-            for part in parts:
-                words.update(part.first_words)
-                patterns.update(dict.fromkeys(part.first_patterns))
-            found = (words, tuple(patterns), nullable)
-            if found != (e.first_words, e.first_patterns, e.nullable):
-                e.first_words, e.first_patterns, e.nullable = found
-                changed = True
+def _compile_body(peg: Any, compiled: dict[int, Expression]) -> Expression:
+    match type(peg).__name__:
+        case "StrMatch":
+            return Terminal(f"'{peg.to_match}'", literal=peg.to_match)
+        case "RegExMatch":
+            return Terminal(LABELS.get(peg.rule_name, peg.rule_name), pattern=peg.regex)
+        case "OrderedChoice":
+            return Choice(tuple(_compile(node, compiled) for node in peg.nodes))
+        case "Sequence":
+            parts = tuple(_compile(node, compiled) for node in peg.nodes)
+            attribute = getattr(peg, "_attr_name", None)
+            return Sequence(parts) if attribute is None else Assign(parts[0], attribute)
+        case "Optional":
+            return Repeat(_compile(peg.nodes[0], compiled), once=True)
+        case "OneOrMore":
+            part = Assign(_compile(peg.nodes[0], compiled), peg._attr_name, many=True)
+            if getattr(peg, "sep", None) is None:
+                return Sequence((part, Repeat(part)))
+            return Sequence((part, Repeat(Sequence((_compile(peg.sep, compiled), part)))))
+        case kind:
+            raise NotImplementedError(f"grammar.tx uses {kind}, which the parser does not run")
+
+
+def _parts(e: Expression) -> tuple[Expression, ...]:
+    match e:
+        case Sequence():
+            return e.parts
+        case Choice():
+            return e.options
+        case Repeat() | Assign() | Rule():
+            return (e.part,)
+        case _:
+            return ()
+
+
+def _reachable(start: Expression) -> tuple[Expression, ...]:
+    found = {start: None}
+    pending: list[Expression] = [start]
+    while pending:
+        new = [part for part in _parts(pending.pop()) if part not in found]
+        found.update(dict.fromkeys(new))
+        pending += new
+    return tuple(found)
+
+
+def _find_first(e: Expression) -> None:
+    """Fill in what an expression can begin with; no LL(1) rule begins with itself."""
+    if e.first_words or e.first_patterns:
+        return
+    if isinstance(e, Terminal):
+        if e.literal is None:
+            e.first_patterns = (e,)
+        else:
+            e.first_words = {e.literal: None}
+        return
+    parts = _parts(e)
+    for part in parts:
+        _find_first(part)
+        e.first_words |= part.first_words
+        e.first_patterns += part.first_patterns
+        if isinstance(e, Sequence) and not part.nullable:
+            break
+    some = any if isinstance(e, Choice) else all
+    e.nullable = isinstance(e, Repeat) or some(part.nullable for part in parts)

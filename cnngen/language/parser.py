@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
-from cnngen.errors import DescriptionError, Source, Span
+from cnngen.errors import DescriptionError, Source, Span, shorten
+from cnngen.language.build import Attributes, build
 from cnngen.language.grammar import (
+    LABELS,
     Assign,
     Choice,
+    Close,
     Expression,
     Grammar,
     Repeat,
     Rule,
     Sequence,
+    Store,
     Terminal,
     grammar,
 )
-from cnngen.language.tree import Body, Description, Layer, Merge, Node
-from cnngen.language.values import parse_count, parse_shape, parse_value
+from cnngen.language.tree import Description
 
 MAX_CHARACTERS = 8 * 2**20
 """Longer texts are refused before they are read: they are no networks."""
 
+MAX_LAYERS = 200_000
+"""A layer takes about half a kilobyte: a text of `conv` alone must not fill the memory."""
+
 MAX_DEPTH = 100_000
-"""Merges inside merges, so that 8 MB of brackets cannot fill the memory."""
+"""Merges inside merges, whose brackets may stand there without a layer."""
 
-SYNONYMS = {"fullyConnected": "dense"}
-
-_LEXEME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|.", re.DOTALL)
-_FOUND = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9][0-9.x]*|->|.", re.DOTALL)
+_LEXEME = re.compile(r"\w+|.", re.DOTALL)
+_FOUND = re.compile(r"-?[0-9.][\w.]*|\w+|->|/\*|.", re.DOTALL)
 
 
 def parse(text: str, name: str = "<text>") -> Description:
@@ -48,9 +52,7 @@ def parse(text: str, name: str = "<text>") -> Description:
             hint="A description holds one network.",
             source=source,
         )
-    description = _Machine(source, grammar()).run()
-    assert isinstance(description, Description)
-    return description
+    return _Machine(source, grammar()).run()
 
 
 def read(path: str | Path) -> Description:
@@ -63,25 +65,30 @@ def read(path: str | Path) -> Description:
     if path.suffix != ".cnn":
         raise DescriptionError("descriptions end in .cnn", source=source)
     try:
+        # A device or a pipe may never end.
+        if path.exists() and not path.is_file():
+            raise DescriptionError("is no file", source=source)
         if path.stat().st_size > 4 * MAX_CHARACTERS:
             raise DescriptionError("the file is too large for a description", source=source)
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise DescriptionError(f"cannot be read: {error.strerror}", source=source) from None
     except UnicodeDecodeError as error:
         raise DescriptionError(
             f"is no text: byte {error.start} is not UTF-8", source=source
         ) from None
+    except ValueError:
+        raise DescriptionError("is no path of a file", source=source) from None
     return parse(text, str(path))
 
 
-class _Close:
-    """Stack entries that finish what was begun: a rule, an attribute."""
+@dataclass(slots=True)
+class _Open:
+    """A rule that is being matched, and what it has so far."""
 
-    __slots__ = ("rule",)
-
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
+    rule: Rule
+    start: int
+    attributes: Attributes = field(default_factory=dict)
 
 
 class _Machine:
@@ -91,15 +98,69 @@ class _Machine:
         self.source = source
         self.text = source.text
         self.grammar = grammar
-        self.expected: dict[str, None] = {}
-        self.at = self.end = 0
+        self.open: list[_Open] = []
+        self.passed: list[Repeat] = []
+        """Repetitions that could have gone on at the next lexeme."""
+        self.at = int(self.text.startswith("\ufeff"))
+        self.end = self.at
         self.skip()
+
+    def run(self) -> Description:
+        stack: list[Expression] = [self.grammar.start]
+        value: object = None
+        depth = layers = 0
+        while stack:
+            match stack.pop():
+                case Sequence(parts=parts):
+                    stack += parts[::-1]
+                case Repeat() as e:
+                    if not self.begins(e.part):
+                        self.passed.append(e)
+                    elif e.once:
+                        stack.append(e.part)
+                    else:
+                        stack += (e, e.part)
+                case Choice(options=options) as e:
+                    for option in options:
+                        if self.begins(option):
+                            stack.append(option)
+                            break
+                    else:
+                        self.fail(e)
+                case Assign() as e:
+                    stack += (e.store, e.part)
+                case Terminal() as e:
+                    value = self.take(e)
+                case Store(attribute=attribute, many=many):
+                    attributes = self.open[-1].attributes
+                    if many:
+                        attributes.setdefault(attribute, []).append(value)
+                    else:
+                        attributes[attribute] = value
+                case Rule() as rule:
+                    depth += rule.name == "Merge"
+                    if depth > MAX_DEPTH:
+                        self.refuse(f"merges are nested deeper than {MAX_DEPTH:,}")
+                    self.open.append(_Open(rule, self.at))
+                    stack += (rule.close, rule.part)
+                case Close(rule=rule):
+                    depth -= rule.name == "Merge"
+                    done = self.open.pop()
+                    layers += "kind" in done.attributes
+                    if layers > MAX_LAYERS:
+                        self.refuse(f"there are more than {MAX_LAYERS:,} layers")
+                    span = Span(done.start, self.end)
+                    value = build(rule.name, done.attributes, span, self.source)
+        if self.at < len(self.text):
+            self.fail(None)
+        assert isinstance(value, Description)
+        return value
 
     def skip(self) -> None:
         """Pass white space and comments, and look at what comes next."""
-        match = self.grammar.comment.match(self.text, self.at)
-        assert match is not None
-        self.at = match.end()
+        space = self.grammar.space.match(self.text, self.at)
+        assert space is not None
+        self.at = space.end()
         lexeme = _LEXEME.match(self.text, self.at)
         self.lexeme = lexeme.group() if lexeme else ""
 
@@ -107,236 +168,75 @@ class _Machine:
         """Whether the next lexeme can begin an expression."""
         if self.lexeme in e.first_words:
             return True
-        for terminal in e.first_patterns:
-            assert terminal.pattern is not None
-            if self.lexeme not in self.grammar.words and terminal.pattern.match(self.text, self.at):
-                return True
-        return False
+        return e.first_patterns != () and any(map(self.matches, e.first_patterns))
 
-    def expect(self, e: Expression) -> None:
-        self.expected.update(dict.fromkeys(f"'{word}'" for word in e.first_words))
-        self.expected.update(dict.fromkeys(t.label for t in e.first_patterns))
+    def matches(self, terminal: Terminal) -> int:
+        """How many characters come next that a terminal takes; 0 for none."""
+        if terminal.pattern is None:
+            return len(self.lexeme) if self.lexeme == terminal.literal else 0
+        match = terminal.pattern.match(self.text, self.at)
+        return len(match.group()) if match and self.lexeme not in self.grammar.words else 0
 
     def take(self, terminal: Terminal) -> tuple[str, Span]:
+        length = self.matches(terminal)
+        if not length:
+            self.fail(terminal)
         start = self.at
-        if terminal.literal is not None:
-            if self.lexeme != terminal.literal:
-                self.fail(terminal)
-            self.end = start + len(terminal.literal)
-        else:
-            assert terminal.pattern is not None
-            match = terminal.pattern.match(self.text, start)
-            if match is None or self.lexeme in self.grammar.words:
-                self.fail(terminal)
-            self.end = match.end()
-        self.at = self.end
-        self.expected.clear()
+        self.at = self.end = start + length
+        self.passed.clear()
         self.skip()
         return self.text[start : self.end], Span(start, self.end)
 
-    def run(self) -> object:
-        stack: list[Expression | _Close | Assign | str] = [self.grammar.start]
-        open_rules: list[tuple[dict[str, Any], int]] = []
-        depth = 0
-        value: Any = None
-        while stack:
-            e = stack.pop()
-            match e:
-                case Terminal():
-                    value = self.take(e)
-                case Sequence():
-                    stack += e.reversed_parts
-                case Choice():
-                    for option in e.options:
-                        if self.begins(option):
-                            stack.append(option)
-                            break
-                    else:
-                        self.fail(e)
-                case Repeat():
-                    self.repeat(e, stack)
-                case Assign():
-                    stack += (e.attribute, e.part)
-                case Rule():
-                    if e.name == "Merge":
-                        depth += 1
-                        if depth > MAX_DEPTH:
-                            self.error(f"merges are nested deeper than {MAX_DEPTH:,}")
-                    open_rules.append(({}, self.at))
-                    stack += (_Close(e), e.part)
-                case _Close():
-                    name = e.rule.name
-                    depth -= name == "Merge"
-                    attributes, start = open_rules.pop()
-                    build = _BUILDERS.get(name, _layer)
-                    value = build(self, attributes, Span(start, self.end))
-                case str():
-                    if e.endswith("+"):
-                        open_rules[-1][0].setdefault(e[:-1], []).append(value)
-                    else:
-                        open_rules[-1][0][e] = value
-        if self.at < len(self.text):
-            self.expected["the end"] = None
-            self.fail(None)
-        return value
-
-    def repeat(self, e: Repeat, stack: list[Any]) -> None:
-        """One round of a repetition; the next is left on the stack."""
-        if not e.at_least_one and not self.begins(e.part):
-            self.expect(e.part)
-            return
-        if not e.once:
-            stack.append(_again(e))
-        if e.attribute is not None:
-            stack.append(f"{e.attribute}+")
-        stack.append(e.part)
-
-    def fail(self, e: Expression | None) -> Any:
-        """Say what was found and what could stand there."""
-        if e is not None:
-            self.expect(e)
+    def fail(self, missing: Expression | None) -> NoReturn:
+        """Say what was found and what could stand there; `missing` None is the text's end."""
+        expected = _expected([*self.passed, *([missing] if missing else [])])
+        if missing is None:
+            expected.append("the end of the text")
         found = _FOUND.match(self.text, self.at)
-        word = found.group() if found else ""
-        expected = list(self.expected)
-        shown = f"'{word}'" if word.isprintable() else f"the character U+{ord(word[0]):04X}"
-        hint = None
-        close = difflib.get_close_matches(
-            f"'{word}'".lower(), [option.lower() for option in expected], n=1, cutoff=0.75
-        )
-        if close and word:
-            hint = f"Did you mean {next(x for x in expected if x.lower() == close[0])}?"
-        elif self.text.startswith("/*", self.at):
-            hint = "The comment is not closed: */ is missing."
-        self.error(
-            f"found {shown[:60] if word else 'the end of the text'}, expected {_either(expected)}",
-            Span(self.at, self.at + max(1, len(word))),
-            hint,
-        )
+        if found is None:
+            message = f"found the end of the text, expected {_either(expected)}"
+            self.refuse(message, Span(self.end, self.end))
+        word = found.group()
+        shown = f"'{shorten(word)}'" if word.isprintable() else f"the character U+{ord(word):04X}"
+        message = f"found {shown}, expected {_either(expected)}"
+        self.refuse(message, Span(*found.span()), self.hint(word, expected))
 
-    def error(self, message: str, span: Span | None = None, hint: str | None = None) -> None:
-        raise DescriptionError(
-            message, hint=hint, source=self.source, span=span or Span(self.at, self.at + 1)
-        )
+    def hint(self, word: str, expected: list[str]) -> str | None:
+        """What may have been meant by a word that cannot stand where it does."""
+        if word == "/*":
+            return "The comment is not closed: */ is missing."
+        if expected == [LABELS["Arrow"]]:
+            return "A description begins with 'input', or with its name and '->'."
+        if self.open and self.open[-1].rule.name == "LateDropout":
+            return "A dropout stands before the pooling, or names its rate: dropout(rate=0.2)."
+        if word in self.grammar.words:
+            is_name = LABELS["Name"] in expected
+            return f"'{word}' is a word of the language, so it is no name." if is_name else None
+        options = {option.strip("'").lower(): option for option in expected}
+        close = difflib.get_close_matches(word[:64].lower(), options, n=1, cutoff=0.75)
+        return f"Did you mean {options[close[0]]}?" if close else None
+
+    def refuse(self, message: str, span: Span | None = None, hint: str | None = None) -> NoReturn:
+        span = span or Span(self.at, self.at + 1)
+        raise DescriptionError(message, hint=hint, source=self.source, span=span)
 
 
-_AGAIN: dict[Repeat, Repeat] = {}
+def _expected(beginnings: list[Expression]) -> list[str]:
+    """What expressions can begin with: words, then names and numbers, then signs."""
+    labels: dict[str, None] = {}
+    for e in beginnings:
+        labels |= dict.fromkeys(f"'{word}'" for word in e.first_words)
+        labels |= dict.fromkeys(terminal.label for terminal in e.first_patterns)
+    return sorted(labels, key=_rank)
 
 
-def _again(e: Repeat) -> Repeat:
-    """The rounds of a repetition after its first: the separator decides, or the part."""
-    if e not in _AGAIN:
-        part = e.part
-        if e.separator is not None:
-            part = Sequence(reversed_parts=(e.part, e.separator))
-            part.first_words = e.separator.first_words
-        _AGAIN[e] = again = Repeat(part=part, attribute=e.attribute)
-        _AGAIN[again] = again
-    return _AGAIN[e]
+def _rank(label: str) -> int:
+    if label[0] != "'":
+        return 1
+    return 0 if label[1].isalpha() else 2
 
 
 def _either(options: list[str]) -> str:
     if len(options) < 2:
         return "".join(options)
     return f"{', '.join(options[:-1])} or {options[-1]}"
-
-
-# What each rule of the grammar builds, from its attributes. Rules that are not named here
-# are layers: their attributes are `kind` and `parameters`.
-
-Attributes = dict[str, Any]
-
-
-def _layer(machine: _Machine, attributes: Attributes, span: Span) -> Layer:
-    kind, kind_span = attributes["kind"]
-    parameters: dict[str, Any] = {}
-    spans: dict[str, Span] = {}
-    for name, name_span, value, value_span in attributes.get("parameters", ()):
-        if name in parameters:
-            machine.error(f"'{name}' is given twice", name_span)
-        parameters[name] = _checked(machine, name, value, value_span)
-        spans[name] = Span(name_span.start, value_span.end)
-    kind = SYNONYMS.get(kind, kind)
-    if not parameters:
-        return Layer(kind, span=kind_span)
-    return Layer(kind, parameters, span, spans)
-
-
-def _checked(machine: _Machine, name: str, text: str, span: Span) -> Any:
-    try:
-        if name == "input":
-            return parse_shape(text)
-        return parse_count(text) if name == "output" else parse_value(name, text)
-    except ValueError as error:
-        machine.error(f"'{name}' cannot be {text[:40]}; it is {error}", span)
-
-
-def _parameter(machine: _Machine, attributes: Attributes, span: Span) -> tuple[Any, ...]:
-    return (*attributes["name"], *attributes["value"])
-
-
-def _input(machine: _Machine, attributes: Attributes, span: Span) -> tuple[Any, Span]:
-    shape = attributes.get("shape")
-    return shape and _checked(machine, "input", *shape), span
-
-
-def _output(machine: _Machine, attributes: Attributes, span: Span) -> tuple[Any, Span]:
-    classes = attributes.get("classes")
-    return classes and _checked(machine, "output", *classes), span
-
-
-def _chain(machine: _Machine, attributes: Attributes, span: Span) -> list[Node]:
-    """Layers that stand in sequence, as one flat list."""
-    chain: list[Node] = []
-    for value in attributes.values():
-        for part in value if isinstance(value, list) else [value]:
-            chain += part if isinstance(part, list) else [part]
-    return chain
-
-
-def _right(machine: _Machine, attributes: Attributes, span: Span) -> list[Layer]:
-    return attributes.get("convolutions", [])
-
-
-def _body(machine: _Machine, attributes: Attributes, span: Span) -> Body:
-    return Body(tuple(attributes["left"]), tuple(attributes["right"]), span)
-
-
-def _merge(machine: _Machine, attributes: Attributes, span: Span) -> Merge:
-    mode = attributes.get("mode")
-    return Merge(mode and mode[0], tuple(attributes["bodies"]), span)
-
-
-def _architecture(machine: _Machine, attributes: Attributes, span: Span) -> Description:
-    name = attributes.get("name")
-    input_shape, input_span = attributes["input"]
-    classes, output_span = attributes["output"]
-    head = [attributes["interstice"]] if "interstice" in attributes else []
-    return Description(
-        tuple(node for chain in attributes["features"] for node in chain),
-        tuple(head + [layer for chain in attributes.get("classification", ()) for layer in chain]),
-        name and name[0],
-        input_shape,
-        classes,
-        machine.source,
-        input_span,
-        output_span,
-    )
-
-
-_BUILDERS: dict[str, Callable[[_Machine, Attributes, Span], Any]] = {
-    "Architecture": _architecture,
-    "Input": _input,
-    "Output": _output,
-    "FeatureExtraction": _chain,
-    "ConvDrop": _chain,
-    "Left": _chain,
-    "Classification": _chain,
-    "Right": _right,
-    "MergeBody": _body,
-    "Merge": _merge,
-    "ConvParameter": _parameter,
-    "NormParameter": _parameter,
-    "PoolingParameter": _parameter,
-    "DropoutParameter": _parameter,
-    "DenseParameter": _parameter,
-}

@@ -6,11 +6,12 @@ and never the interpreter's stack.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
-from cnngen.errors import Source, Span
+from cnngen.errors import DescriptionError, Source, Span, printable, shorten
 
 Extent = tuple[int, int]
 """Height and width of a window or of its step, in pixels."""
@@ -21,6 +22,9 @@ Value = int | float | bool | str | Extent
 MergeMode = Literal["add", "concat"]
 
 NOWHERE = Span(0, 0)
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+"""The grammar's `Name`, for descriptions that were not parsed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +68,8 @@ class Description:
     `features` are convolutions, merges, dropouts and poolings; `head` is the interstice
     and the dense layers, empty for a backbone. Two descriptions are equal when they say
     the same, wherever they stand in their texts.
+
+    Raises `DescriptionError` for a name that is no identifier.
     """
 
     features: tuple[Node, ...]
@@ -74,6 +80,14 @@ class Description:
     source: Source | None = field(default=None, repr=False)
     input_span: Span = NOWHERE
     output_span: Span = NOWHERE
+
+    def __post_init__(self) -> None:
+        # Names reach generated code.
+        if self.name is not None and not NAME.fullmatch(self.name):
+            raise DescriptionError(
+                f"'{shorten(printable(self.name))}' cannot be a name",
+                hint="A name has up to 64 of A-Z a-z 0-9 _ and does not begin with a digit.",
+            )
 
     @property
     def is_backbone(self) -> bool:
@@ -99,6 +113,12 @@ class Description:
                     pending += reversed(body.left)
                     pending.append("(")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Pickled as a flat list: pickle recurses into nested tuples.
+        rest = {f.name: getattr(self, f.name) for f in fields(self)}
+        del rest["features"]
+        return _unflatten, (_flatten(self.features), rest)
+
     def _key(self) -> tuple[object, ...]:
         ends: list[object] = [self.name, self.input_shape, self.classes]
         for item in self.walk():
@@ -121,3 +141,44 @@ class Description:
         from cnngen.language.formatter import format
 
         return format(self)
+
+
+# A merge after all that stands in it: its mode and span; and for each body, how many nodes
+# are its left and its right side, and its span.
+_FlatMerge = tuple[MergeMode | None, Span, list[tuple[int, int, Span]]]
+
+
+def _flatten(nodes: tuple[Node, ...]) -> list[Layer | _FlatMerge]:
+    flat: list[Layer | _FlatMerge] = []
+    merges: list[Merge] = []
+    for item in Description(nodes).walk():
+        if isinstance(item, Layer):
+            flat.append(item)
+        elif isinstance(item, Merge):
+            merges.append(item)
+        elif item == "]":
+            merge = merges.pop()
+            bodies = [(len(body.left), len(body.right), body.span) for body in merge.bodies]
+            flat.append((merge.mode, merge.span, bodies))
+    return flat
+
+
+def _unflatten(flat: list[Layer | _FlatMerge], rest: dict[str, Any]) -> Description:
+    nodes: list[Any] = []
+
+    def take(count: int) -> tuple[Any, ...]:
+        taken = nodes[len(nodes) - count :]
+        del nodes[len(nodes) - count :]
+        return tuple(taken)
+
+    for item in flat:
+        if isinstance(item, Layer):
+            nodes.append(item)
+            continue
+        mode, span, sizes = item
+        bodies = []
+        for left, right, body_span in reversed(sizes):
+            layers = take(right)
+            bodies.append(Body(take(left), layers, body_span))
+        nodes.append(Merge(mode, tuple(reversed(bodies)), span))
+    return Description(tuple(nodes), **rest)

@@ -18,9 +18,12 @@ def parse_value(name: str, text: str) -> Value:
 
 def parse_count(text: str) -> int:
     """A whole number from 1 to `LARGEST`."""
-    if len(text) > 9 or not 1 <= int(text) <= LARGEST:
+    digits = text.lstrip("0") or "0"
+    # Python refuses to read thousands of digits.
+    count = int(digits) if len(digits) <= len(str(LARGEST)) else LARGEST + 1
+    if not 1 <= count <= LARGEST:
         raise ValueError(f"a whole number from 1 to {LARGEST:,}")
-    return int(text)
+    return count
 
 
 def parse_shape(text: str) -> tuple[int, int, int]:

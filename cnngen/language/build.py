@@ -1,0 +1,133 @@
+"""What each rule of the grammar builds from its attributes: the pieces of the syntax tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+from cnngen.errors import DescriptionError, Source, Span, shorten
+from cnngen.language.tree import Body, Description, Layer, Merge, Node, Value
+from cnngen.language.values import parse_count, parse_shape, parse_value
+
+Word = tuple[str, Span]
+"""A terminal: its text and where it stands."""
+
+Attributes = dict[str, Any]
+"""A rule's attributes by name: a `Word`, what a rule built, or a list of either."""
+
+SYNONYMS = {"fullyConnected": "dense"}
+
+
+def build(rule: str, attributes: Attributes, span: Span, source: Source) -> object:
+    """The piece of the tree that a rule stands for.
+
+    Raises `DescriptionError` for a number out of range or a hyper-parameter given twice.
+    """
+    return _BUILDERS.get(rule, _layer)(attributes, span, source)
+
+
+def _layer(attributes: Attributes, span: Span, source: Source) -> Layer:
+    kind, _ = attributes["kind"]
+    parameters: dict[str, Value] = {}
+    spans: dict[str, Span] = {}
+    for (name, name_span), (text, text_span) in attributes.get("parameters", ()):
+        if name in parameters:
+            _refuse(f"'{name}' is given twice", name_span, source)
+        parameters[name] = _read(partial(parse_value, name), name, text, text_span, source)
+        spans[name] = Span(name_span.start, text_span.end)
+    return Layer(SYNONYMS.get(kind, kind), parameters, span, spans)
+
+
+def _parameter(attributes: Attributes, span: Span, source: Source) -> tuple[Word, Word]:
+    return attributes["name"], attributes["value"]
+
+
+def _input(
+    attributes: Attributes, span: Span, source: Source
+) -> tuple[tuple[int, int, int] | None, Span]:
+    shape: Word | None = attributes.get("shape")
+    return _read(parse_shape, "input", *shape, source) if shape else None, span
+
+
+def _output(attributes: Attributes, span: Span, source: Source) -> tuple[int | None, Span]:
+    classes: Word | None = attributes.get("classes")
+    return _read(parse_count, "output", *classes, source) if classes else None, span
+
+
+def _chain(attributes: Attributes, span: Span, source: Source) -> list[Node]:
+    """Layers that stand in sequence, as one flat list."""
+    chain: list[Node] = []
+    for value in attributes.values():
+        for part in value if isinstance(value, list) else [value]:
+            chain += part if isinstance(part, list) else [part]
+    return chain
+
+
+def _right(attributes: Attributes, span: Span, source: Source) -> list[Layer]:
+    convolutions: list[Layer] = attributes.get("convolutions", [])
+    return convolutions
+
+
+def _body(attributes: Attributes, span: Span, source: Source) -> Body:
+    return Body(tuple(attributes["left"]), tuple(attributes["right"]), span)
+
+
+def _merge(attributes: Attributes, span: Span, source: Source) -> Merge:
+    mode = attributes.get("mode")
+    return Merge(mode and mode[0], tuple(attributes["bodies"]), span)
+
+
+def _architecture(attributes: Attributes, span: Span, source: Source) -> Description:
+    name = attributes.get("name")
+    input_shape, input_span = attributes["input"]
+    classes, output_span = attributes["output"]
+    head = [attributes["interstice"]] if "interstice" in attributes else []
+    for chain in attributes.get("classification", ()):
+        head += chain
+    return Description(
+        tuple(node for chain in attributes["features"] for node in chain),
+        tuple(head),
+        name and name[0],
+        input_shape,
+        classes,
+        source,
+        input_span,
+        output_span,
+    )
+
+
+Result = TypeVar("Result")
+
+
+def _read(
+    read: Callable[[str], Result], name: str, text: str, span: Span, source: Source
+) -> Result:
+    try:
+        return read(text)
+    except ValueError as error:
+        _refuse(f"'{name}' cannot be {shorten(text)}; it is {error}", span, source)
+
+
+def _refuse(message: str, span: Span, source: Source) -> NoReturn:
+    raise DescriptionError(message, source=source, span=span)
+
+
+# Rules that are not named here are layers: their attributes are `kind` and `parameters`.
+_BUILDERS: dict[str, Callable[[Attributes, Span, Source], object]] = {
+    "Architecture": _architecture,
+    "Input": _input,
+    "Output": _output,
+    "FeatureExtraction": _chain,
+    "ConvDrop": _chain,
+    "Left": _chain,
+    "Classification": _chain,
+    "Right": _right,
+    "MergeBody": _body,
+    "Merge": _merge,
+    "ConvParameter": _parameter,
+    "NormParameter": _parameter,
+    "PoolingParameter": _parameter,
+    "DropoutParameter": _parameter,
+    "DenseParameter": _parameter,
+}
