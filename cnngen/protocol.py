@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from math import isfinite
+from typing import Literal, get_args
+
+from cnngen.errors import CnnGenError
 
 Split = Literal["official", "pooled"]
+Optimizer = Literal["adam", "sgd"]
+Precision = Literal["float32"]
 Status = Literal["ok", "nan", "out_of_memory", "time_budget", "error"]
 
 
@@ -15,20 +21,50 @@ class Protocol:
 
     `split`: `official` keeps the data set's own test images; `pooled` pools all images
     and sets `test_share` of them aside, drawn with `seed`. `validation_share` is of the
-    training images. Times are in seconds.
+    training images. Times are in seconds. Raises `CnnGenError` for values that no
+    training can follow.
     """
 
     name: str = "quick"
     epochs: int = 10
     batch: int = 64
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
     split: Split = "pooled"
     test_share: float = 0.2
     validation_share: float = 0.2
-    precision: Literal["float32"] = "float32"
+    precision: Precision = "float32"
     seed: int = 0
     time_budget: float | None = None
+
+    def __post_init__(self) -> None:
+        fault = next(self._faults(), None)
+        if fault is not None:
+            raise CnnGenError(f"protocol '{self.name}' cannot be followed: {fault}")
+
+    def _faults(self) -> Iterator[str]:
+        if self.epochs < 1:
+            yield f"it has {self.epochs} epochs, at least 1 is needed"
+        if self.batch < 1:
+            yield f"it has a batch of {self.batch} images, at least 1 is needed"
+        if self.optimizer not in get_args(Optimizer):
+            yield f"there is no optimizer '{self.optimizer}'"
+        if not (isfinite(self.learning_rate) and self.learning_rate > 0):
+            yield f"its learning rate is {self.learning_rate}, it must be above 0"
+        if self.split not in get_args(Split):
+            yield f"there is no split '{self.split}'"
+        if not 0 < self.test_share < 1:
+            yield f"its test share is {self.test_share}, it must be between 0 and 1"
+        if not 0 <= self.validation_share < 1:
+            yield f"its validation share is {self.validation_share}, it must be from 0 to below 1"
+        if self.precision not in get_args(Precision):
+            yield f"there is no precision '{self.precision}'"
+        if not 0 <= self.seed < 2**63:
+            yield f"its seed is {self.seed}, it must be from 0 to 2^63 - 1"
+        if self.time_budget is not None and not (
+            isfinite(self.time_budget) and self.time_budget > 0
+        ):
+            yield f"its time budget is {self.time_budget} s, it must be above 0"
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -54,7 +90,10 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What training gave. Figures that were not reached are None."""
+    """What training gave. Figures that were not reached are None.
+
+    `threads` are those the framework computed with; `gpu` names the card, if one was used.
+    """
 
     status: Status
     cause: str | None
@@ -63,3 +102,5 @@ class TrainingResult:
     test_loss: float | None
     test_accuracy: float | None
     device: str
+    threads: int | None = None
+    gpu: str | None = None
