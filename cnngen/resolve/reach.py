@@ -28,6 +28,7 @@ Reached = NDArray[np.bool_]
 
 MAX_SIZES = 1000
 MAX_BYTES = 2**28
+FEW_SIZES = 256
 
 Item = Layer | Merge | str
 """A step of `Description.walk`. Its place in the walk is what identifies a layer: sampled
@@ -89,7 +90,7 @@ def reach(items: Sequence[Item], description: Description, space: Space, start: 
     for freedom in FREEDOMS:
         sizes = _possible(items, space, start, freedom)
         if len(sizes) <= MAX_SIZES and merges * len(sizes) ** 2 * 4 <= MAX_BYTES:
-            universe = _universe(frozenset(sizes))
+            universe = _universe(sizes)
             chain = _relate(items, space, universe, freedom)
             return Reach(chain, universe, freedom, space)
     raise ResolveError(
@@ -111,8 +112,30 @@ def before(wanted: Reached, relation: Relation) -> Reached:
     return (relation @ wanted) > 0
 
 
-def _possible(items: Sequence[Item], space: Space, start: Size, freedom: Freedom) -> set[Size]:
+OPEN = (Given(False, None, None, None), Given(True, None, None, None))
+
+
+@lru_cache(maxsize=64)
+def _closure(space: Space, start: Size, freedom: Freedom) -> frozenset[Size]:
+    """Every size that open windows lead to, however many; stops beyond `FEW_SIZES`."""
+    sizes: frozenset[Size] = frozenset()
+    more = frozenset((start,))
+    while sizes != more and len(more) <= FEW_SIZES:
+        sizes = more
+        more = sizes.union(*(spread(space, known, freedom, sizes) for known in OPEN))
+    return more
+
+
+def _possible(
+    items: Sequence[Item], space: Space, start: Size, freedom: Freedom
+) -> frozenset[Size]:
     """The sizes that may occur, taking the sides of a merge to meet wherever they can."""
+    known = {given(item) for item in items if isinstance(item, Layer)} - {None}
+    if known <= {*OPEN}:
+        # One universe for all sampled descriptions, so that their relations are cached.
+        sizes = _closure(space, start, freedom)
+        if len(sizes) <= FEW_SIZES:
+            return sizes
     here = frozenset((start,))
     seen: dict[frozenset[Size], None] = {here: None}
     merges: list[frozenset[Size]] = []
@@ -137,7 +160,7 @@ def _possible(items: Sequence[Item], space: Space, start: Size, freedom: Freedom
                 merges[-1] = here & lefts.pop()
             case "]":
                 here = merges.pop()
-    return set().union(*seen)
+    return frozenset().union(*seen)
 
 
 @lru_cache(maxsize=256)
