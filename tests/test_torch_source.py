@@ -1,0 +1,445 @@
+from __future__ import annotations
+
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from spelled_out import by_hand, nested, random_network
+from torch import nn
+from torch.nn import functional as F
+
+from cnngen.backend import get_backend
+from cnngen.errors import BackendError
+from cnngen.language import parse
+from cnngen.language.tree import Description, Layer
+from cnngen.network import Network
+from cnngen.operations import (
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Pool,
+)
+from cnngen.resolve import lower
+from cnngen.sample import sample_network
+
+ROOT = Path(__file__).parent.parent
+BACKBONE = "input(9x7x2) convbn(filters=4, kernel=2x3, stride=2x1, padding=same, activation=gelu, bias=false, epsilon=1e-5) output"
+SMALL = "input(6x6x1) convbn(filters=8, kernel=6, stride=1, padding=valid, activation=relu, bias=true, epsilon=1e-3) flatten dense(units=2, activation=linear) output(2)"
+REASONABLE_NAMES = ("class", "nn", "torch", "F", "self", "None", "Net", "__import__", "x" * 64)
+
+
+def emit(network: Network, *, script: bool = False) -> str:
+    return get_backend("torch").emit(network, script=script)
+
+
+def load(source: str) -> ModuleType:
+    module = ModuleType("emitted")
+    exec(compile(source, "emitted.py", "exec"), module.__dict__)
+    return module
+
+
+def build(network: Network, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return load(emit(network)).Net()
+
+
+def images(network: Network, count: int = 2) -> torch.Tensor:
+    height, width, channels = network.input_shape
+    return torch.randn(count, channels, height, width)
+
+
+# ---- What the code computes, against the definition of each operation
+
+
+def padded(x: torch.Tensor, op: Conv2d | Pool, size: tuple[int, int], value: float) -> torch.Tensor:
+    """The input with TensorFlow's `same` padding, from its documentation."""
+    if op.padding == "valid":
+        return x
+    sides: list[int] = []
+    for n, k, s in zip(x.shape[2:], size, op.stride, strict=True):
+        out = math.ceil(n / s)
+        total = max((out - 1) * s + k - n, 0)
+        sides = [total // 2, total - total // 2, *sides]
+    return F.pad(x, sides, value=value)
+
+
+def windows(x: torch.Tensor, op: Pool) -> torch.Tensor:
+    """Every window of a pooling, its pixels in the last axis; nan stands for padding."""
+    x = padded(x, op, op.size, math.nan)
+    x = x.unfold(2, op.size[0], op.stride[0]).unfold(3, op.size[1], op.stride[1])
+    return x.flatten(4)
+
+
+def definition(op, module: nn.Module | None, inputs: list[torch.Tensor]) -> torch.Tensor:
+    x = inputs[0]
+    match op:
+        case Conv2d():
+            x = padded(x, op, op.kernel, 0.0)
+            x = F.conv2d(x, module.weight, module.bias, stride=op.stride)
+        case Dense():
+            x = x @ module.weight.T + module.bias
+        case BatchNorm():
+            mean, var = (v[:, None, None] for v in (module.running_mean, module.running_var))
+            scale, shift = (v[:, None, None] for v in (module.weight, module.bias))
+            return (x - mean) / torch.sqrt(var + op.epsilon) * scale + shift
+        case Pool(pooling="max"):
+            return windows(x, op).nan_to_num(nan=-math.inf).amax(-1)
+        case Pool():
+            return windows(x, op).nanmean(-1)
+        case GlobalPool(pooling=kind):
+            return x.flatten(2).max(2).values if kind == "max" else x.flatten(2).mean(2)
+        case Flatten():
+            return torch.stack([image.movedim(0, -1).reshape(-1) for image in x])
+        case Add():
+            return inputs[0] + inputs[1]
+        case Concat():
+            return torch.cat(inputs, 1)
+        case Dropout():
+            return x
+    return {
+        "linear": lambda x: x,
+        "relu": lambda x: x.clamp(min=0),
+        "selu": lambda x: (
+            1.0507009873554805
+            * torch.where(x > 0, x, 1.6732632423543772 * (torch.exp(x.clamp(max=0)) - 1))
+        ),
+        "tanh": torch.tanh,
+        "gelu": lambda x: x * (1 + torch.erf(x / math.sqrt(2))) / 2,
+        "sigmoid": lambda x: 1 / (1 + torch.exp(-x)),
+    }[op.activation](x)
+
+
+def from_definitions(network: Network, net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    values = [x]
+    for node in network.nodes[1:]:
+        module = getattr(net, node.name, None)
+        values.append(definition(node.operation, module, [values[i] for i in node.inputs]))
+    return values[-1]
+
+
+def randomise(net: nn.Module) -> None:
+    """Give batch norms and biases values that a mistake would show in."""
+    for name, tensor in net.state_dict().items():
+        if name.endswith(("bias", "running_mean")):
+            tensor.normal_(std=0.1)
+        elif "norm" in name and name.endswith(("weight", "running_var")):
+            tensor.uniform_(0.5, 1.5)
+
+
+def test_code_computes_what_the_graph_and_the_definitions_say():
+    """Law: the emitted forward equals the operations' definitions, run along the graph."""
+    for seed in range(100):
+        network = random_network(seed)
+        net = build(network, seed).eval()
+        randomise(net)
+        x = images(network)
+        with torch.no_grad():
+            torch.testing.assert_close(
+                net(x), from_definitions(network, net, x), rtol=1e-4, atol=1e-5, msg=f"{seed}"
+            )
+
+
+def test_pooling_and_convolution_are_exact_for_every_size_window_and_stride():
+    seen = []
+    axes = [(n, k, s) for n in range(1, 9) for k in range(1, 6) for s in range(1, 5)]
+    for number, (n, k, s) in enumerate(axes):
+        # The other axis runs through the same list at another pace.
+        m, j, t = axes[number * 37 % len(axes)]
+        shape, window, stride = (n, m, 2), (k, j), (s, t)
+        for padding in ("same", "valid"):
+            if padding == "valid" and (k > n or j > m):
+                continue
+            for op in (
+                Pool("max", window, stride, padding),
+                Pool("avg", window, stride, padding),
+                Conv2d(3, window, stride, padding),
+            ):
+                network = by_hand(shape, op)
+                net = build(network)
+                x = images(network)
+                with torch.no_grad():
+                    torch.testing.assert_close(net(x), from_definitions(network, net, x))
+                seen.append(padding)
+    assert seen.count("same") == 3 * len(axes)
+
+
+# ---- Shapes, names, weights
+
+
+COMMENTED = re.compile(r"^( +)(return|\w+ =) (.+)  # (\d+(?:x\d+x\d+)?)$", re.MULTILINE)
+
+
+def with_checks(source: str) -> str:
+    """The source with every line that states a shape checking it."""
+    return COMMENTED.sub(r'\1\2 check(\3, "\4")', source)
+
+
+@pytest.mark.parametrize("origin", ["wild", "paper", "compact"])
+def test_every_tensor_has_the_shape_written_beside_it(origin):
+    """Law: each line's comment is the shape of what the line computes, and of its node."""
+    for seed in range(40):
+        network = (
+            random_network(seed)
+            if origin == "wild"
+            else sample_network(origin, seed=seed, input_shape=(28, 29, 3))
+        )
+        stated: list[str] = []
+
+        def check(tensor: torch.Tensor, text: str, stated=stated) -> torch.Tensor:
+            height_first = tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor
+            assert tuple(height_first.shape[1:]) == tuple(map(int, text.split("x")))
+            stated.append(text)
+            return tensor
+
+        module = load(with_checks(emit(network)))
+        module.check = check
+        calls = re.findall(r"self\.merge\d+\(x\)", emit(network))
+        with torch.device("meta"):
+            module.Net()(images(network))
+        assert len(stated) == len(network) - 1 + len(calls)
+
+
+def test_modules_are_named_as_operations_and_give_their_shapes():
+    for network in [random_network(seed) for seed in range(30)]:
+        net = build(network)
+        found: dict[str, tuple[int, ...]] = {}
+        for name, module in net.named_children():
+            module.register_forward_hook(
+                lambda m, a, out, found=found, name=name: found.update({name: out.shape[1:]})
+            )
+        net(images(network))
+        for node in network.nodes[1:]:
+            if isinstance(node.operation, Conv2d | BatchNorm):
+                height, width, channels = node.shape
+                assert found.pop(node.name) == (channels, height, width)
+            elif isinstance(node.operation, Dense | Dropout):
+                shape = found.pop(node.name)
+                assert math.prod(shape) == math.prod(node.shape)
+            elif isinstance(node.operation, Pool):
+                # One row or column too many may still be there; the next line drops it.
+                rows, columns = found.pop(node.name)[1:]
+                assert rows - node.shape[0] in (0, 1)
+                assert columns - node.shape[1] in (0, 1)
+        assert not found
+
+
+def test_weights_are_keyed_by_operation():
+    for network in [random_network(seed) for seed in range(20)]:
+        weighted = {
+            node.name
+            for node in network.nodes
+            if isinstance(node.operation, Conv2d | BatchNorm | Dense)
+        }
+        with torch.device("meta"):
+            keys = load(emit(network)).Net().state_dict()
+        assert {key.split(".")[0] for key in keys} == weighted
+        assert all(key.count(".") == 1 for key in keys)
+
+
+def test_forward_and_backward_are_finite():
+    for network in [
+        *(random_network(seed) for seed in range(30)),
+        *(sample_network("paper", seed=seed, input_shape=(16, 16, 3)) for seed in range(10)),
+    ]:
+        net = build(network)
+        logits = net(images(network, 4))
+        F.cross_entropy(logits, torch.arange(4) % network.classes).backward()
+        assert logits.isfinite().all()
+        for name, parameter in net.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+
+
+def test_weights_start_glorot_uniform_and_biases_at_zero():
+    net = build(by_hand((8, 8, 16), Conv2d(64, (3, 5)), Flatten(), Dense(200)))
+    fans = {"op1": 15 * (16 + 64), "op3": 8 * 8 * 64 + 200}
+    for name, fan in fans.items():
+        layer = getattr(net, name)
+        bound = math.sqrt(6 / fan)
+        assert 0.99 * bound < layer.weight.abs().max() <= bound
+        assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+        assert not layer.bias.any()
+
+
+def test_batch_norm_has_the_momentum_and_epsilon_of_the_network():
+    net = build(lower(parse(BACKBONE)))
+    assert net.norm1.momentum == pytest.approx(0.1)
+    assert net.norm1.eps == 1e-5
+    assert net.conv1.bias is None
+
+
+def test_dropout_zeroes_single_values_in_training_only():
+    network = by_hand((20, 20, 4), Dropout(0.5))
+    net, x = build(network), torch.ones(1, 4, 20, 20)
+    dropped = net(x)
+    assert not any((channel == channel[0, 0]).all() for channel in dropped[0])
+    assert torch.equal(net.eval()(x), x)
+
+
+@pytest.mark.parametrize("mode", ["add", "concat"])
+def test_merges_nested_a_thousand_deep_run_forward_and_backward(mode):
+    network = nested(1000, mode)
+    net = build(network)
+    net(images(network)).sum().backward()
+    assert net.conv1.weight.grad.isfinite().all()
+    assert len(list(net.children())) > 1000
+
+
+# ---- The text
+
+
+def written(folder: Path) -> int:
+    """Files of every kind: sampled, wild, deep, wide numbers, long names, scripts."""
+    networks = [random_network(seed) for seed in range(80)]
+    networks += [sample_network("paper", seed=seed) for seed in range(60)]
+    networks += [nested(60), nested(1001, "concat"), lower(parse(BACKBONE))]
+    networks += [lower(parse(f"{name} -> {SMALL}")) for name in REASONABLE_NAMES]
+    huge = 10**6
+    networks.append(
+        by_hand(
+            (huge, huge - 1, huge),
+            Conv2d(huge, (huge, huge - 2), (99_999, 99_998), "same", "sigmoid", False),
+            Pool("avg", (99_998, 5), (3, 99_997), "same"),
+            Pool("avg", (4, 5), (1, 2), "same"),
+        )
+    )
+    for number, network in enumerate(networks):
+        script = number % 5 == 0 and not network.is_backbone
+        (folder / f"net{number}.py").write_text(emit(network, script=script))
+    return len(networks)
+
+
+def test_files_pass_ruff_as_it_comes(tmp_path):
+    count = written(tmp_path)
+    for command in (["check"], ["format", "--check"]):
+        run = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", "."],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stdout[-3000:] + run.stderr
+    assert count > 150
+    assert all(path.read_bytes().isascii() for path in tmp_path.glob("*.py"))
+
+
+def test_files_depend_on_torch_alone_and_scripts_on_numpy_too():
+    imports = re.compile(r"^(?:import|from) (\w+)", re.MULTILINE)
+    network = sample_network("paper", seed=1)
+    assert set(imports.findall(emit(network))) == {"torch"}
+    scripted = set(imports.findall(emit(network, script=True)))
+    assert scripted - set(sys.stdlib_module_names) == {"torch", "numpy"}
+
+
+def test_equal_networks_give_equal_text_in_every_process():
+    program = (
+        "from cnngen.backend import get_backend\n"
+        "from cnngen.sample import sample_network\n"
+        "import hashlib\n"
+        "text = ''.join(\n"
+        "    get_backend(name).emit(sample_network('paper', seed=seed), script=True)\n"
+        "    for name in ('torch', 'keras') for seed in range(5))\n"
+        "print(hashlib.sha256(text.encode()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "12345")
+    }
+    assert len(digests) == 1
+
+
+def test_parsing_the_description_in_the_docstring_gives_the_network_back():
+    for network in [random_network(seed) for seed in range(20)]:
+        text = load(emit(network)).__doc__.split("\n\n", 2)[2]
+        assert lower(parse(text)) == network
+
+
+@pytest.mark.parametrize("name", REASONABLE_NAMES)
+def test_no_name_reaches_more_than_the_docstring(name):
+    plain, named = (emit(lower(parse(prefix + SMALL))) for prefix in ("", f"{name} -> "))
+    code = "import torch\n"
+    assert named.split(code, 1)[1] == plain.split(code, 1)[1]
+    assert build(lower(parse(f"{name} -> {SMALL}")))(torch.zeros(2, 1, 6, 6)).shape == (2, 2)
+
+
+@pytest.mark.parametrize("evil", ['"""\nimport os', "a\\", "na\xefve", 'x"', "two\nlines"])
+def test_a_tree_made_by_hand_cannot_break_out_of_the_docstring(evil):
+    good = lower(parse(SMALL))
+    description = Description((Layer(evil),), (), None, (6, 6, 1))
+    with pytest.raises(BackendError, match="characters"):
+        emit(Network(good.nodes, good.branches, description))
+
+
+# ---- Files that train by themselves
+
+
+def bright_and_dark(path: Path, count: int) -> None:
+    """Images of noise, bright ones labelled 1: easy to learn."""
+    random = np.random.default_rng(0)
+    labels = np.arange(2 * count) % 2
+    noise = random.integers(0, 120, (2 * count, 6, 6, 1))
+    pixels = (noise + 120 * labels[:, None, None, None]).astype("uint8")
+    np.savez(
+        path,
+        x_train=pixels[:count],
+        y_train=labels[:count],
+        x_test=pixels[count:],
+        y_test=labels[count:],
+    )
+
+
+def run_script(source: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    (folder / "net.py").write_text(source)
+    return subprocess.run(
+        [sys.executable, "net.py", "data.npz", *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_script_trains_and_prints_its_accuracy(tmp_path):
+    # 129 images in batches of 64 would leave one, on which batch norm of 1x1 maps fails.
+    bright_and_dark(tmp_path / "data.npz", 129)
+    source = emit(lower(parse(SMALL)), script=True)
+    run = run_script(source, tmp_path, "--epochs", "12", "--learning-rate", "0.01")
+    assert run.returncode == 0, run.stderr
+    epochs = re.findall(r"^epoch +(\d+): loss ([\d.]+)", run.stdout, re.MULTILINE)
+    assert [int(number) for number, _ in epochs] == list(range(1, 13))
+    assert float(epochs[-1][1]) < float(epochs[0][1])
+    assert float(re.search(r"test accuracy ([\d.]+)", run.stdout)[1]) > 0.9
+
+
+def test_a_script_names_the_shape_it_wants(tmp_path):
+    bright_and_dark(tmp_path / "data.npz", 20)
+    source = emit(sample_network("compact", seed=1), script=True)
+    run = run_script(source, tmp_path)
+    assert run.returncode == 2
+    assert "images must be uint8 and of shape (32, 32, 3)" in run.stderr
+
+
+def test_a_backbone_has_source_but_no_script():
+    network = lower(parse(BACKBONE))
+    assert build(network)(images(network)).shape == (2, 4, 5, 7)
+    with pytest.raises(BackendError, match="backbone"):
+        emit(network, script=True)
