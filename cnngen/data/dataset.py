@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
+MAX_IMAGES = 2**26
 MAX_BYTES = 8 * 2**30
 """Most bytes that the images of a data set may take in memory."""
 
@@ -160,8 +161,10 @@ def save_npz(dataset: Dataset, path: str | Path, protocol: Protocol) -> None:
 
 
 def check_size(name: str, images: int, shape: tuple[int, ...]) -> None:
-    """Raise `DataError` for images that would take more memory than a data set may."""
+    """Raise `DataError` for more images, or larger ones, than memory should hold."""
     size = images * prod(shape)
+    if images > MAX_IMAGES:
+        raise DataError(f"{name}: {images:,} images are more than {MAX_IMAGES:,}, the most to load")
     if size > MAX_BYTES:
         raise DataError(
             f"{name}: {images:,} images of {'x'.join(map(str, shape))} would take "

@@ -1,0 +1,130 @@
+"""Data sets as NumPy archives."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cnngen.data.dataset import Dataset, Images, Labels, check_size, class_names
+from cnngen.errors import DataError
+
+Array = npt.NDArray[np.generic]
+
+NAMES = ("x_train", "y_train", "x_test", "y_test", "images", "labels")
+MAX_HEADER = 10_000
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What NumPy and zipfile make of a broken archive."""
+
+
+def load_npz(path: Path) -> Dataset:
+    """An archive with `x_train`, `y_train` and, if it has a test part, `x_test` and `y_test`;
+    or with `images` and `labels`.
+
+    Images are uint8 of shape (images, height, width[, channels]), labels whole numbers.
+    Objects are not read, for reading them may run code.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = _read(path, archive)
+    except UNREADABLE as error:
+        raise DataError(f"{path}: is no NumPy archive that can be read ({error})") from None
+    single = "images" in arrays
+    image_names = ("images",) if single else ("x_train", "x_test")
+    label_names = ("labels",) if single else ("y_train", "y_test")
+    needed = {image_names[0], label_names[0]}
+    for part in zip(image_names, label_names, strict=True):
+        needed |= set(part) if set(part) & arrays.keys() else set()
+    if missing := sorted(needed - arrays.keys()):
+        raise DataError(
+            f"{path}: has no array '{missing[0]}'",
+            hint="It must hold x_train, y_train, x_test and y_test, or images and labels.",
+        )
+    images = [_images(path, name, arrays[name]) for name in image_names if name in arrays]
+    labels = [_labels(path, name, arrays[name]) for name in label_names if name in arrays]
+    for i, (some, their) in enumerate(zip(images, labels, strict=True)):
+        if len(some) != len(their):
+            raise DataError(
+                f"{path}: has {len(some):,} images in '{image_names[i]}' and {len(their):,} "
+                f"labels in '{label_names[i]}'"
+            )
+    if len({part.shape[1:] for part in images}) > 1:
+        raise DataError(f"{path}: the images of 'x_train' and 'x_test' differ in shape")
+    all_labels = np.concatenate(labels)
+    return Dataset(
+        path.stem,
+        np.concatenate(images) if len(images) > 1 else images[0],
+        all_labels,
+        class_names(str(path), all_labels),
+        len(images[0]) if len(images) > 1 else None,
+    )
+
+
+def _read(path: Path, archive: zipfile.ZipFile) -> dict[str, Array]:
+    """The arrays of an archive that belong to a data set, their sizes checked first."""
+    members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+    wanted = {name: members[name] for name in NAMES if name in members}
+    total = sum(_size(path, archive, member) for member in wanted.values())
+    check_size(str(path), 1, (total,))
+    arrays: dict[str, Array] = {}
+    for name, member in wanted.items():
+        with archive.open(member) as file:
+            arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+    return arrays
+
+
+def _size(path: Path, archive: zipfile.ZipFile, member: str) -> int:
+    """Bytes of an array, from its header alone."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
+        if read is None:
+            raise ValueError(f"{member} has version {version} of the format")
+        shape, _, dtype = read(file, max_header_size=MAX_HEADER)
+    if dtype.hasobject:
+        raise DataError(
+            f"{path}: '{member}' holds Python objects",
+            hint="Store images as uint8 and labels as whole numbers; objects are not read.",
+        )
+    if any(length < 0 for length in shape):
+        raise ValueError(f"{member} has the shape {shape}")
+    size = prod(map(int, shape)) * dtype.itemsize
+    if archive.getinfo(member).file_size < size:
+        raise ValueError(f"{member} is shorter than its shape {shape} says")
+    return size
+
+
+def _images(path: Path, name: str, array: Array) -> Images:
+    if array.dtype != np.uint8 or array.ndim not in (3, 4):
+        raise DataError(
+            f"{path}: '{name}' is {array.dtype} of shape {array.shape}",
+            hint="Images must be uint8, 0 to 255, of shape (images, height, width, channels).",
+        )
+    if array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[3] not in (1, 3, 4):
+        raise DataError(
+            f"{path}: '{name}' has shape {array.shape}, which looks like channels first",
+            hint="Transpose it to (images, height, width, channels).",
+        )
+    images: Images = array.astype(np.uint8, copy=False)
+    return images if images.ndim == 4 else images[..., np.newaxis]
+
+
+def _labels(path: Path, name: str, array: Array) -> Labels:
+    # Keras keeps labels in a column.
+    flat = array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
+    if flat.ndim != 1 or not np.issubdtype(flat.dtype, np.integer):
+        raise DataError(
+            f"{path}: '{name}' is {array.dtype} of shape {array.shape}",
+            hint="Labels must be whole numbers, one for each image.",
+        )
+    return flat.astype(np.int64)
