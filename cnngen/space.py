@@ -49,10 +49,12 @@ class Choice(Generic[Item]):
 
     @classmethod
     def of(cls, values: Sequence[Item], weights: Sequence[float] | None = None) -> Self:
+        """Values with their weights; all the same where none are given."""
         weights = tuple(weights or [1.0] * len(values))
         return cls(tuple(values), weights, tuple(accumulate(weights)))
 
     def draw(self, random: Random) -> Item:
+        """One of the values."""
         return self.values[bisect_right(self._sums, random() * self._sums[-1])]
 
 
@@ -278,7 +280,7 @@ def load_space(name: str | Path | Space) -> Space:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "the space"
+    return ".".join(part for part in location if isinstance(part, str)) or "the space"
 
 
 def _reason(error: Any) -> str:

@@ -201,7 +201,9 @@ class _Channels:
         values = self.values
         if whole in self.added and whole in values and left in values and right in values:
             return self.different(values[whole], values[left] + values[right], self.added[whole])
-        parts = " and ".join(str(values[part]) if part in values else "1 or more" for part in (left, right))
+        parts = " and ".join(
+            str(values[part]) if part in values else "1 or more" for part in (left, right)
+        )
         return ResolveError(
             f"this merge must give {values.get(whole, '?')} channels, which its sides of {parts} "
             "cannot sum to",

@@ -29,6 +29,9 @@ Reached = NDArray[np.bool_]
 MAX_SIZES = 1000
 MAX_BYTES = 2**28
 FEW_SIZES = 256
+ONE_THREAD = 2**18
+"""Multiply-adds up to which OpenBLAS stays on one thread. Beyond, its threads wait for each
+other longer than they work: ten times slower on a busy machine."""
 
 Item = Layer | Merge | str
 """A step of `Description.walk`. Its place in the walk is what identifies a layer: sampled
@@ -130,8 +133,8 @@ def _possible(
     items: Sequence[Item], space: Space, start: Size, freedom: Freedom
 ) -> frozenset[Size]:
     """The sizes that may occur, taking the sides of a merge to meet wherever they can."""
-    known = {given(item) for item in items if isinstance(item, Layer)} - {None}
-    if known <= {*OPEN}:
+    told = {given(item) for item in items if isinstance(item, Layer)} - {None}
+    if told <= {*OPEN}:
         # One universe for all sampled descriptions, so that their relations are cached.
         sizes = _closure(space, start, freedom)
         if len(sizes) <= FEW_SIZES:
@@ -170,9 +173,7 @@ def _universe(sizes: frozenset[Size]) -> Universe:
 
 
 @lru_cache(maxsize=64)
-def _window_relation(
-    space: Space, known: Given, freedom: Freedom, universe: Universe
-) -> Relation:
+def _window_relation(space: Space, known: Given, freedom: Freedom, universe: Universe) -> Relation:
     relation = np.zeros((len(universe.sizes),) * 2, np.float32)
     for row, size in enumerate(universe.sizes):
         for output in moves(space, known, freedom, size).sizes:
@@ -242,4 +243,9 @@ def _then(first: Relation, second: Relation, identity: Relation) -> Relation:
         return second
     if second is identity:
         return first
-    return np.minimum(first @ second, np.float32(1))
+    size = len(second)
+    rows = max(1, ONE_THREAD // size**2)
+    product = np.empty_like(second)
+    for row in range(0, size, rows):
+        np.matmul(first[row : row + rows], second, out=product[row : row + rows])
+    return np.minimum(product, np.float32(1), out=product)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random as random_module
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def _classes(description: Description, wanted: int | None) -> int | None:
         (wanted, "the data have", description.output_span),
     )
     found = [(count, who, span) for count, who, span in said if count is not None]
-    for (first, who, span), (second, other, _) in zip(found, found[1:], strict=False):
+    for (first, who, span), (second, other, _) in pairwise(found):
         if first != second:
             raise ResolveError(
                 f"{who} {first:,} classes, {other} {second:,}",

@@ -165,8 +165,10 @@ def _no_meeting(
         return f" (line {line}, column {column})"
 
     right_span = tree.right[0].span if tree.right else tree.span
-    narrowed = "" if sizes.freedom == "full" else (
-        " For so many sizes, open windows here only keep the size or use padding=same."
+    narrowed = (
+        ""
+        if sizes.freedom == "full"
+        else (" For so many sizes, open windows here only keep the size or use padding=same.")
     )
     return ResolveError(
         f"the sides of this merge can never meet: from {sizes.names(reached)}, left"

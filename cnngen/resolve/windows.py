@@ -123,9 +123,7 @@ def moves(space: Space, known: Given, freedom: Freedom, size: Size) -> Moves:
 
 
 @lru_cache(maxsize=8192)
-def spread(
-    space: Space, known: Given, freedom: Freedom, sizes: frozenset[Size]
-) -> frozenset[Size]:
+def spread(space: Space, known: Given, freedom: Freedom, sizes: frozenset[Size]) -> frozenset[Size]:
     """Every size that a window can lead to from any of a set of sizes."""
     return frozenset().union(*(moves(space, known, freedom, size).sizes for size in sizes))
 
