@@ -218,7 +218,9 @@ class Word:
 
     @cached_property
     def parameter_names(self) -> tuple[str, ...]:
-        """The hyper-parameters that the word takes, in canonical order."""
+        """The hyper-parameters that the word, or any it may become, takes, in canonical order."""
+        if self.choice:
+            return WORDS[self.choice[0]].parameter_names
         return tuple(name for _, names in self._parameters for name in names)
 
 

@@ -12,7 +12,7 @@ from cnngen.operations import WORDS
 WIDTH = 88
 """Longest line of the long form, unless one layer alone is longer."""
 
-MAX_INDENT = 40
+MAX_INDENT = 20
 """Deeper is not shown: indenting n levels truly takes n² characters."""
 
 FOLLOWERS = {"dropout", "max_pooling", "avg_pooling", "pooling"}

@@ -146,10 +146,10 @@ class _Machine:
                 case Close(rule=rule):
                     depth -= rule.name == "Merge"
                     done = self.open.pop()
+                    span = Span(done.start, self.end)
                     layers += "kind" in done.attributes
                     if layers > MAX_LAYERS:
-                        self.refuse(f"there are more than {MAX_LAYERS:,} layers")
-                    span = Span(done.start, self.end)
+                        self.refuse(f"there are more than {MAX_LAYERS:,} layers", span)
                     value = build(rule.name, done.attributes, span, self.source)
         if self.at < len(self.text):
             self.fail(None)

@@ -1,0 +1,119 @@
+"""An independent judge of the language: an Earley parser, its grammar written from the paper.
+
+Fig. 11 of the paper rule for rule, then the short forms of its Fig. 2 and 4 and the
+hyper-parameters of the design. Nothing here is derived from `grammar.tx`, and Earley's
+algorithm takes any context-free grammar, so `ConvOrMerge` stands as it was published.
+"""
+
+from __future__ import annotations
+
+import lark
+
+GRAMMAR = r"""
+start: (NAME ARROW)? input featureextraction+ (INTERSTICE classification+)? output
+
+input: INPUT ("(" COUNT "x" COUNT "x" COUNT_END ")")?
+output: OUTPUT ("(" COUNT_END ")")?
+
+featureextraction: (convolution | BATCHNORM norm? | merge) dropout? (pooling rated_dropout?)?
+convolution: CONV conv_parameters? | (CONVBN | BNCONV) both_parameters?
+BATCHNORM.1: /BatchNormalisation(?!\w)/
+norm: "(" parameters{epsilon} ")"
+conv_parameters: "(" parameters{conv_parameter} ")"
+both_parameters: "(" parameters{both_parameter} ")"
+pooling: POOLING ("(" parameters{pool_parameter} ")")?
+dropout: DROPOUT ("(" parameters{rate} ")")?
+rated_dropout: DROPOUT "(" parameters{rate} ")"
+classification: dropout? dense
+dense: DENSE ("(" parameters{dense_parameter} ")")?
+
+merge: "[" MODE? mergebody+ "]"
+mergebody: "(" left "," right ")"
+left: pooling? convormerge pooling?
+convormerge: convdrop+ | convdrop* mergeconv+
+mergeconv: merge convdrop*
+convdrop: convolution dropout?
+right: convolution+ | EMPTY
+
+parameters{one}: one ("," one)*
+conv_parameter: filters | kernel | stride | padding | activation | bias
+both_parameter: conv_parameter | epsilon
+pool_parameter: size | stride | padding
+dense_parameter: units | activation
+
+filters: FILTERS "=" COUNT_END
+units: UNITS "=" COUNT_END
+kernel: KERNEL "=" extent
+stride: STRIDE "=" extent
+size: SIZE "=" extent
+padding: PADDING "=" SIDES
+activation: ACTIVATION "=" FUNCTION
+bias: BIAS "=" FLAG
+rate: RATE "=" SHARE
+epsilon: EPSILON "=" SMALL
+extent: COUNT_END | COUNT "x" COUNT_END
+
+INPUT: /input(?!\w)/
+OUTPUT: /output(?!\w)/
+CONV: /conv(?!\w)/
+CONVBN: /convbn(?!\w)/
+BNCONV: /bnconv(?!\w)/
+POOLING: /(avg_pooling|max_pooling|pooling)(?!\w)/
+DROPOUT: /dropout(?!\w)/
+DENSE: /(dense|fullyConnected)(?!\w)/
+INTERSTICE: /(flatten|global_avg_pooling|global_max_pooling|globalPooling)(?!\w)/
+MODE: /(add|concat)(?!\w)/
+EMPTY: /Empty(?!\w)/
+FILTERS: /filters(?!\w)/
+UNITS: /units(?!\w)/
+KERNEL: /kernel(?!\w)/
+STRIDE: /stride(?!\w)/
+SIZE: /size(?!\w)/
+PADDING: /padding(?!\w)/
+ACTIVATION: /activation(?!\w)/
+BIAS: /bias(?!\w)/
+RATE: /rate(?!\w)/
+EPSILON: /epsilon(?!\w)/
+SIDES: /(same|valid)(?!\w)/
+FUNCTION: /(linear|relu|selu|tanh|gelu|sigmoid)(?!\w)/
+FLAG: /(true|false)(?!\w)/
+
+ARROW: "->" | "→"
+NAME: /(?!RESERVED(?!\w))[A-Za-z_][A-Za-z0-9_]{0,63}(?!\w)/
+
+// Numbers with their ranges, as far as the sentences of the tests reach.
+COUNT: /0*([1-9][0-9]{0,5}|1000000)(?=\s*x)/
+COUNT_END: /0*([1-9][0-9]{0,5}|1000000)(?![\w.])/
+SHARE: /(0+(\.[0-9]*)?|\.[0-9]+|[1-9]([.][0-9]*)?[eE]-[1-9][0-9]?)(?![\w.])/
+SMALL: /(1(\.0*)?|0*\.0*[1-9][0-9]*|[1-9]([.][0-9]*)?[eE]-[1-9][0-9]?)(?![\w.])/
+
+%ignore /\s+/
+%ignore /\/\/[^\n]*/
+%ignore /\/\*(.|\n)*?\*\//
+"""
+
+RESERVED = (
+    "input|output|conv|convbn|bnconv|BatchNormalisation|avg_pooling|max_pooling|pooling|dropout|"
+    "dense|fullyConnected|flatten|global_avg_pooling|global_max_pooling|globalPooling|add|concat|"
+    "Empty|filters|units|kernel|stride|size|padding|activation|bias|rate|epsilon|same|valid|"
+    "linear|relu|selu|tanh|gelu|sigmoid|true|false"
+)
+
+_PARSER = lark.Lark(GRAMMAR.replace("RESERVED", f"({RESERVED})"), parser="earley")
+
+
+def accepts(text: str) -> bool:
+    """Whether a text is a sentence of the language, no hyper-parameter given twice."""
+    try:
+        tree = _PARSER.parse(text)
+    except lark.exceptions.LarkError:
+        return False
+    for layer in tree.iter_subtrees():
+        given = [
+            str(next(p.scan_values(lambda _: True)))
+            for p in layer.children
+            if layer.data.startswith("parameters") and isinstance(p, lark.Tree)
+        ]
+        if len(given) != len(set(given)):
+            return False
+    return True
