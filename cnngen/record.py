@@ -32,7 +32,8 @@ KEY = r"[0-9a-f]{16}-[a-z][a-z0-9_]{0,31}-[0-9a-f]{8}"
 """What a run's key looks like: network id, backend, hash of protocol and data."""
 
 Text = Annotated[str, Field(max_length=10_000)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Loss = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -95,7 +96,7 @@ class Record:
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     name: Text | None
     backend: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-    seed: int | None
+    seed: Seed | None
     space: Text | None
     finished: Text
     versions: Versions

@@ -1,0 +1,74 @@
+"""Records as a table for pandas: a row a record, its columns fixed by the record's type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Literal, Union, get_args, get_origin, get_type_hints
+
+from cnngen.record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEFT_OUT = ("history",)
+PASSED_OVER = ("provenance",)
+"""Fields whose own fields are named as if they stood beside it."""
+
+DTYPES: dict[object, str] = {str: "string", int: "Int64", float: "float64", bool: "boolean"}
+
+
+def table(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a record, indexed by its key."""
+    import pandas as pd
+
+    rows = [dict(_cells(asdict(record))) for record in records]
+    index = pd.Index([record.key for record in records], dtype="string", name="key")
+    return pd.DataFrame(
+        {
+            name: pd.Series([row.get(name) for row in rows], index, dtype)
+            for name, dtype in columns().items()
+        },
+        index,
+    )
+
+
+@cache
+def columns() -> dict[str, str]:
+    """Name and pandas type of each column."""
+    return dict(_columns(Record))
+
+
+def _columns(kind: type, prefix: str = "") -> Iterator[tuple[str, str]]:
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        hint = hints[field.name]
+        if get_origin(hint) in (Union, UnionType):
+            (hint,) = (option for option in get_args(hint) if option is not NoneType)
+        name = prefix + field.name
+        if name in LEFT_OUT:
+            continue
+        if is_dataclass(hint) and isinstance(hint, type):
+            yield from _columns(hint, _prefix(prefix, field.name))
+        elif get_origin(hint) is tuple:
+            yield name, "string"
+        elif name == "seed":
+            yield name, "UInt64"
+        else:
+            plain = type(get_args(hint)[0]) if get_origin(hint) is Literal else hint
+            yield name, DTYPES[plain]
+
+
+def _cells(record: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for field, value in record.items():
+        if isinstance(value, dict):
+            yield from _cells(value, _prefix(prefix, field))
+        elif prefix + field not in LEFT_OUT:
+            text = "x".join(map(str, value)) if isinstance(value, tuple) else value
+            yield prefix + field, text
+
+
+def _prefix(prefix: str, field: str) -> str:
+    return prefix if field in PASSED_OVER else f"{prefix}{field}_"
