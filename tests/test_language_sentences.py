@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from earley import accepts
@@ -22,7 +25,7 @@ from cnngen.language.grammar import (
     Terminal,
     grammar,
 )
-from cnngen.language.tree import Body, Layer, Merge
+from cnngen.language.tree import Body, Layer, Merge, gather
 
 CONFORMANCE = Path(__file__).parents[2] / "shared" / "conformance"
 
@@ -170,3 +173,27 @@ def test_a_name_that_could_reach_code_is_refused_without_a_text_too() -> None:
     for name in ['x"); import os', "a\nb", "", "1st", "n" * 65, "réseau"]:
         with pytest.raises(DescriptionError, match="cannot be a name"):
             Description(parse("input conv output").features, name=name)
+
+
+def test_gathering_a_walk_gives_the_nodes_again() -> None:
+    """Law: gather(d.walk()) is the features and head of d, spans and all."""
+    random = Random(10)
+    for _ in range(200):
+        text = write(Writer(random).architecture(), random)
+        description = parse(text)
+        nodes = gather(description.walk())
+        features = nodes[: len(description.features)]
+        assert replace(description, features=features) == description
+        assert nodes[len(features) :] == description.head
+        copy = pickle.loads(pickle.dumps(description))
+        for again in (features, copy.features):
+            assert spans(again) == spans(description.features)
+
+
+def spans(nodes: tuple[Layer | Merge, ...]) -> list[Any]:
+    return [
+        (n.span, [(b.span, spans(b.left), spans(b.right)) for b in n.bodies])
+        if isinstance(n, Merge)
+        else n.span
+        for n in nodes
+    ]

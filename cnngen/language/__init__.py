@@ -1,7 +1,7 @@
 """The language: descriptions as text, and as trees."""
 
 from cnngen.language.formatter import format
-from cnngen.language.parser import parse, read
+from cnngen.language.parser import MAX_CHARACTERS, parse, read
 from cnngen.language.tree import Body, Description, Layer, Merge
 
-__all__ = ["Body", "Description", "Layer", "Merge", "format", "parse", "read"]
+__all__ = ["MAX_CHARACTERS", "Body", "Description", "Layer", "Merge", "format", "parse", "read"]

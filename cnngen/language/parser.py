@@ -110,9 +110,8 @@ class _Machine:
         value: object = None
         depth = layers = 0
         while stack:
+            # The most frequent first: Python tries one case after the other.
             match stack.pop():
-                case Sequence(parts=parts):
-                    stack += parts[::-1]
                 case Repeat() as e:
                     if not self.begins(e.part):
                         self.passed.append(e)
@@ -120,29 +119,29 @@ class _Machine:
                         stack.append(e.part)
                     else:
                         stack += (e, e.part)
-                case Choice(options=options) as e:
-                    for option in options:
+                case Assign() as e:
+                    stack += (e.store, e.part)
+                case Store() as e:
+                    attributes = self.open[-1].attributes
+                    if e.many:
+                        attributes.setdefault(e.attribute, []).append(value)
+                    else:
+                        attributes[e.attribute] = value
+                case Sequence() as e:
+                    stack += e.parts[::-1]
+                case Choice() as e:
+                    for option in e.options:
                         if self.begins(option):
                             stack.append(option)
                             break
                     else:
                         self.fail(e)
-                case Assign() as e:
-                    stack += (e.store, e.part)
-                case Terminal() as e:
-                    value = self.take(e)
-                case Store(attribute=attribute, many=many):
-                    attributes = self.open[-1].attributes
-                    if many:
-                        attributes.setdefault(attribute, []).append(value)
-                    else:
-                        attributes[attribute] = value
-                case Rule() as rule:
-                    depth += rule.name == "Merge"
+                case Rule() as e:
+                    depth += e.name == "Merge"
                     if depth > MAX_DEPTH:
                         self.refuse(f"merges are nested deeper than {MAX_DEPTH:,}")
-                    self.open.append(_Open(rule, self.at))
-                    stack += (rule.close, rule.part)
+                    self.open.append(_Open(e, self.at))
+                    stack += (e.close, e.part)
                 case Close(rule=rule):
                     depth -= rule.name == "Merge"
                     done = self.open.pop()
@@ -151,6 +150,8 @@ class _Machine:
                     if layers > MAX_LAYERS:
                         self.refuse(f"there are more than {MAX_LAYERS:,} layers", span)
                     value = build(rule.name, done.attributes, span, self.source)
+                case Terminal() as e:
+                    value = self.take(e)
         if self.at < len(self.text):
             self.fail(None)
         assert isinstance(value, Description)

@@ -7,7 +7,7 @@ and never the interpreter's stack.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -114,10 +114,10 @@ class Description:
                     pending.append("(")
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Pickled as a flat list: pickle recurses into nested tuples.
-        rest = {f.name: getattr(self, f.name) for f in fields(self)}
-        del rest["features"]
-        return _unflatten, (_flatten(self.features), rest)
+        # Flat, as a walk of merges without contents: pickle recurses into nested tuples.
+        items = [_hollow(item) if isinstance(item, Merge) else item for item in self.walk()]
+        rest = [getattr(self, field.name) for field in fields(self)[2:]]
+        return _unpickle, (items, len(self.features), rest)
 
     def _key(self) -> tuple[object, ...]:
         ends: list[object] = [self.name, self.input_shape, self.classes]
@@ -143,42 +143,41 @@ class Description:
         return format(self)
 
 
-# A merge after all that stands in it: its mode and span; and for each body, how many nodes
-# are its left and its right side, and its span.
-_FlatMerge = tuple[MergeMode | None, Span, list[tuple[int, int, Span]]]
+def gather(items: Iterable[Layer | Merge | str]) -> tuple[Node, ...]:
+    """The nodes that a walk went through; of its merges, only mode and spans are read."""
+    chain: list[Node] = []
+    outer: list[list[Node]] = []
+    merges: list[tuple[Merge, list[Body]]] = []
+    for item in items:
+        match item:
+            case Layer():
+                chain.append(item)
+            case Merge():
+                merges.append((item, []))
+                outer.append(chain)
+            case "(":
+                chain = []
+            case ",":
+                outer.append(chain)
+                chain = []
+            case ")":
+                merge, bodies = merges[-1]
+                left = tuple(outer.pop())
+                right = tuple(layer for layer in chain if isinstance(layer, Layer))
+                bodies.append(Body(left, right, merge.bodies[len(bodies)].span))
+            case "]":
+                merge, bodies = merges.pop()
+                chain = outer.pop()
+                chain.append(Merge(merge.mode, tuple(bodies), merge.span))
+    return tuple(chain)
 
 
-def _flatten(nodes: tuple[Node, ...]) -> list[Layer | _FlatMerge]:
-    flat: list[Layer | _FlatMerge] = []
-    merges: list[Merge] = []
-    for item in Description(nodes).walk():
-        if isinstance(item, Layer):
-            flat.append(item)
-        elif isinstance(item, Merge):
-            merges.append(item)
-        elif item == "]":
-            merge = merges.pop()
-            bodies = [(len(body.left), len(body.right), body.span) for body in merge.bodies]
-            flat.append((merge.mode, merge.span, bodies))
-    return flat
+def _hollow(merge: Merge) -> Merge:
+    bodies = tuple(Body((), (), body.span) for body in merge.bodies)
+    return Merge(merge.mode, bodies, merge.span)
 
 
-def _unflatten(flat: list[Layer | _FlatMerge], rest: dict[str, Any]) -> Description:
-    nodes: list[Any] = []
-
-    def take(count: int) -> tuple[Any, ...]:
-        taken = nodes[len(nodes) - count :]
-        del nodes[len(nodes) - count :]
-        return tuple(taken)
-
-    for item in flat:
-        if isinstance(item, Layer):
-            nodes.append(item)
-            continue
-        mode, span, sizes = item
-        bodies = []
-        for left, right, body_span in reversed(sizes):
-            layers = take(right)
-            bodies.append(Body(take(left), layers, body_span))
-        nodes.append(Merge(mode, tuple(reversed(bodies)), span))
-    return Description(tuple(nodes), **rest)
+def _unpickle(items: list[Layer | Merge | str], features: int, rest: list[Any]) -> Description:
+    nodes = gather(items)
+    head = tuple(node for node in nodes[features:] if isinstance(node, Layer))
+    return Description(nodes[:features], head, *rest)
