@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cnngen.backend import Backend
 from cnngen.network import Network
 from cnngen_torch.source import emit
+
+if TYPE_CHECKING:
+    from cnngen.data import Dataset
+    from cnngen.protocol import Epoch, Protocol, TrainingResult
 
 
 class TorchBackend(Backend):
@@ -17,7 +22,7 @@ class TorchBackend(Backend):
     name = "torch"
     interface = 1
     install = "pip install 'cnngen[torch]'"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "script"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "script", "train"})
 
     def version(self) -> str | None:
         try:
@@ -27,3 +32,15 @@ class TorchBackend(Backend):
 
     def emit(self, network: Network, *, script: bool = False) -> str:
         return emit(network, script=script)
+
+    def train(
+        self,
+        source: str,
+        network: Network,
+        data: Dataset,
+        protocol: Protocol,
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> TrainingResult:
+        from cnngen_torch.train import train
+
+        return train(source, network, data, protocol, on_epoch)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from math import isfinite, nan
 from types import ModuleType
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnngen.data import Dataset, splits
+from cnngen.data.dataset import Labels
 from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol, Status, TrainingResult
 
@@ -105,9 +106,9 @@ class _Run:
         self.model = load(self.source, self.network.id).to(
             self.device, memory_format=torch.channels_last
         )
-        train, validation, self.test_part = (
-            self._part(rows) for rows in splits(self.data, protocol)
-        )
+        rows = splits(self.data, protocol)
+        train, validation = self._part(rows.train), self._part(rows.validation)
+        self.test_part = self._part(rows.test)
         optimizer = _optimizer(self.model, protocol)
         shuffle = torch.Generator().manual_seed(protocol.seed)
         for number in range(1, protocol.epochs + 1):
@@ -146,13 +147,13 @@ class _Run:
             self.epochs.append(epoch)
             if self.on_epoch is not None:
                 self.on_epoch(epoch)
-            if not np.isfinite(train_loss):
+            if not isfinite(train_loss):
                 raise _Stopped("nan", f"the training loss became {train_loss} in epoch {number}")
 
     def test(self) -> None:
         self.test_loss, self.test_accuracy = self._evaluate(self.test_part)
 
-    def _part(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _part(self, rows: Labels) -> tuple[Tensor, Tensor]:
         """Images (N, H, W, C) uint8 and labels (N,) int64 on the device."""
         images = torch.from_numpy(self.data.images[rows]).to(self.device)
         return images, torch.from_numpy(self.data.labels[rows]).to(self.device)
@@ -160,13 +161,15 @@ class _Run:
     @torch.inference_mode()
     def _evaluate(self, part: tuple[Tensor, Tensor]) -> tuple[float, float]:
         """Mean loss and share of right answers."""
+        if not len(part[1]):
+            return nan, nan
         self.model.eval()
         totals = torch.zeros(2, device=self.device)
         for images, labels in zip(*(t.split(EVALUATION_BATCH) for t in part), strict=True):
             logits = self.model(_pixels(images))
             loss = F.cross_entropy(logits, labels, reduction="sum")
             totals += _totals(loss, logits, labels)
-        loss, accuracy = (totals / max(1, len(part[1]))).tolist()
+        loss, accuracy = (totals / len(part[1])).tolist()
         return loss, accuracy
 
 

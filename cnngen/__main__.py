@@ -1,0 +1,24 @@
+"""`python -m cnngen`, and the console script."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HELP = Path(__file__).parent / "cli" / "help.txt"
+
+
+def main() -> None:
+    """Run the command line; ends the process with its exit code."""
+    # The help of the whole, as Typer prints it, without the time it takes Typer to print it.
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+        print(HELP.read_text(encoding="utf-8"), end="")
+        return
+    from cnngen.cli.app import run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

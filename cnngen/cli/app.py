@@ -1,0 +1,48 @@
+"""The commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from cnngen.cli import describe, measure
+from cnngen.errors import CnnGenError
+
+EPILOG = (
+    "Begin with [bold]cnngen --backend torch[/]: a few networks, sampled, trained, measured. "
+    "Every command has examples in its own --help."
+)
+
+app = typer.Typer(
+    name="cnngen",
+    rich_markup_mode="rich",
+    add_completion=False,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.callback(invoke_without_command=True)(measure.first)
+for panel, commands in {
+    "Describe": (describe.check, describe.format_, describe.sample),
+    "Generate": (describe.generate, describe.draw, measure.backends),
+    "Measure": (measure.train, measure.show, measure.export),
+}.items():
+    for command in commands:
+        app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; gives its exit code. Users' mistakes are messages, with code 2."""
+    try:
+        app(args=list(arguments), prog_name="cnngen")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except CnnGenError as error:
+        print(f"cnngen: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("cnngen: stopped; what was finished is kept", file=sys.stderr)
+        return 130
+    return 0

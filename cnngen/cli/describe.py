@@ -1,0 +1,258 @@
+"""Commands on descriptions: nothing here needs a framework."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnngen.cli.options import (
+    Backend,
+    Classes,
+    File,
+    Files,
+    Flops,
+    Input,
+    Json,
+    Layers,
+    Parameters,
+    Range,
+    Seed,
+    Space,
+)
+from cnngen.errors import CnnGenError
+
+if TYPE_CHECKING:
+    from cnngen.language import Description
+    from cnngen.network import Network
+
+STDIN = Path("-")
+
+
+def read(path: Path) -> Description:
+    """The description in a file, or on stdin for `-`."""
+    from cnngen import language
+
+    if path == STDIN:
+        return language.parse(sys.stdin.read(language.MAX_CHARACTERS + 1), "<stdin>")
+    return language.read(path)
+
+
+def check(
+    files: Files,
+    input_shape: Input = None,
+    classes: Classes = None,
+    space: Space = "paper",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Say whether descriptions are right, and what networks they give.
+
+    Dimensions are inferred as for training; open hyper-parameters are drawn with the seed.
+
+    \b
+    cnngen check lenet.cnn
+    cnngen check *.cnn --input 28x28x1
+    echo 'input conv flatten dense output' | cnngen check -
+    """
+    from cnngen.cli.output import console, print_json, summary, summary_line
+    from cnngen.resolve import resolve
+
+    found: list[dict[str, object]] = []
+    failed = False
+    for file in files:
+        try:
+            network = resolve(
+                read(file), space=space, input_shape=input_shape, classes=classes, seed=seed
+            )
+        except CnnGenError as error:
+            failed = True
+            line, column = error.position or (None, None)
+            found.append(
+                {
+                    "file": str(file),
+                    "right": False,
+                    "message": error.message,
+                    "line": line,
+                    "column": column,
+                    "hint": error.hint,
+                }
+            )
+            if not as_json:
+                print(error, file=sys.stderr)
+        else:
+            found.append({"file": str(file), "right": True, **summary(network)})
+            if not as_json:
+                console.print(f"{file}: {summary_line(network)}", markup=False, soft_wrap=True)
+    if as_json:
+        print_json(found)
+    if failed:
+        raise typer.Exit(2)
+
+
+def format_(
+    files: Files,
+    short: Annotated[bool, typer.Option("--short", help="On one line.")] = False,
+    write: Annotated[bool, typer.Option("--write", "-w", help="Change the files.")] = False,
+    test: Annotated[
+        bool, typer.Option("--check", help="Only say which files would change (code 1).")
+    ] = False,
+) -> None:
+    """Print descriptions in their one canonical form: indented, or on one line.
+
+    \b
+    cnngen format model.cnn
+    cnngen format --write *.cnn
+    cnngen format --short model.cnn | wc -w
+    """
+    from cnngen.cli import output
+    from cnngen.language import format
+
+    if STDIN in files and (write or test):
+        raise CnnGenError("what is read from stdin has no file to compare or change")
+    changed = False
+    for file in files:
+        description = read(file)
+        assert description.source is not None
+        text = format(description, long=not short) + ("\n" if short else "")
+        if not write and not test:
+            sys.stdout.write(text)
+        elif text != description.source.text:
+            changed = True
+            print(f"{file}: {'formatted' if write else 'would change'}", file=sys.stderr)
+            if write:
+                output.write(file, text)
+    if changed and test:
+        raise typer.Exit(1)
+
+
+def sample(
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 1,
+    space: Space = "paper",
+    input_shape: Input = None,
+    classes: Classes = None,
+    seed: Seed = 0,
+    layers: Layers = None,
+    parameters: Parameters = None,
+    flops: Flops = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write each as ID.cnn into this folder.")
+    ] = None,
+    as_open: Annotated[
+        bool, typer.Option("--open", help="Leave the hyper-parameters open.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw networks from a space, no two of them equal.
+
+    \b
+    cnngen sample --count 5 --seed 42
+    cnngen sample -n 100 --space compact --layers 10:40 --parameters :100000 -o nets/
+    cnngen sample -n 1000 --json | jq .parameters
+    """
+    import json
+
+    from cnngen.cli import output
+    from cnngen.language import format
+    from cnngen.resolve.resolve import DEFAULT_CLASSES, DEFAULT_INPUT
+    from cnngen.sample import Bounds, sample_descriptions, sample_networks
+
+    bounds = Bounds(layers or Range(), parameters or Range(), flops or Range())
+    if as_open:
+        if out or as_json or bounds != Bounds():
+            raise CnnGenError(
+                "--open prints sentences alone",
+                hint="Leave out --out, --json and the bounds, which need resolved networks.",
+            )
+        for description in sample_descriptions(count, space, seed=seed):
+            print(format(description))
+        return
+    networks = sample_networks(
+        count,
+        space,
+        input_shape=input_shape or DEFAULT_INPUT,
+        classes=classes or DEFAULT_CLASSES,
+        seed=seed,
+        bounds=bounds,
+    )
+    if out is not None:
+        output.make_folder(out)
+        networks = output.tracked(networks, count, "Sampling")
+    for network in networks:
+        if out is not None:
+            output.write(out / f"{network.id}.cnn", format(network.description, long=True))
+        elif as_json:
+            print(json.dumps(output.summary(network)))
+        else:
+            print(network.to_text())
+
+
+def _resolved(
+    file: Path, input_shape: Input, classes: Classes, space: Space, seed: Seed
+) -> Network:
+    from cnngen.resolve import resolve
+
+    return resolve(read(file), space=space, input_shape=input_shape, classes=classes, seed=seed)
+
+
+def generate(
+    file: File,
+    backend: Backend = "torch",
+    script: Annotated[
+        bool, typer.Option("--script", help="Add a main that trains the network.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A file instead of stdout.")
+    ] = None,
+    input_shape: Input = None,
+    classes: Classes = None,
+    space: Space = "paper",
+    seed: Seed = 0,
+) -> None:
+    """Write the source code of a network for a framework.
+
+    \b
+    cnngen generate lenet.cnn
+    cnngen generate lenet.cnn --backend keras --out lenet_keras.py
+    cnngen generate lenet.cnn --script -o lenet.py && python lenet.py digits.npz
+    """
+    from cnngen.backend import get_backend
+    from cnngen.cli import output
+
+    chosen = get_backend(backend)
+    source = chosen.emit(_resolved(file, input_shape, classes, space, seed), script=script)
+    if out is None:
+        sys.stdout.write(source)
+    else:
+        output.write(out, source)
+
+
+def draw(
+    file: File,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="An .svg or .png file. [the description's name .svg]"),
+    ] = None,
+    scale: Annotated[float, typer.Option(min=0.1, max=10, help="Of a .png.")] = 2.0,
+    input_shape: Input = None,
+    classes: Classes = None,
+    space: Space = "paper",
+    seed: Seed = 0,
+) -> None:
+    """Draw a network: a box for each operation, columns side by side for merges.
+
+    \b
+    cnngen draw lenet.cnn
+    cnngen draw lenet.cnn --out lenet.png --scale 3
+    """
+    from cnngen.cli import output
+    from cnngen.picture import to_png, to_svg
+
+    out = out or Path("network.svg" if file == STDIN else file.with_suffix(".svg").name)
+    if out.suffix not in (".svg", ".png"):
+        raise CnnGenError(f"'{out}' is no picture", hint="Name a file that ends in .svg or .png.")
+    network = _resolved(file, input_shape, classes, space, seed)
+    output.write(out, to_svg(network) if out.suffix == ".svg" else to_png(network, scale=scale))
+    print(f"{out}: {output.summary_line(network)}")

@@ -1,0 +1,97 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+
+class ImageShape(NamedTuple):
+    """Height, width and channels of an image."""
+
+    height: int
+    width: int
+    channels: int
+
+
+class Range(NamedTuple):
+    """Least and most, both included; None is no bound."""
+
+    least: int | None = None
+    most: int | None = None
+
+
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE…", help="Descriptions (.cnn), or - to read one here.")
+]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A description (.cnn), or - to read it.")
+]
+
+
+def _shape(text: str) -> ImageShape:
+    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})x([1-9]\d{0,5})", text)
+    if match is None:
+        raise typer.BadParameter(f"'{text}' is no shape; write HEIGHTxWIDTHxCHANNELS: 32x32x3")
+    return ImageShape(*map(int, match.groups()))
+
+
+def _range(text: str) -> Range:
+    match = re.fullmatch(r"(\d{0,15}):(\d{0,15})", text.replace(",", "").replace("_", ""))
+    if match is None or text == ":":
+        raise typer.BadParameter(f"'{text}' is no range; write LEAST:MOST, 10: or :40")
+    ends = Range(*(int(end) if end else None for end in match.groups()))
+    if ends.least is not None and ends.most is not None and ends.least > ends.most:
+        raise typer.BadParameter(f"'{text}' is empty: it runs from more to less")
+    return ends
+
+
+Input = Annotated[
+    ImageShape | None,
+    typer.Option(
+        "--input", "-i", parser=_shape, metavar="HxWxC", help="Shape of an image. [32x32x3]"
+    ),
+]
+Classes = Annotated[
+    int | None, typer.Option("--classes", "-c", min=1, max=1_000_000, help="How many. [10]")
+]
+Space = Annotated[
+    str, typer.Option("--space", "-s", help="What is drawn from: paper, compact, or a .toml file.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of what is drawn.")]
+Layers = Annotated[
+    Range | None,
+    typer.Option("--layers", parser=_range, metavar="FROM:TO", help="Bounds on the layers."),
+]
+Parameters = Annotated[
+    Range | None,
+    typer.Option("--parameters", parser=_range, metavar="FROM:TO", help="Bounds on the weights."),
+]
+Flops = Annotated[
+    Range | None,
+    typer.Option("--flops", parser=_range, metavar="FROM:TO", help="Bounds on FLOPs an image."),
+]
+Backend = Annotated[
+    str, typer.Option("--backend", "-b", help="The framework; `cnngen backends` lists them.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data", "-d", help="digits, another known name, a Parquet file or folder, .npz, images."
+    ),
+]
+ProtocolName = Annotated[
+    str, typer.Option("--protocol", "-p", help="How to train: quick, paper, standard.")
+]
+Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the protocol's.")]
+Country = Annotated[
+    str | None, typer.Option("--country", help="For the CO2 of a kWh: FRA, USA … (ISO 3166).")
+]
+Tdp = Annotated[
+    float | None, typer.Option("--tdp", help="The CPU's power at full load in W, if you know it.")
+]
+Again = Annotated[bool, typer.Option("--again", help="Train anew what is in the folder already.")]

@@ -1,0 +1,87 @@
+"""One network trained, measured and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cnngen import shapes
+from cnngen.backend import get_backend
+from cnngen.data import Dataset
+from cnngen.energy import Meter
+from cnngen.errors import BackendError, CnnGenError
+from cnngen.network import Network
+from cnngen.protocol import Epoch, Protocol
+from cnngen.record import Record, make_record, record_id
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came out of a training, and the source that was trained."""
+
+    record: Record
+    source: str
+
+
+def run_key(network: Network, data: Dataset, protocol: Protocol, backend: str) -> str:
+    """The key that the record of this training will have."""
+    return record_id(network.id, backend, protocol, data.summary)
+
+
+def train(
+    network: Network,
+    data: Dataset,
+    protocol: Protocol,
+    *,
+    backend: str = "torch",
+    meter: Meter | None = None,
+    seed: int | None = None,
+    space: str | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Trained:
+    """Train the source that a backend emits for a network, and measure its energy.
+
+    `seed` and `space` are those the network was sampled with; they are recorded. A training
+    that fails is a record with a status and a cause. Raises `CnnGenError` for a backbone, or
+    where the images do not fit the network, and `BackendError` for a backend that is not
+    there or cannot train.
+    """
+    check_trainable(network, data)
+    chosen = get_backend(backend)
+    framework = chosen.version()
+    if framework is None or "train" not in chosen.capabilities:
+        lacks = "needs its framework" if framework is None else "cannot train"
+        raise BackendError(f"the {backend} backend {lacks}", hint=f"Install: {chosen.install}")
+    source = chosen.emit(network)
+    with (meter or Meter()).window(network.id) as window:
+        result = chosen.train(source, network, data, protocol, on_epoch)
+    record = make_record(
+        network,
+        data,
+        protocol,
+        result,
+        backend=backend,
+        framework=framework,
+        energy=window.energy,
+        energy_cause=window.cause,
+        seed=seed,
+        space=space,
+    )
+    return Trained(record, source)
+
+
+def check_trainable(network: Network, data: Dataset) -> None:
+    """Raise `CnnGenError` where a network cannot be trained on a data set."""
+    if network.is_backbone:
+        raise CnnGenError(
+            "a description without classification is a backbone and cannot be trained",
+            hint="End it with flatten or a global pooling and dense layers, then output.",
+            source=network.description.source,
+            span=network.description.output_span if network.description.source else None,
+        )
+    if network.input_shape != data.input_shape or network.classes != data.classes:
+        raise CnnGenError(
+            f"the network takes {shapes.text(network.input_shape)} images of {network.classes} "
+            f"classes, {data.name} has {shapes.text(data.input_shape)} of {data.classes}",
+            hint="Leave the ends of the description open: `input … output`.",
+        )
