@@ -149,7 +149,7 @@ class _Table:
         """Rows of a group that cannot unfold to more than `BATCH_BYTES`."""
         facts = self.file.metadata.row_group(group)
         columns = map(facts.column, range(facts.num_columns))
-        size = max(c.total_uncompressed_size for c in columns if c.path_in_schema == self.leaf)
+        size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema == self.leaf)
         return int(max(1, min(256, BATCH_BYTES // max(1, size))))
 
     def _encoded(self, row: int, data: bytes | None) -> Encoded:
@@ -168,5 +168,5 @@ def _reading(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ArrowException) as error:
+    except (OSError, ValueError, ArrowException) as error:
         raise DataError(f"{path}: is no Parquet file that can be read ({error})") from None

@@ -1,0 +1,389 @@
+import io
+import json
+import pickle
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import cnngen.data.dataset
+import cnngen.data.images
+import cnngen.data.parquet
+from cnngen.data import load_data
+from cnngen.errors import DataError
+
+COLOUR = np.random.default_rng(0).integers(0, 256, (30, 5, 7, 3)).astype(np.uint8)
+GREY = COLOUR[..., 0]
+LABELS = np.arange(30) % 3
+
+
+def encoded(array: np.ndarray, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, kind)
+    return file.getvalue()
+
+
+def write_parquet(
+    path: Path,
+    images: list[bytes | None],
+    labels: list[object],
+    *,
+    column: str = "img",
+    names: list[str] | None = None,
+) -> None:
+    """A file as the `datasets` library of Hugging Face writes it."""
+    structs = [None if x is None else {"bytes": x, "path": "/etc/passwd"} for x in images]
+    table = pa.table({column: structs, "label": labels})
+    if names:
+        features = {column: {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": names}}
+        table = table.replace_schema_metadata(
+            {"huggingface": json.dumps({"info": {"features": features}})}
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, row_group_size=7)
+
+
+PNGS = [encoded(image) for image in COLOUR]
+
+
+def test_hugging_faces_layout_gives_the_pixels_labels_names_and_parts(tmp_path) -> None:
+    names = ["cat", "dog", "cow"]
+    train = tmp_path / "pets"
+    write_parquet(
+        train / "train-00000-of-00002.parquet", PNGS[:12], LABELS[:12].tolist(), names=names
+    )
+    write_parquet(train / "train-00001-of-00002.parquet", PNGS[12:20], LABELS[12:20].tolist())
+    write_parquet(train / "test-00000-of-00001.parquet", PNGS[20:], LABELS[20:].tolist())
+    data = load_data(train)
+    assert (data.name, data.class_names, data.test_start) == ("pets", tuple(names), 20)
+    np.testing.assert_array_equal(data.images, COLOUR)
+    np.testing.assert_array_equal(data.labels, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("data/train-0.parquet", "data/test-0.parquet"),
+        ("train/0000.parquet", "test/0000.parquet"),
+        ("train.parquet", "test.parquet"),
+    ],
+)
+def test_parts_are_found_one_folder_down_and_by_the_folders_name(tmp_path, train, test) -> None:
+    write_parquet(tmp_path / train, PNGS[:20], LABELS[:20].tolist(), column="image")
+    write_parquet(tmp_path / test, PNGS[20:], LABELS[20:].tolist(), column="image")
+    data = load_data(tmp_path)
+    assert (data.test_start, data.class_names) == (20, ("0", "1", "2"))
+    np.testing.assert_array_equal(data.images, COLOUR)
+
+
+def test_a_named_data_set_is_taken_from_the_root_where_it_lies_there(tmp_path) -> None:
+    write_parquet(tmp_path / "cifar10" / "train.parquet", PNGS, LABELS.tolist())
+    assert len(load_data("cifar10", root=tmp_path)) == 30
+
+
+def test_grey_images_and_plain_bytes_are_read(tmp_path) -> None:
+    table = pa.table({"image": [encoded(x) for x in GREY], "label": pa.array(LABELS, pa.uint8())})
+    pq.write_table(table, tmp_path / "a.parquet")
+    data = load_data(tmp_path / "a.parquet")
+    np.testing.assert_array_equal(data.images[..., 0], GREY)
+    assert data.input_shape == (5, 7, 1)
+
+
+def test_jpegs_are_decoded_to_what_pillow_makes_of_them(tmp_path) -> None:
+    jpegs = [encoded(image, "JPEG") for image in COLOUR]
+    write_parquet(tmp_path / "a.parquet", jpegs, LABELS.tolist())
+    expected = [np.asarray(Image.open(io.BytesIO(x))) for x in jpegs]
+    np.testing.assert_array_equal(load_data(tmp_path / "a.parquet").images, expected)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says how large it is, and holds next to nothing."""
+    chunks = [
+        b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0),
+        b"IDAT" + zlib.compress(bytes(10)),
+        b"IEND",
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in chunks
+    )
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (PNGS[11][:-30], "row 11: is no readable image"),
+        (b"GIF89a", "row 11: is no"),
+        (b"not an image at all", "row 11: is no image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 7 5\n", "row 11: is no image"),
+        (None, "row 11: has no bytes"),
+        (encoded(COLOUR[11][:, :6]), "row 11: is an image of 5x6x3, those before are 5x7x3"),
+        (encoded(GREY[11]), "row 11: is an image of 5x7x1"),
+        (encoded(GREY[11].astype(np.uint16) * 256), "row 11: has pixels of mode I;16"),
+        (png_header(7, 2**31 - 1), "row 11: is"),
+        (png_header(6000, 6000), "row 11: is an image of 6000x6000x3"),
+    ],
+)
+def test_the_first_odd_image_is_named(tmp_path, odd: bytes | None, message: str) -> None:
+    write_parquet(tmp_path / "a.parquet", [*PNGS[:11], odd, *PNGS[12:]], LABELS.tolist())
+    with pytest.raises(DataError, match=message):
+        load_data(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"picture": PNGS, "label": LABELS}, "has no column 'img' or 'image'"),
+        ({"img": PNGS, "class": LABELS}, "has no column 'label'"),
+        ({"img": PNGS, "label": LABELS / 2}, "column 'label' is double"),
+        ({"img": PNGS, "label": [None, *LABELS[1:].tolist()]}, "row 0: has no label"),
+        ({"img": ["text"] * 30, "label": LABELS}, "column 'img' is string"),
+        ({"img": [{"path": "/etc/passwd"}] * 30, "label": LABELS}, "column 'img' is struct"),
+        ({"img": PNGS, "label": LABELS + 1}, "no image has label 0"),
+        ({"img": PNGS, "label": LABELS * 2}, "no image has label 1"),
+        ({"img": PNGS, "label": LABELS - 1}, "run from -1"),
+        ({"img": PNGS[:0], "label": LABELS[:0]}, "there are no images"),
+    ],
+)
+def test_a_parquet_file_with_wrong_columns_is_refused(tmp_path, table, message) -> None:
+    columns = {name: pa.array(values) for name, values in table.items()}
+    if not len(table.get("img", [1])):
+        columns["img"] = pa.array([], pa.binary())
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=message) as caught:
+        load_data(tmp_path / "a.parquet")
+    assert len(str(caught.value).splitlines()) <= 5
+
+
+def test_more_class_names_or_fewer_than_labels(tmp_path) -> None:
+    write_parquet(tmp_path / "a.parquet", PNGS, LABELS.tolist(), names=["a", "b"])
+    with pytest.raises(DataError, match="has label 2, but there are 2 classes"):
+        load_data(tmp_path / "a.parquet")
+    write_parquet(tmp_path / "b.parquet", PNGS, LABELS.tolist(), names=["a", "b", "c", "d"])
+    assert load_data(tmp_path / "b.parquet").classes == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\xff" * 500 + b"PAR1", b"x" * 99])
+def test_what_is_no_parquet_file_is_refused(tmp_path, content: bytes) -> None:
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises(DataError, match="is no Parquet file"):
+        load_data(tmp_path / "a.parquet")
+
+
+def test_a_parquet_file_broken_anywhere_is_an_error_or_no_harm(tmp_path) -> None:
+    """Law: whatever byte is changed, loading gives a data set or a DataError."""
+    write_parquet(tmp_path / "a.parquet", PNGS, LABELS.tolist())
+    whole = (tmp_path / "a.parquet").read_bytes()
+    random = np.random.default_rng(1)
+    for _ in range(150):
+        broken = bytearray(whole)
+        for at in random.integers(0, len(whole), 3):
+            broken[at] = random.integers(0, 256)
+        (tmp_path / "b.parquet").write_bytes(broken)
+        try:
+            load_data(tmp_path / "b.parquet")
+        except DataError:
+            continue
+
+
+def test_a_parquet_folder_with_files_of_no_part_is_refused(tmp_path) -> None:
+    write_parquet(tmp_path / "train.parquet", PNGS, LABELS.tolist())
+    write_parquet(tmp_path / "extra.parquet", PNGS, LABELS.tolist())
+    with pytest.raises(DataError, match=r"extra\.parquet: belongs to no part"):
+        load_data(tmp_path)
+    (tmp_path / "extra.parquet").unlink()
+    (tmp_path / "train.parquet").rename(tmp_path / "test.parquet")
+    with pytest.raises(DataError, match="has no training images"):
+        load_data(tmp_path)
+
+
+def test_a_value_stored_once_and_read_many_times_never_unfolds_in_memory(
+    tmp_path, monkeypatch
+) -> None:
+    value = pa.array([{"bytes": b"\0" * 4_000_000}]).take(pa.array([0] * 64))  # 256 MB unfolded
+    table = pa.table({"img": value, "label": [0, 1] * 32})
+    pq.write_table(table, tmp_path / "a.parquet", dictionary_pagesize_limit=2**30)
+    assert (tmp_path / "a.parquet").stat().st_size < 1_000_000
+    del value, table
+    monkeypatch.setattr(cnngen.data.parquet, "BATCH_BYTES", 16_000_000)
+    before = pa.total_allocated_bytes()
+    held = [
+        pa.total_allocated_bytes()
+        for _ in cnngen.data.parquet._Table(tmp_path / "a.parquet").images()
+    ]
+    assert 16 <= len(held) <= 64
+    assert max(held) - before < 64_000_000
+
+
+def test_an_encoded_image_of_more_bytes_than_any_image_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(cnngen.data.images, "MAX_FILE", 100)
+    write_parquet(tmp_path / "a.parquet", PNGS, LABELS.tolist())
+    with pytest.raises(DataError, match="row 0: holds more than"):
+        load_data(tmp_path / "a.parquet")
+    monkeypatch.undo()
+    monkeypatch.setattr(cnngen.data.images, "MAX_PIXELS", 34)
+    with pytest.raises(DataError, match="row 0: is an image of 5x7x3, far too large"):
+        load_data(tmp_path / "a.parquet")
+
+
+def test_more_images_than_memory_should_hold_are_refused(tmp_path, monkeypatch) -> None:
+    write_parquet(tmp_path / "a.parquet", PNGS, LABELS.tolist())
+    monkeypatch.setattr(cnngen.data.dataset, "MAX_BYTES", 30 * 5 * 7 * 3 - 1)
+    with pytest.raises(DataError, match="would take"):
+        load_data(tmp_path / "a.parquet")
+    monkeypatch.setattr(cnngen.data.dataset, "MAX_IMAGES", 29)
+    with pytest.raises(DataError, match="30 images are more than 29"):
+        load_data(tmp_path / "a.parquet")
+
+
+def write_folder(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        folder = path / "abc"[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i:03}.png")
+
+
+def by_class(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return images[np.argsort(labels, kind="stable")]
+
+
+def test_a_folder_for_each_class_is_a_data_set(tmp_path) -> None:
+    write_folder(tmp_path, COLOUR, LABELS)
+    (tmp_path / ".DS_Store").write_bytes(b"\0")
+    data = load_data(tmp_path)
+    assert (data.class_names, data.test_start) == (("a", "b", "c"), None)
+    np.testing.assert_array_equal(data.images, by_class(COLOUR, LABELS))
+    np.testing.assert_array_equal(data.labels, np.sort(LABELS))
+
+
+def test_an_image_folder_may_have_a_test_part(tmp_path) -> None:
+    write_folder(tmp_path / "train", COLOUR[:20], LABELS[:20])
+    assert load_data(tmp_path).test_start is None
+    write_folder(tmp_path / "test", COLOUR[20:], LABELS[20:])
+    data = load_data(tmp_path)
+    assert data.test_start == 20
+    np.testing.assert_array_equal(data.images[20:], by_class(COLOUR[20:], LABELS[20:]))
+
+
+def test_what_does_not_belong_in_an_image_folder_is_named(tmp_path) -> None:
+    with pytest.raises(DataError, match="holds no data set"):
+        load_data(tmp_path)
+    write_folder(tmp_path / "train", COLOUR, LABELS)
+    write_folder(tmp_path / "test", COLOUR[:3], LABELS[:3])
+    (tmp_path / "test" / "c").rename(tmp_path / "test" / "d")
+    with pytest.raises(DataError, match=r"test/d: is a class that has no training"):
+        load_data(tmp_path)
+    (tmp_path / "test" / "d").rename(tmp_path / "test" / "c")
+    (tmp_path / "train" / "b" / "notes.txt").write_text("see below")
+    with pytest.raises(DataError, match=r"train/b/notes.txt: is no image file"):
+        load_data(tmp_path)
+    (tmp_path / "train" / "b" / "notes.txt").rename(tmp_path / "train" / "notes.txt")
+    with pytest.raises(DataError, match=r"notes.txt: is a file beside"):
+        load_data(tmp_path)
+    (tmp_path / "train" / "notes.txt").unlink()
+    (tmp_path / "train" / "c" / "000.png").write_bytes(PNGS[0][:60])
+    with pytest.raises(DataError, match=r"train/c/000.png: is no readable image"):
+        load_data(tmp_path)
+
+
+def test_npz_archives_are_read_in_both_layouts(tmp_path) -> None:
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=COLOUR[:20],
+        y_train=LABELS[:20, np.newaxis],  # as Keras keeps CIFAR-10
+        x_test=COLOUR[20:],
+        y_test=LABELS[20:, np.newaxis].astype(np.uint8),
+    )
+    data = load_data(tmp_path / "a.npz")
+    assert (data.name, data.test_start) == ("a", 20)
+    np.testing.assert_array_equal(data.images, COLOUR)
+    np.testing.assert_array_equal(data.labels, LABELS)
+    np.savez_compressed(tmp_path / "b.npz", images=np.asfortranarray(GREY), labels=LABELS)
+    data = load_data(tmp_path / "b.npz")
+    assert data.test_start is None
+    np.testing.assert_array_equal(data.images, GREY[..., np.newaxis])
+
+
+class Attack:
+    def __reduce__(self) -> tuple[object, ...]:
+        return pytest.fail, ("a pickle was run",)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x_train": COLOUR, "y_train": np.array([Attack()] * 30)}, "holds Python objects"),
+        ({"x_train": COLOUR}, "has no array 'y_train'"),
+        ({"x_train": COLOUR, "y_train": LABELS, "x_test": COLOUR}, "has no array 'y_test'"),
+        ({"anything": COLOUR}, "has no array 'x_train'"),
+        ({"images": COLOUR / 255, "labels": LABELS}, "'images' is float64"),
+        ({"images": COLOUR[:, 0, 0], "labels": LABELS}, r"uint8 of shape \(30, 3\)"),
+        ({"images": COLOUR, "labels": np.eye(3)[LABELS]}, "'labels' is float64"),
+        ({"images": COLOUR, "labels": LABELS[:9]}, "30 images in 'images' and 9 labels"),
+        ({"images": COLOUR.transpose(0, 3, 1, 2), "labels": LABELS}, "channels first"),
+        ({"images": COLOUR, "labels": LABELS * 5}, "no image has label 1"),
+        ({"images": COLOUR[:0], "labels": LABELS[:0]}, "there are no images"),
+        (
+            {"x_train": COLOUR, "y_train": LABELS, "x_test": GREY, "y_test": LABELS},
+            "differ in shape",
+        ),
+    ],
+)
+def test_an_npz_with_wrong_arrays_is_refused(tmp_path, arrays, message) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=message) as caught:
+        load_data(tmp_path / "a.npz")
+    assert len(str(caught.value).splitlines()) <= 5
+
+
+def npy_header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:
+    file = io.BytesIO()
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (npy_header((10**12,)), "GiB|shorter"),
+        (npy_header((2**40, 2**40, 2**40)), "GiB|shorter"),
+        (npy_header((-1, 5)), "no NumPy archive"),
+        (npy_header((30, 5, 7, 3))[:20], "no NumPy archive"),
+        (npy_header((30, 5, 7, 3)) + b"short", "shorter than its shape"),
+        (b"\x93NUMPY\x09\x09" + b"\0" * 99, "no NumPy archive"),
+        (b"\x93NUMPY\x01\x00\xff\xff" + b"{" * 65535, "no NumPy archive"),
+        (pickle.dumps(Attack()), "no NumPy archive"),
+        (b"", "no NumPy archive"),
+    ],
+)
+def test_an_npz_that_lies_about_itself_is_refused_before_memory_is_taken(
+    tmp_path, member: bytes, message: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("images.npy", member)
+        archive.writestr("labels.npy", npy_header((30,)) + bytes(30))
+    with pytest.raises(DataError, match=message):
+        load_data(tmp_path / "a.npz")
+
+
+def test_a_zip_bomb_is_refused_by_its_header(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(cnngen.data.dataset, "MAX_BYTES", 2**24)
+    zeros = np.zeros((2**15, 32, 32, 1), np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", images=zeros, labels=np.zeros(2**15, int))
+    assert (tmp_path / "a.npz").stat().st_size < 2**20
+    with pytest.raises(DataError, match="GiB"):
+        load_data(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", pickle.dumps(Attack()), b"x" * 1000])
+def test_what_is_no_archive_is_refused(tmp_path, content: bytes) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(DataError, match="is no NumPy archive"):
+        load_data(tmp_path / "a.npz")
