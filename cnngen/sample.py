@@ -122,6 +122,15 @@ def sample_networks(
         yield network
 
 
+def sample_descriptions(
+    count: int, space: str | Path | Space = "paper", *, seed: int = 0
+) -> Iterator[Description]:
+    """Sentences drawn one after the other; they may repeat."""
+    space = load_space(space)
+    for number in range(count):
+        yield sample_description(space, seed=_mix(seed, number, "network"))
+
+
 def sample_description(
     space: str | Path | Space = "paper", *, seed: int = 0, max_layers: int | None = None
 ) -> Description:

@@ -141,10 +141,28 @@ def load(folder: str | Path) -> Runs:
     for name in names:
         if re.fullmatch(KEY, name):
             try:
-                records.append(_read(folder / name))
+                records.append(load_run(folder / name))
             except StoreError as error:
                 broken.append((folder / name, error.message))
     return Runs(folder, records, broken)
+
+
+def load_run(run: Path) -> Record:
+    """The record of one run's folder. Raises `StoreError` saying why there is none."""
+    path = run / RECORD
+    if run.is_symlink() or path.is_symlink():
+        raise StoreError("is a symbolic link")
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_RECORD + 1)
+    except OSError as error:
+        raise StoreError(f"{RECORD} cannot be read: {error.strerror}") from None
+    if len(content) > MAX_RECORD:
+        raise StoreError(f"{RECORD} is larger than any record")
+    record = Record.from_json(content)
+    if record.key != run.name:
+        raise StoreError(f"{RECORD} is that of another run, {record.key}")
+    return record
 
 
 def sweep(folder: str | Path) -> None:
@@ -232,21 +250,3 @@ def _writing(target: Path) -> Iterator[None]:
             f"{target} cannot be written: {reason}",
             hint="Runs need a folder, with room in it, that you may write to.",
         ) from None
-
-
-def _read(run: Path) -> Record:
-    """The record of a run. Raises `StoreError` saying why there is none."""
-    path = run / RECORD
-    if run.is_symlink() or path.is_symlink():
-        raise StoreError("is a symbolic link")
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_RECORD + 1)
-    except OSError as error:
-        raise StoreError(f"{RECORD} cannot be read: {error.strerror}") from None
-    if len(content) > MAX_RECORD:
-        raise StoreError(f"{RECORD} is larger than any record")
-    record = Record.from_json(content)
-    if record.key != run.name:
-        raise StoreError(f"{RECORD} is that of another run, {record.key}")
-    return record

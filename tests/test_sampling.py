@@ -106,5 +106,5 @@ def test_a_space_with_few_networks_says_that_it_is_exhausted(tmp_path: Path) -> 
     }.items():
         text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
     (tmp_path / "few.toml").write_text(text)
-    with pytest.raises(SpaceError, match="gave only .* different networks"):
+    with pytest.raises(SpaceError, match=r"gave only .* different networks"):
         list(sample_networks(100_000, tmp_path / "few.toml"))

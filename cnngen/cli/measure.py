@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -286,37 +286,46 @@ def _train_all(
     return records
 
 
-def _table(records: Iterable[Record]) -> None:
+def _table(records: Sequence[Record]) -> None:
     """Records as a table, the best first, and what its figures are worth."""
     from rich.table import Table
 
     from cnngen.cli.output import console, short
 
-    table = Table(box=None, header_style="bold")
-    for name in ("network", "backend", "data"):
-        table.add_column(name)
-    for name in ("layers", "weights", "FLOPs", "accuracy", "time", "energy", "CO2"):
-        table.add_column(name, justify="right")
-    table.add_column("status")
-    ordered = sorted(records, key=lambda r: -1.0 if r.test_accuracy is None else r.test_accuracy)
+    one_setting = len({(r.backend, r.data.name, r.protocol.name) for r in records}) == 1
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("network", "layers", "weights", "FLOPs", "accuracy", "time", "energy", "CO2"):
+        table.add_column(name, justify="left" if name == "network" else "right", no_wrap=True)
+    if not one_setting:
+        table.add_column("trained")
+    if any(r.status != "ok" for r in records):
+        table.add_column("status", ratio=1)
+    ordered = sorted(records, key=lambda r: -1 if r.test_accuracy is None else r.test_accuracy)
     for r in reversed(ordered):
         energy = r.energy
-        table.add_row(
-            f"{r.name} {r.id[:8]}" if r.name else r.id,
-            r.backend,
-            r.data.name,
+        row = [
+            f"{r.id[:8]} {r.name or ''}",
             str(r.layers),
             short(r.parameters),
             short(r.flops),
             "-" if r.test_accuracy is None else f"{r.test_accuracy:.1%}",
             f"{r.train_seconds:.1f} s",
             f"{energy.total_energy * 1000:.3f} Wh" if energy else "-",
-            f"{energy.emissions * 1e6:.2f} mg" if energy else "-",
-            r.status if r.cause is None else f"{r.status}: {r.cause}",
-        )
+            f"{energy.emissions * 1e6:.1f} mg" if energy else "-",
+        ]
+        if not one_setting:
+            row.append(_setting(r))
+        table.add_row(*row, "" if r.cause is None else f"{r.status}: {r.cause}")
+    if one_setting:
+        console.print(f"[bold]{_setting(records[0])}[/]")
     console.print(table)
     for line in dict.fromkeys(_worth(record) for record in ordered):
         console.print(line, style="dim")
+
+
+def _setting(record: Record) -> str:
+    """What was trained with what, on what, and how."""
+    return f"{record.backend} on {record.data.name}, {record.protocol.name}"
 
 
 def _worth(record: Record) -> str:

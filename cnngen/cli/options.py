@@ -55,13 +55,11 @@ Input = Annotated[
         "--input", "-i", parser=_shape, metavar="HxWxC", help="Shape of an image. [32x32x3]"
     ),
 ]
-Classes = Annotated[
-    int | None, typer.Option("--classes", "-c", min=1, max=1_000_000, help="How many. [10]")
-]
+Classes = Annotated[int | None, typer.Option("--classes", "-c", min=1, help="How many. [10]")]
 Space = Annotated[
     str, typer.Option("--space", "-s", help="What is drawn from: paper, compact, or a .toml file.")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of what is drawn.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn.")]
 Layers = Annotated[
     Range | None,
     typer.Option("--layers", parser=_range, metavar="FROM:TO", help="Bounds on the layers."),
