@@ -63,8 +63,8 @@ def printable(text: str) -> str:
 
 
 def shorten(text: str, width: int = 40) -> str:
-    """A text that fits into a message, cut where it is longer than `width` characters."""
-    return text if len(text) <= width else text[: width - 1] + "…"
+    """A text that fits into a message: printable, and cut to `width` characters."""
+    return printable(text if len(text) <= width else text[: width - 1] + "…")
 
 
 def _columns(text: str) -> int:

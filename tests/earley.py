@@ -12,8 +12,8 @@ import lark
 GRAMMAR = r"""
 start: (NAME ARROW)? input featureextraction+ (INTERSTICE classification+)? output
 
-input: INPUT ("(" COUNT "x" COUNT "x" COUNT_END ")")?
-output: OUTPUT ("(" COUNT_END ")")?
+input: INPUT ("(" SHAPE ")")?
+output: OUTPUT ("(" COUNT ")")?
 
 featureextraction: (convolution | BATCHNORM norm? | merge) dropout? (pooling rated_dropout?)?
 convolution: CONV conv_parameters? | (CONVBN | BNCONV) both_parameters?
@@ -41,17 +41,16 @@ both_parameter: conv_parameter | epsilon
 pool_parameter: size | stride | padding
 dense_parameter: units | activation
 
-filters: FILTERS "=" COUNT_END
-units: UNITS "=" COUNT_END
-kernel: KERNEL "=" extent
-stride: STRIDE "=" extent
-size: SIZE "=" extent
+filters: FILTERS "=" COUNT
+units: UNITS "=" COUNT
+kernel: KERNEL "=" EXTENT
+stride: STRIDE "=" EXTENT
+size: SIZE "=" EXTENT
 padding: PADDING "=" SIDES
 activation: ACTIVATION "=" FUNCTION
 bias: BIAS "=" FLAG
 rate: RATE "=" SHARE
 epsilon: EPSILON "=" SMALL
-extent: COUNT_END | COUNT "x" COUNT_END
 
 INPUT: /input(?!\w)/
 OUTPUT: /output(?!\w)/
@@ -82,8 +81,9 @@ ARROW: "->" | "→"
 NAME: /(?!RESERVED(?!\w))[A-Za-z_][A-Za-z0-9_]{0,63}(?!\w)/
 
 // Numbers with their ranges, as far as the sentences of the tests reach.
-COUNT: /0*([1-9][0-9]{0,5}|1000000)(?=\s*x)/
-COUNT_END: /0*([1-9][0-9]{0,5}|1000000)(?![\w.])/
+COUNT: /NUMBER(?![\w.])/
+EXTENT: /NUMBER(\s*x\s*NUMBER)?(?![\w.])/
+SHAPE: /NUMBER\s*x\s*NUMBER\s*x\s*NUMBER(?![\w.])/
 SHARE: /(0+(\.[0-9]*)?|\.[0-9]+|[1-9]([.][0-9]*)?[eE]-[1-9][0-9]?)(?![\w.])/
 SMALL: /(1(\.0*)?|0*\.0*[1-9][0-9]*|[1-9]([.][0-9]*)?[eE]-[1-9][0-9]?)(?![\w.])/
 
@@ -99,7 +99,11 @@ RESERVED = (
     "linear|relu|selu|tanh|gelu|sigmoid|true|false"
 )
 
-_PARSER = lark.Lark(GRAMMAR.replace("RESERVED", f"({RESERVED})"), parser="earley")
+COUNTS = "0*([1-9][0-9]{0,5}|1000000)"
+
+_PARSER = lark.Lark(
+    GRAMMAR.replace("RESERVED", f"({RESERVED})").replace("NUMBER", COUNTS), parser="earley"
+)
 
 
 def accepts(text: str) -> bool:

@@ -150,3 +150,23 @@ def spoil(words: list[str], random: Random) -> list[str]:
             cut = random.randint(0, len(words[at]))
             words[at : at + 1] = [words[at][:cut], words[at][cut:]]
     return words
+
+
+def scramble(text: str, random: Random) -> str:
+    """A text with a few characters added, taken out, replaced or repeated."""
+    characters = list(text)
+    for _ in range(random.randint(1, 5)):
+        at = random.randrange(len(characters) + 1)
+        limit = random.choice([128, 128, 0x3000, 0x110000])
+        stranger = chr(random.randrange(limit)) if random.random() < 0.4 else random.choice(text)
+        match random.randrange(4):
+            case 0:
+                characters.insert(at, stranger)
+            case 1:
+                del characters[at : at + random.randint(1, 6)]
+            case 2:
+                characters[at : at + 1] = [stranger]
+            case _:
+                start = random.randrange(len(characters) + 1)
+                characters[at:at] = characters[start : start + random.randint(1, 20)]
+    return "".join(characters)

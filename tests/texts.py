@@ -251,6 +251,7 @@ REJECTED = {
         "found '32x32', expected a shape such as 32x32x3",
     ),
     "an image of no height": ("input(0x32x3) conv output", "1:7", "'input' cannot be 0x32x3"),
+    "an image on two lines": ("input(9\n\tx0x3) conv output", "1:7", "'input' cannot be 9  x0x3"),
     "no classes": ("input conv output(0)", "1:19", "'output' cannot be 0"),
     "a comment left open": (
         "input conv /* output",

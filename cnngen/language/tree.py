@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from cnngen.errors import DescriptionError, Source, Span, printable, shorten
+from cnngen.errors import DescriptionError, Source, Span, shorten
 
 Extent = tuple[int, int]
 """Height and width of a window or of its step, in pixels."""
@@ -85,7 +85,7 @@ class Description:
         # Names reach generated code.
         if self.name is not None and not NAME.fullmatch(self.name):
             raise DescriptionError(
-                f"'{shorten(printable(self.name))}' cannot be a name",
+                f"'{shorten(self.name)}' cannot be a name",
                 hint="A name has up to 64 of A-Z a-z 0-9 _ and does not begin with a digit.",
             )
 
