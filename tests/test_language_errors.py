@@ -196,3 +196,11 @@ def test_a_file_that_cannot_be_read_is_an_error_in_a_line(tmp_path: Path) -> Non
             read(tmp_path / name)
         assert said in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_mark_of_byte_order_takes_no_column(tmp_path: Path) -> None:
+    path = tmp_path / "net.cnn"
+    path.write_text("input foo", encoding="utf-8-sig")
+    with pytest.raises(DescriptionError) as caught:
+        read(path)
+    assert caught.value.position == (1, 7)

@@ -70,7 +70,7 @@ def read(path: str | Path) -> Description:
             raise DescriptionError("is no file", source=source)
         if path.stat().st_size > 4 * MAX_CHARACTERS:
             raise DescriptionError("the file is too large for a description", source=source)
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DescriptionError(f"cannot be read: {error.strerror}", source=source) from None
     except UnicodeDecodeError as error:
