@@ -1,35 +1,31 @@
 """Where everything in a drawing stands, in whole pixels.
 
-The main way of the network, with the left sides of all merges, is one straight axis: a box
-below the other. The right side of a merge is a column to the right of the axis; outer merges
-have theirs further right, so that no two lines cross. A drawing much taller than wide is cut
-into strips, side by side; what a cut goes through runs on in lanes to the next strip's top.
+The axis is one straight line of boxes, and the columns of merges' right sides stand to its
+right, outer ones further out, so that no two lines cross. A drawing much taller than wide is
+cut into strips, side by side; what a cut goes through runs on in lanes to the next strip's top.
 
-All passes are loops over the nodes, merges or cuts; none nests with the merges.
+All passes are loops over nodes, columns or cuts; none nests with the merges.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from math import sqrt
+from dataclasses import dataclass
+from math import log, sqrt
+
+import numpy as np
 
 from cnngen.network import Network
-from cnngen.operations import Add, Concat
+from cnngen.picture.stack import AXIS, TEE, Run, Stack, stack
 
-GAP = 18
-"""From a box down to the next."""
-STACKED_GAP = 3
-"""Between two boxes of one word, such as `convbn`."""
-TEE = 9
-"""From a box down to where the line to a merge's right side turns off."""
 HEAD = 7
 """Length of an arrow's head, with some air."""
 LANE = 8
 """Between parallel lines."""
 COLUMN_GAP = 16
+CELL = 8
+"""Pixels downwards for which one horizontal extent is kept."""
 
 TALL = 760
 SLENDER = 1.6
@@ -55,8 +51,8 @@ class Wire:
     """An edge as a line of horizontal and vertical pieces.
 
     Lines of one output share their beginning: where an earlier one runs already, a later
-    one starts at the point it leaves it. `skips`: the whole right side of a merge is Empty.
-    `stacked`: between two boxes of one word.
+    one starts at the point it leaves it. `skips`: it is the whole right side of a merge.
+    `stacked`: it is between two boxes of one word.
     """
 
     source: int
@@ -78,127 +74,65 @@ class Drawing:
 
 def layout(network: Network, sizes: Sequence[tuple[int, int]], stacked: Collection[int]) -> Drawing:
     """Place boxes of the given widths and heights; those at `stacked` touch the one above."""
-    tall = _stack(network, sizes, stacked)
-    height = tall.bottom[-1]
-    one = _Strips(tall, [])
-    drawing_height, width = height, one.width
-    strips = one
-    if height > TALL and height > SLENDER * width:
-        # Width grows with the number of strips, though not evenly: strips are as wide as
-        # what stands in them, and lanes come between.
-        count = 2.0
-        gaps = _free_gaps(tall)
-        for _ in range(4):
-            strips = _Strips(tall, _cuts(tall, gaps, round(count)))
-            drawing_height, width = strips.height, strips.width
-            count = max(2.0, count * sqrt(drawing_height / (PROPORTION * width)))
-    return strips.draw(network, stacked)
+    placed = stack(network, [height for _, height in sizes], stacked)
+    half = max(width for width, _ in sizes) // 2
+    strips = _in_strips(placed, half)
+    boxes = []
+    for (width, height), column, top in zip(sizes, placed.column, placed.top, strict=True):
+        x, y = strips.at(column, top)
+        boxes.append(Box(x - width // 2, y, width, height))
+    wires = (
+        Wire(
+            run.source,
+            run.target,
+            tuple(strips.points(run, boxes[run.target])),
+            run.skips,
+            run.target in stacked,
+        )
+        for run in placed.runs
+    )
+    return Drawing(strips.width, strips.height, tuple(boxes), tuple(wires))
 
 
-@dataclass(slots=True)
-class _Run:
-    """The vertical piece of an edge: in which column, from where to where.
-
-    Column 0 is the axis, column m the right side of merge m.
-    """
-
-    source: int
-    target: int
-    column: int
-    start: int
-    end: int
-    turns_off: bool
-    joins: bool
-    skips: bool
-
-
-@dataclass(slots=True)
-class _Tall:
-    """The drawing in one strip, without horizontal places."""
-
-    sizes: Sequence[tuple[int, int]]
-    column: list[int]
-    top: list[int] = field(default_factory=list)
-    bottom: list[int] = field(default_factory=list)
-    runs: list[_Run] = field(default_factory=list)
-    parent: dict[int, int] = field(default_factory=dict)
-    opens: dict[int, int] = field(default_factory=dict)
-    closes: dict[int, int] = field(default_factory=dict)
-
-
-def _stack(network: Network, sizes: Sequence[tuple[int, int]], stacked: Collection[int]) -> _Tall:
-    """Vertical places: each box below all it reads, in as little height as that takes."""
-    branches, nodes = network.branches, network.nodes
-    rights = [branch for branch in branches if branch.side == "right"]
-    column = [
-        branches[node.branch].merge if branches[node.branch].side == "right" else 0
-        for node in nodes
-    ]
-    tall = _Tall(sizes, column)
-    tall.parent = {right.merge: branches[right.parent].merge for right in rights}
-    # Right sides hold no merges, so bodies end in the order in which right sides begin.
-    joins = (i for i, node in enumerate(nodes) if isinstance(node.operation, Add | Concat))
-    merge_of = {join: right.merge for join, right in zip(joins, rights, strict=True)}
-
-    def column_of_edge(position: int, target: int) -> int:
-        if target in merge_of:
-            return merge_of[target] if position == 1 else 0
-        return column[target]
-
-    turning = {
-        source
-        for target, node in enumerate(nodes)
-        for position, source in enumerate(node.inputs)
-        if column_of_edge(position, target) and not column[source]
-    }
-    last_join: dict[int, int] = {}
-    drawn: dict[int, tuple[int, int]] = {}  # By column: whose line runs there, and how far.
-    for target, node in enumerate(nodes):
-        floor = [0]
-        for source in node.inputs:
-            gap = GAP + TEE if source in turning else GAP
-            floor.append(tall.bottom[source] + (STACKED_GAP if target in stacked else gap))
-        if column[target] in last_join:
-            join = last_join[column[target]]
-            floor.append(tall.bottom[join] + GAP)
-        top = max(floor)
-        height = sizes[target][1]
-        tall.top.append(top)
-        tall.bottom.append(top + height)
-        for position, source in enumerate(node.inputs):
-            merge = column_of_edge(position, target)
-            joining = target in merge_of and position == 1
-            end = top + height // 2 if joining else top
-            start = tall.bottom[source]
-            turns_off = column[source] != merge
-            if turns_off:
-                start += TEE
-                tall.opens.setdefault(merge, start)
-            if merge and drawn.get(merge, (None, 0))[0] == source:
-                start, turns_off = drawn[merge][1], False
-            skips = joining and not column[source]
-            tall.runs.append(_Run(source, target, merge, start, end, turns_off, joining, skips))
-            if joining:
-                tall.closes[merge] = end
-                drawn[merge] = (source, end)
-                last_join[merge] = target
-    return tall
+def _in_strips(placed: Stack, half: int) -> _Strips:
+    """The number of strips that comes closest to the proportion aimed at."""
+    best = _Strips(placed, half, [])
+    if best.height <= max(TALL, SLENDER * best.width):
+        return best
+    gaps = _free_gaps(placed)
+    count, tried, least = 2, {1}, float("inf")
+    while count not in tried and len(tried) < 6:
+        tried.add(count)
+        strips = _Strips(placed, half, _cuts(placed.height / count, gaps, count))
+        proportion = strips.height / strips.width / PROPORTION
+        if abs(log(proportion)) < least:
+            best, least = strips, abs(log(proportion))
+        # Height falls and width grows with the count, though not evenly: strips are as wide
+        # as what stands in them, and lanes come between.
+        count = max(2, round(count * sqrt(proportion)))
+    return best
 
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """Where a cut goes through upright lines only, and through how many."""
+    """A height at which a cut goes through upright lines only, and through how many columns."""
 
     y: int
-    lines: int
+    columns: int
 
 
-def _free_gaps(tall: _Tall) -> list[_Gap]:
+def _free_gaps(placed: Stack) -> list[_Gap]:
     """The places where a cut meets no box, arrow head or turn, from top to bottom."""
-    taken = [(top - HEAD, bottom + 1) for top, bottom in zip(tall.top, tall.bottom, strict=True)]
-    taken += [(run.start - TEE // 3, run.start + HEAD) for run in tall.runs if run.turns_off]
+    taken = [
+        (top - HEAD, bottom + 1) for top, bottom in zip(placed.top, placed.bottom, strict=True)
+    ]
+    for run in placed.runs:
+        if run.origin != run.column:
+            taken.append((run.turn - TEE // 3, run.turn + HEAD))
+        elif run.joins:
+            taken.append((run.begin, run.begin + TEE + HEAD))
     taken.sort()
-    opens, closes = sorted(tall.opens.values()), sorted(tall.closes.values())
+    opens, closes = sorted(placed.opens[1:]), sorted(placed.closes[1:])
     gaps = []
     reached = taken[0][1]
     for start, end in taken:
@@ -209,10 +143,9 @@ def _free_gaps(tall: _Tall) -> list[_Gap]:
     return gaps
 
 
-def _cuts(tall: _Tall, gaps: Sequence[_Gap], count: int) -> list[int]:
-    """Cuts into about `count` strips of like height, through few lines."""
+def _cuts(height: float, gaps: Sequence[_Gap], count: int) -> list[int]:
+    """Cuts into at most `count` strips of about the given height, through few columns."""
     ys = [gap.y for gap in gaps]
-    height = tall.bottom[-1] / count
     cuts: list[int] = []
     for number in range(1, count):
         wanted = number * height
@@ -221,114 +154,135 @@ def _cuts(tall: _Tall, gaps: Sequence[_Gap], count: int) -> list[int]:
             low, high = max(0, low - 1), min(len(ys), high + 1)
         near = [gap for gap in gaps[low:high] if not cuts or gap.y > cuts[-1]]
         if near:
-            best = min(near, key=lambda gap: 3 * LANE * gap.lines + abs(gap.y - wanted) / 4)
+            best = min(near, key=lambda gap: 3 * LANE * gap.columns + abs(gap.y - wanted) / 4)
             cuts.append(best.y)
     return cuts
 
 
-class _Strips:
-    """The strips that a list of cuts leaves, and the horizontal places in each."""
+@dataclass(slots=True)
+class _Place:
+    """Where a column runs in a strip: its boxes down to `boxes_end`, below them its line."""
 
-    def __init__(self, tall: _Tall, cuts: list[int]) -> None:
-        self.tall, self.cuts = tall, cuts
-        self.half = max(
-            width for (width, _), column in zip(tall.sizes, tall.column, strict=True) if not column
-        )
-        self.half = (self.half + 1) // 2
-        filled = {
-            (self.strip(top), column) for top, column in zip(tall.top, tall.column, strict=True)
-        }
-        present: list[list[int]] = [[] for _ in range(len(cuts) + 1)]
-        for merge in sorted(tall.opens, reverse=True):
-            first, last = self.strip(tall.opens[merge]), self.strip(tall.closes[merge])
-            for strip in range(first, last + 1):
-                present[strip].append(merge)
-        # What each cut goes through: the axis, then columns from the inside out.
-        self.through = [
-            [0, *(m for m in present[k] if tall.opens[m] < cut < tall.closes[m])]
-            for k, cut in enumerate(cuts)
-        ]
-        self.tops = [0, *(LANE * (len(lines) + 1) for lines in self.through)]
+    boxes_end: int
+    boxes: int
+    line: int
+
+    def x(self, y: int) -> int:
+        return self.boxes if y <= self.boxes_end else self.line
+
+
+class _Strips:
+    """The strips that a list of cuts leaves, and where each column runs in each of them."""
+
+    def __init__(self, placed: Stack, half: int, cuts: list[int]) -> None:
+        self.placed, self.half, self.cuts = placed, half, cuts
         self.begins = [0, *cuts]
-        self.axis: list[dict[int, int]] = []
-        self.channel: list[int] = []
-        left = 0
-        for strip, merges in enumerate(present):
-            places, right = self._places(left, merges, filled, strip)
-            self.axis.append(places)
-            if strip < len(cuts):
-                self.channel.append(right + 2 * LANE)
-                right += 2 * LANE + LANE * (len(self.through[strip]) - 1) + 2 * LANE
-            left = right
-        self.width = left
-        ends = [*cuts, tall.bottom[-1]]
+        self.ends = [*cuts, placed.height]
+        # What each cut goes through, from the inside out.
+        self.through: list[list[int]] = [[AXIS] for _ in cuts]
+        for column in range(1, len(placed.opens)):
+            first, last = self.strip(placed.opens[column]), self.strip(placed.closes[column])
+            for cut in range(first, last):
+                self.through[cut].append(column)
+        lanes = [LANE * (len(columns) + 1) for columns in self.through]
+        self.tops = [0, *lanes]
         self.height = max(
-            top + end - begin + (LANE * (len(lines) + 1) if lines else 0)
-            for top, end, begin, lines in zip(
-                self.tops, ends, self.begins, [*self.through, []], strict=True
+            top + end - begin + foot
+            for top, begin, end, foot in zip(
+                self.tops, self.begins, self.ends, [*lanes, 0], strict=True
             )
         )
+        self.places, widths = self._columns()
+        self.lefts = [0]
+        for width, lane in zip(widths, lanes, strict=False):
+            self.lefts.append(self.lefts[-1] + width + lane + 2 * LANE)
+        self.channels = [
+            left - lane - LANE // 2 for left, lane in zip(self.lefts[1:], lanes, strict=True)
+        ]
+        self.width = self.lefts[-1] + widths[-1]
 
     def strip(self, y: int) -> int:
         return bisect_right(self.cuts, y)
 
-    def _places(
-        self, left: int, merges: Sequence[int], filled: Collection[tuple[int, int]], strip: int
-    ) -> tuple[dict[int, int], int]:
-        """The middle of the axis and of each column in a strip, and the strip's right end."""
-        axis = left + self.half
-        places = {0: axis}
-        reach: dict[int, int] = defaultdict(lambda: axis + self.half)
-        for merge in merges:  # Inner ones come first: they have the higher numbers.
-            half = self.half if (strip, merge) in filled else 0
-            places[merge] = reach[merge] + COLUMN_GAP + half
-            outer = self.tall.parent[merge]
-            reach[outer] = max(reach[outer], places[merge] + half)
-        return places, reach[0]
+    def _columns(self) -> tuple[dict[tuple[int, int], _Place], list[int]]:
+        """Places by column and strip, counted from the strip's left, and strips' widths.
+
+        From the inside out, each column goes as far left as what stands there already
+        allows: the extents kept for each few pixels of height.
+        """
+        placed, half = self.placed, self.half
+        widths = [2 * half] * len(self.begins)
+        extents = np.full(placed.height // CELL + 2 + len(self.begins), 2 * half)
+        boxes_end: dict[tuple[int, int], int] = {}
+        for column, top, bottom in zip(placed.column, placed.top, placed.bottom, strict=True):
+            boxes_end[column, self.strip(top)] = bottom
+        places = {(AXIS, strip): _Place(0, half, half) for strip in range(len(self.begins))}
+        for column in range(1, len(placed.opens)):
+            first, last = self.strip(placed.opens[column]), self.strip(placed.closes[column])
+            for strip in range(first, last + 1):
+                start = max(placed.opens[column], self.begins[strip])
+                end = min(placed.closes[column], self.ends[strip])
+                # Every strip has cells of its own, lest its neighbours' extents count.
+                cells = slice(start // CELL + strip, end // CELL + strip + 1)
+                line = int(extents[cells].max()) + COLUMN_GAP
+                stop = boxes_end.get((column, strip))
+                boxes, straight = line, True
+                if stop is not None:
+                    below = min(end, stop + TEE + HEAD) // CELL + strip + 1
+                    boxes = int(extents[cells.start : below].max()) + COLUMN_GAP + half
+                    straight = line <= boxes + half + COLUMN_GAP
+                    line = max(line, boxes)
+                above = placed.before[column] and places.get((placed.before[column], strip))
+                if above and straight and 0 <= above.line - line <= 2 * half + COLUMN_GAP:
+                    line = above.line  # Straight on from the body above, if not far out.
+                boxes = line if straight else boxes
+                places[column, strip] = _Place(-1 if stop is None else stop, boxes, line)
+                extents[cells] = np.maximum(extents[cells], line)
+                if stop is not None:
+                    beside = slice(cells.start, min(end, stop + 1) // CELL + strip + 1)
+                    extents[beside] = boxes + half
+                widths[strip] = max(widths[strip], line, boxes + half if stop is not None else 0)
+        return places, widths
 
     def at(self, column: int, y: int) -> Point:
         """Where a point of a column stands on the page."""
-        strip = self.strip(y)
-        return self.axis[strip][column], self.tops[strip] + y - self.begins[strip]
+        return self._at(column, y, self.strip(y))
 
-    def draw(self, network: Network, stacked: Collection[int]) -> Drawing:
-        boxes = []
-        for (width, height), column, top in zip(
-            self.tall.sizes, self.tall.column, self.tall.top, strict=True
-        ):
-            x, y = self.at(column, top)
-            boxes.append(Box(x - width // 2, y, width, height))
-        wires = [
-            Wire(run.source, run.target, self._points(run), run.skips, run.target in stacked)
-            for run in self.tall.runs
-        ]
-        return Drawing(self.width, self.height, tuple(boxes), tuple(wires))
+    def _at(self, column: int, y: int, strip: int) -> Point:
+        x = self.places[column, strip].x(y)
+        return self.lefts[strip] + x, self.tops[strip] + y - self.begins[strip]
 
-    def _points(self, run: _Run) -> tuple[Point, ...]:
-        points = []
-        if run.turns_off:
-            points += [*self._down(0, run.start - TEE, run.start), self.at(0, run.start)]
-        points += self._down(run.column, run.start, run.end)
-        points.append(self.at(run.column, run.end))
+    def points(self, run: Run, target: Box) -> list[Point]:
+        """An edge's points, from its source's lower side to its target's side."""
+        points: list[Point] = []
+        if run.origin != run.column:
+            points += self._down(run.origin, run.begin, run.turn)
+        points += self._down(run.column, run.turn, run.end)
         if run.joins:
-            x, y = self.at(0, run.end)
-            points.append((x + self.tall.sizes[run.target][0] // 2, y))
-        return tuple(points)
-
-    def _down(self, column: int, start: int, end: int) -> list[Point]:
-        """A line down a column, but its last point."""
-        points = [self.at(column, start)]
-        for cut in range(self.strip(start), self.strip(end)):
-            points += self._across(cut, column)
+            points.append((target.x + target.width, points[-1][1]))
         return points
 
-    def _across(self, cut: int, column: int) -> tuple[Point, ...]:
-        """From the foot of a strip to the head of the next; outer columns turn first."""
-        lines = self.through[cut]
-        rank = lines.index(column)
-        foot = self.tops[cut] + self.cuts[cut] - self.begins[cut]
-        below = foot + LANE * (len(lines) - rank)
-        above = self.tops[cut + 1] - LANE * (rank + 1)
-        channel = self.channel[cut] + LANE * (len(lines) - 1 - rank)
-        here, there = self.axis[cut][column], self.axis[cut + 1][column]
-        return (here, below), (channel, below), (channel, above), (there, above)
+    def _down(self, column: int, start: int, end: int) -> list[Point]:
+        """Down a column, sidewards to its line below its boxes, and on through all cuts."""
+        points = [self.at(column, start)]
+        first, last = self.strip(start), self.strip(end)
+        for strip in range(first, last + 1):
+            x, y = self._at(column, end if strip == last else self.cuts[strip], strip)
+            before_x, before_y = points[-1]
+            if x != before_x:
+                points += [(before_x, before_y + TEE), (x, before_y + TEE)]
+            points.append((x, y))
+            if strip < last:
+                points += self._across(strip, column)
+        return points
+
+    def _across(self, cut: int, column: int) -> list[Point]:
+        """From the foot of a strip to the top of the next; outer columns turn first."""
+        columns = self.through[cut]
+        rank = bisect_left(columns, column)
+        here, foot = self._at(column, self.cuts[cut], cut)
+        there, top = self._at(column, self.cuts[cut], cut + 1)
+        below = foot + LANE * (len(columns) - rank)
+        above = top - LANE * (rank + 1)
+        channel = self.channels[cut] + LANE * (len(columns) - rank)
+        return [(here, below), (channel, below), (channel, above), (there, above), (there, top)]

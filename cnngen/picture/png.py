@@ -10,11 +10,12 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from io import BytesIO
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from cnngen.errors import CnnGenError
 from cnngen.network import Network
 from cnngen.picture.layout import Point
 from cnngen.picture.scene import Line, Scene, Shape, Text, scene
@@ -30,8 +31,12 @@ def to_png(network: Network, scale: float = 1.0) -> bytes:
     """A drawing of a network with `scale` pixels for each of the SVG.
 
     A picture of more than `MAX_PIXELS` is scaled down to them. Raises `CnnGenError` for a
-    network that is too large to draw.
+    network that is too large to draw, and for a scale that is not a number above 0.
     """
+    if not 0 < scale < inf:
+        raise CnnGenError(
+            f"a picture cannot have the scale {scale}", hint="1 is the size of the SVG, 2 twice it."
+        )
     page = scene(network)
     scale = min(scale, sqrt(MAX_PIXELS / (page.width * page.height)))
     file = BytesIO()
@@ -160,7 +165,8 @@ def _corner_mask(radius: int, stroke: int, right: bool, below: bool) -> Mask:
     x, y = outer if right else 0, outer if below else 0
     canvas = ImageDraw.Draw(mask)
     for reach, fill in ((outer, 255), (inner, 0)):
-        canvas.ellipse((x - reach, y - reach, x + reach - 1, y + reach - 1), fill=fill)
+        if reach:
+            canvas.ellipse((x - reach, y - reach, x + reach - 1, y + reach - 1), fill=fill)
     return mask.reduce(SMOOTH)
 
 

@@ -35,7 +35,7 @@ def _elements(page: Scene) -> Iterator[str]:
     yield f"<title>{_safe(page.title)}</title>"
     yield f'<rect width="{page.width}" height="{page.height}" fill="#ffffff"/>'
     yield from map(_text, page.header)
-    # Half a pixel on, lines one pixel wide fill one row of pixels.
+    # Half a pixel on, a line one pixel wide fills one row of pixels; boxes do the same.
     yield '<g transform="translate(0.5 0.5)">'
     yield f'<g fill="none" stroke="{LINE}" stroke-width="1.2">'
     for line in page.lines:
@@ -44,9 +44,10 @@ def _elements(page: Scene) -> Iterator[str]:
     for colour in sorted({line.colour for line in page.lines if line.head}):
         heads = (_head(line) for line in page.lines if line.head and line.colour == colour)
         yield f'<path fill="{colour}" d="{"".join(heads)}"/>'
+    yield "</g>"
     for index, shape in enumerate(page.shapes):
         yield _node(index, shape)
-    yield "</g></svg>"
+    yield "</svg>"
 
 
 def _node(index: int, shape: Shape) -> str:
@@ -54,10 +55,10 @@ def _node(index: int, shape: Shape) -> str:
     paint = f'fill="{shape.colour.fill}" stroke="{shape.colour.line}"'
     if shape.circle:
         radius = box.width // 2
-        outline = f'<circle cx="{box.x + radius}" cy="{box.y + radius}" r="{radius}" {paint}/>'
+        outline = f'<circle cx="{box.x + radius}.5" cy="{box.y + radius}.5" r="{radius}" {paint}/>'
     else:
         outline = (
-            f'<rect x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}" rx="3" '
+            f'<rect x="{box.x}.5" y="{box.y}.5" width="{box.width}" height="{box.height}" rx="3" '
             f"{paint}/>"
         )
     texts = "".join(map(_text, shape.texts))
