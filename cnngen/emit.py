@@ -112,15 +112,15 @@ def program(network: Network) -> Block:
             notes.append(f"Merge {body_ended}, next body: the right column goes on.")
             body_ended = 0
         entering = []
-        at = here
-        while (merge := branches[at].merge) not in opened:
-            opened.add(merge)
-            entering.append(merge)
-            at = branches[at].parent
-        for merge in reversed(entering):
-            if merge != top:
-                how = JOINED[type(nodes[joins[merge][-1]].operation)]
-                notes.append(f"Merge {merge}, nested: {how}.")
+        branch = branches[here]
+        while branch.merge not in opened:
+            opened.add(branch.merge)
+            parent = branches[branch.parent]
+            if parent.merge:
+                how = JOINED[type(nodes[joins[branch.merge][-1]].operation)]
+                entering.append(f"Merge {branch.merge}, inside merge {parent.merge}: {how}.")
+            branch = parent
+        notes += reversed(entering)
 
         target = _variable(branches[here].side, depths[here])
         before = held.get(target)
