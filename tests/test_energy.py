@@ -308,7 +308,7 @@ def test_an_unknown_country_or_impossible_tdp_is_refused_at_once() -> None:
             Meter(tdp=tdp)
 
 
-def test_a_forked_process_has_a_tracker_of_its_own(modelled: None) -> None:
+def test_a_tracker_belongs_to_one_process(modelled: None) -> None:
     meter = Meter()
     measured(meter)
     mine = cnngen.energy._instrument(os.getpid(), None, None, "machine")
