@@ -103,9 +103,8 @@ class _Run:
         protocol = self.protocol
         began = time.perf_counter()
         torch.manual_seed(protocol.seed)
-        self.model = load(self.source, self.network.id).to(
-            self.device, memory_format=torch.channels_last
-        )
+        self.model = load(self.source, self.network.id).to(self.device)
+        self.model.to(memory_format=torch.channels_last)
         rows = splits(self.data, protocol)
         train, validation = self._part(rows.train), self._part(rows.validation)
         self.test_part = self._part(rows.test)
@@ -119,12 +118,12 @@ class _Run:
                 order = order[:-1]
             totals = torch.zeros(2, device=self.device)
             self.model.train()
-            for batch in order.to(self.device).split(protocol.batch):
+            for batch in torch.split(order.to(self.device), protocol.batch):
                 labels = train[1][batch]
                 logits = self.model(_pixels(train[0][batch]))
                 loss = F.cross_entropy(logits, labels)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                torch.autograd.backward(loss)
                 optimizer.step()
                 totals += _totals(loss.detach() * len(batch), logits, labels)
                 if protocol.time_budget and time.perf_counter() - began > protocol.time_budget:
@@ -165,7 +164,7 @@ class _Run:
             return nan, nan
         self.model.eval()
         totals = torch.zeros(2, device=self.device)
-        for images, labels in zip(*(t.split(EVALUATION_BATCH) for t in part), strict=True):
+        for images, labels in zip(*(torch.split(t, EVALUATION_BATCH) for t in part), strict=True):
             logits = self.model(_pixels(images))
             loss = F.cross_entropy(logits, labels, reduction="sum")
             totals += _totals(loss, logits, labels)

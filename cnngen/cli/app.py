@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import typer
 
@@ -24,11 +24,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.callback(invoke_without_command=True)(measure.first)
-for panel, commands in {
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Describe": (describe.check, describe.format_, describe.sample),
     "Generate": (describe.generate, describe.draw, measure.backends),
     "Measure": (measure.train, measure.show, measure.export),
-}.items():
+}
+for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
 

@@ -50,9 +50,9 @@ def check(
 ) -> None:
     """Say whether descriptions are right, and what networks they give.
 
-    Dimensions are inferred as for training; open hyper-parameters are drawn with the seed.
+    Dimensions are inferred as for training; open hyper-parameters are drawn
+    from the space with the seed.
 
-    \b
     cnngen check lenet.cnn
     cnngen check *.cnn --input 28x28x1
     echo 'input conv flatten dense output' | cnngen check -
@@ -102,24 +102,26 @@ def format_(
 ) -> None:
     """Print descriptions in their one canonical form: indented, or on one line.
 
-    \b
     cnngen format model.cnn
     cnngen format --write *.cnn
     cnngen format --short model.cnn | wc -w
     """
     from cnngen.cli import output
-    from cnngen.language import format
+    from cnngen.language import format, format_text
 
+    if short and write:
+        raise CnnGenError("on one line, a description would lose its comments")
     if STDIN in files and (write or test):
         raise CnnGenError("what is read from stdin has no file to compare or change")
     changed = False
     for file in files:
         description = read(file)
         assert description.source is not None
-        text = format(description, long=not short) + ("\n" if short else "")
+        original = description.source.text
+        text = format(description) + "\n" if short else format_text(original, str(file))
         if not write and not test:
             sys.stdout.write(text)
-        elif text != description.source.text:
+        elif text != original:
             changed = True
             print(f"{file}: {'formatted' if write else 'would change'}", file=sys.stderr)
             if write:
@@ -147,9 +149,8 @@ def sample(
 ) -> None:
     """Draw networks from a space, no two of them equal.
 
-    \b
     cnngen sample --count 5 --seed 42
-    cnngen sample -n 100 --space compact --layers 10:40 --parameters :100000 -o nets/
+    cnngen sample -n 100 --space compact --layers 10:40 --out nets/
     cnngen sample -n 1000 --json | jq .parameters
     """
     import json
@@ -213,10 +214,9 @@ def generate(
 ) -> None:
     """Write the source code of a network for a framework.
 
-    \b
     cnngen generate lenet.cnn
     cnngen generate lenet.cnn --backend keras --out lenet_keras.py
-    cnngen generate lenet.cnn --script -o lenet.py && python lenet.py digits.npz
+    cnngen generate lenet.cnn --script -o lenet.py
     """
     from cnngen.backend import get_backend
     from cnngen.cli import output
@@ -243,7 +243,6 @@ def draw(
 ) -> None:
     """Draw a network: a box for each operation, columns side by side for merges.
 
-    \b
     cnngen draw lenet.cnn
     cnngen draw lenet.cnn --out lenet.png --scale 3
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,8 +49,9 @@ def first(
 ) -> None:
     """CNNGen: whole convolutional networks from one sentence each.
 
-    Without a command: sample a few networks, generate their code, train them, measure
-    accuracy and energy, keep every artefact and show a table. That takes about a minute.
+    Without a command: sample a few networks, generate their code, train
+    them, measure accuracy and energy, keep every artefact and show a table.
+    That takes about a minute.
     """
     if context.invoked_subcommand is not None:
         return
@@ -91,12 +92,11 @@ def train(
 ) -> None:
     """Train networks, measure their accuracy and energy, and keep every artefact.
 
-    What is in the folder already, trained the same way on the same images, is not trained
-    again. Open hyper-parameters are drawn from the space with the seed.
+    What is in the folder already, trained the same way on the same images,
+    is not trained again. Open hyper-parameters are drawn with the seed.
 
-    \b
     cnngen train lenet.cnn
-    cnngen train nets/*.cnn --data cifar10 --protocol paper --epochs 5 --country FRA
+    cnngen train nets/*.cnn --data cifar10 --protocol paper --country FRA
     cnngen train lenet.cnn --backend keras --json
     """
     from cnngen.cli.describe import read
@@ -133,7 +133,6 @@ def show(
 ) -> None:
     """Show the records of a folder as a table, or one of them whole.
 
-    \b
     cnngen show runs
     cnngen show runs/0f3a…-torch-9c41d2aa
     cnngen show runs --json | jq '.[].test_accuracy'
@@ -165,9 +164,9 @@ def export(
 ) -> None:
     """Write a data set as .npz, split as a protocol says, for scripts that train themselves.
 
-    \b
     cnngen export digits.npz
-    cnngen generate lenet.cnn --script --input 8x8x1 -o lenet.py && python lenet.py digits.npz
+    cnngen generate net.cnn --script --input 8x8x1 -o net.py
+    python net.py digits.npz
     """
     from cnngen.data import load_data, save_npz
 
@@ -181,7 +180,6 @@ def export(
 def backends(as_json: Json = False) -> None:
     """List the backends, their frameworks' versions, and what is missing.
 
-    \b
     cnngen backends
     """
     from rich.table import Table
@@ -189,12 +187,12 @@ def backends(as_json: Json = False) -> None:
     from cnngen.backend import backend_names, get_backend
     from cnngen.cli.output import console, print_json
 
-    found = []
+    found: list[dict[str, Any]] = []
     for name in backend_names():
         try:
             backend = get_backend(name)
         except CnnGenError as error:
-            found.append({"name": name, "framework": None, "missing": error.message})
+            found.append({"name": name, "framework": None, "can": [], "missing": error.message})
             continue
         version = backend.version()
         found.append(
@@ -211,7 +209,7 @@ def backends(as_json: Json = False) -> None:
     table = Table("backend", "framework", "can", box=None, header_style="bold")
     for row in found:
         framework = row["framework"] or f"missing: {row['missing']}"
-        table.add_row(str(row["name"]), str(framework), ", ".join(row.get("can") or ()))
+        table.add_row(str(row["name"]), str(framework), ", ".join(row["can"]))
     console.print(table)
 
 

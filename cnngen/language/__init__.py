@@ -1,7 +1,18 @@
 """The language: descriptions as text, and as trees."""
 
+from cnngen.language.comments import format_text
 from cnngen.language.formatter import format
 from cnngen.language.parser import MAX_CHARACTERS, parse, read
 from cnngen.language.tree import Body, Description, Layer, Merge
 
-__all__ = ["MAX_CHARACTERS", "Body", "Description", "Layer", "Merge", "format", "parse", "read"]
+__all__ = [
+    "MAX_CHARACTERS",
+    "Body",
+    "Description",
+    "Layer",
+    "Merge",
+    "format",
+    "format_text",
+    "parse",
+    "read",
+]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cnngen.errors import ResolveError, Span
-from cnngen.language.tree import Body, Description, Layer, Merge, MergeMode
+from cnngen.language.tree import Body, Description, Layer, Merge
 from cnngen.resolve.reach import Item
 from cnngen.space import Space
 
@@ -24,19 +24,18 @@ def choose_filters(
     description: Description,
     space: Space,
     input_channels: int,
-    mode: MergeMode,
     reducing: set[int],
 ) -> tuple[dict[int, int], int]:
     """For each place of a convolution, its filters; and the channels at the end.
 
-    `reducing` are the places that make the map smaller, `mode` is that of open merges.
+    `reducing` are the places that make the map smaller; every merge has its mode.
 
     Filters start at the space's `first_filters` and grow with each reducing convolution
     after the first; the others keep them. Raises `ResolveError` where given filters
     contradict each other.
     """
     channels = _Channels(description)
-    unknowns, end = _connect(channels, items, input_channels, mode)
+    unknowns, end = _connect(channels, items, input_channels)
     channels.propagate()
     level = 0
     levels: list[list[int]] = []  # of each open merge: main, right and left column
@@ -214,7 +213,7 @@ class _Channels:
 
 
 def _connect(
-    channels: _Channels, items: Sequence[Item], input_channels: int, mode: MergeMode
+    channels: _Channels, items: Sequence[Item], input_channels: int
 ) -> tuple[dict[int, int], int]:
     """The unknown of each convolution, joined and summed as the merges ask, and the last."""
     unknowns: dict[int, int] = {}
@@ -237,7 +236,7 @@ def _connect(
                 merge, number = open_merges.pop()
                 open_merges.append((merge, number + 1))
                 left, right, body = merges[-1][2], here, merge.bodies[number]
-                if (merge.mode or mode) == "add":
+                if merge.mode == "add":
                     channels.join(left, right, body)
                     whole = right
                 else:

@@ -10,8 +10,8 @@ from math import prod
 from pathlib import Path
 
 from cnngen import shapes
-from cnngen.errors import ResolveError, Span
-from cnngen.language.tree import Body, Description, Layer, Merge, MergeMode, Node, Value
+from cnngen.errors import ResolveError
+from cnngen.language.tree import Description, Layer, Merge, MergeMode, Value, gather
 from cnngen.network import Network
 from cnngen.operations import WORDS
 from cnngen.resolve.channels import choose_filters
@@ -49,11 +49,12 @@ def resolve(
     items = [_closed(item, space, random) for item in description.walk()]
     activation = space.convolution.activations.draw(random)
     mode: MergeMode = space.merge.modes.draw(random)
-
+    items = [
+        replace(item, mode=item.mode or mode) if isinstance(item, Merge) else item for item in items
+    ]
     drawn = draw_windows(items, description, space, shape[:2], random)
-    filters, channels = choose_filters(items, description, space, shape[2], mode, drawn.reducing)
+    filters, channels = choose_filters(items, description, space, shape[2], drawn.reducing)
 
-    last = len(items) - 1
     features = 0
     for place, item in enumerate(items):
         if not isinstance(item, Layer):
@@ -73,16 +74,22 @@ def resolve(
                 features = prod(drawn.end) * channels
             case "global_avg_pooling" | "global_max_pooling":
                 features = channels
-            case "dense" if place == last:
+            case "dense" if place == len(items) - 1:
                 assert classes is not None
                 known.setdefault("units", classes)
                 known.setdefault("activation", "linear")
             case "dense":
-                if "units" not in known:
-                    known["units"] = _hidden_units(features, space, random)
-                features = int(known["units"])  # type: ignore[arg-type]
+                units = known.get("units") or _hidden_units(features, space, random)
+                assert isinstance(units, int)
+                features = known["units"] = units
         items[place] = _filled(item, known, activation, space, random)
-    return lower(_rebuild(description, items, mode, shape, classes))
+
+    nodes = gather(items)
+    end = len(nodes) - len(description.head)
+    head = tuple(node for node in nodes[end:] if isinstance(node, Layer))
+    return lower(
+        replace(description, features=nodes[:end], head=head, input_shape=shape, classes=classes)
+    )
 
 
 def _input_shape(
@@ -163,48 +170,3 @@ def _filled(
             case _:
                 raise AssertionError(f"{layer.kind} is left with open {name}")
     return Layer(layer.kind, parameters, layer.span, layer.parameter_spans)
-
-
-def _rebuild(
-    description: Description,
-    items: list[Item],
-    mode: MergeMode,
-    shape: tuple[int, int, int],
-    classes: int | None,
-) -> Description:
-    """The description whose walk gives these items."""
-    chain: list[Node] = []
-    outside: list[list[Node]] = []
-    lefts: list[list[Node]] = []
-    bodies: list[list[Body]] = []
-    merges: list[Merge] = []
-    for item in items:
-        match item:
-            case Layer():
-                chain.append(item)
-            case Merge():
-                merges.append(item)
-                outside.append(chain)
-                bodies.append([])
-            case "(":
-                chain = []
-            case ",":
-                lefts.append(chain)
-                chain = []
-            case ")":
-                span: Span = merges[-1].bodies[len(bodies[-1])].span
-                right = tuple(layer for layer in chain if isinstance(layer, Layer))
-                bodies[-1].append(Body(tuple(lefts.pop()), right, span))
-            case "]":
-                merge = merges.pop()
-                chain = outside.pop()
-                chain.append(Merge(merge.mode or mode, tuple(bodies.pop()), merge.span))
-    head = len(chain) - len(description.head)
-    layers = tuple(layer for layer in chain[head:] if isinstance(layer, Layer))
-    return replace(
-        description,
-        features=tuple(chain[:head]),
-        head=layers,
-        input_shape=shape,
-        classes=classes,
-    )

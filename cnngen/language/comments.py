@@ -1,0 +1,70 @@
+"""Comments carried over from a text to its formatted form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from cnngen.language.formatter import format
+from cnngen.language.parser import parse
+
+_LEXEME = re.compile(r"//[^\n]*|/\*.*?\*/|[A-Za-z_]\w*|->|[\[\](),→]", re.DOTALL)
+_NO_PARAMETERS = {"add", "concat", "["}
+
+
+def format_text(text: str, name: str = "<text>") -> str:
+    """A text in its long form, with its comments.
+
+    A comment behind code stays behind that line, any other goes before the line of the
+    word that follows it. Raises `DescriptionError` where the text is no description.
+    """
+    formatted = format(parse(text, name), long=True)
+    if "/" not in text:
+        return formatted
+    lines = formatted.splitlines()
+    line_of = [formatted.count("\n", 0, at) for at in _words(formatted)]
+    before: dict[int, list[str]] = {}
+    behind: dict[int, list[str]] = {}
+    words = list(_words(text))
+    passed = 0
+    for comment in _comments(text):
+        while passed < len(words) and words[passed] < comment.start():
+            passed += 1
+        line_begin = text[text.rfind("\n", 0, comment.start()) + 1 : comment.start()]
+        if passed and line_begin.strip() and "\n" not in comment.group():
+            behind.setdefault(line_of[passed - 1], []).append(comment.group().rstrip())
+        else:
+            line = line_of[passed] if passed < len(words) else len(lines)
+            before.setdefault(line, []).append(comment.group().rstrip())
+    kept: list[str] = []
+    for number, code in enumerate([*lines, ""]):
+        indent = code[: len(code) - len(code.lstrip())]
+        kept += (indent + comment for comment in before.get(number, ()))
+        # Only the last comment of a line may run to its end.
+        ends = sorted(behind.get(number, ()), key=lambda comment: comment.startswith("//"))
+        while len(ends) > 1 and ends[-2].startswith("//"):
+            kept.append(indent + ends.pop(-2))
+        kept.append("  ".join([code, *ends]))
+    return "\n".join(kept).rstrip("\n") + "\n"
+
+
+def _comments(text: str) -> Iterator[re.Match[str]]:
+    return (match for match in _LEXEME.finditer(text) if match.group()[0] == "/")
+
+
+def _words(text: str) -> Iterator[int]:
+    """Where each word and bracket begins; hyper-parameters, whose order may change, are
+    passed over."""
+    previous = "["
+    inside = False
+    for match in _LEXEME.finditer(text):
+        word = match.group()
+        if word[0] == "/":
+            continue
+        if inside:
+            inside = word != ")"
+        elif word == "(" and previous not in _NO_PARAMETERS and previous not in ")]":
+            inside = True
+        else:
+            yield match.start()
+        previous = word
