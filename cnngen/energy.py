@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 from cnngen.errors import CnnGenError
@@ -130,7 +131,7 @@ class Meter:
     @contextmanager
     def window(self, name: str) -> Iterator[Window]:
         """Measure what runs inside. A failure of measuring is a cause in the window, and no
-        exception; windows of one process do not overlap."""
+        exception; windows of one meter do not overlap."""
         window = Window(name)
         instrument = None
         try:
@@ -163,9 +164,7 @@ class _Instrument:
         self.tracker.start_task("rehearsal")
         if self.tracker.stop_task() is None:
             raise RuntimeError("the tracker did not start")
-        self.country = country
-        self.mode = mode
-        self.parts = _parts(self.tracker, tdp)
+        self.provenance = _provenance(self.tracker, country, tdp, mode)
         self.others = _OtherLoad()
         self.others_before: float | None = None
         self.in_use = threading.Lock()
@@ -175,7 +174,7 @@ class _Instrument:
 
     def start(self, window: Window) -> None:
         if not self.in_use.acquire(blocking=False):
-            window.cause = "another window of this process was open"
+            window.cause = "another window was open"
             return
         self.others_before = self.others.since_last()
         self.ended.clear()
@@ -207,7 +206,11 @@ class _Instrument:
             duration=seconds,
             country_name=data.country_name or "World",
             country_code=data.country_iso_code or None,
-            provenance=self._provenance(data.codecarbon_version),
+            provenance=replace(
+                self.provenance,
+                others_before=self.others_before,
+                others_during=self.others.since_last(),
+            ),
         )
         self.in_use.release()
         return energy
@@ -215,21 +218,6 @@ class _Instrument:
     def _beat(self) -> None:
         while not self.ended.wait(HEARTBEAT):
             self.tracker.flush()
-
-    def _provenance(self, codecarbon: str) -> Provenance:
-        return Provenance(
-            cpu=self.parts.cpu,
-            gpu=self.parts.gpu,
-            ram=self.parts.ram,
-            tdp=self.parts.tdp,
-            tdp_origin=self.parts.tdp_origin,
-            ram_power=self.parts.ram_power,
-            mode=self.mode,
-            country_stated=self.country is not None,
-            others_before=self.others_before,
-            others_during=self.others.since_last(),
-            codecarbon=codecarbon,
-        )
 
 
 @cache
@@ -255,6 +243,7 @@ def _tracker(country: str | None, tdp: float | None, mode: Mode) -> OfflineEmiss
         force_cpu_power=tdp,
         force_ram_power=None,
         force_mode_cpu_load=False,
+        gpu_ids=None,  # all, or those of CUDA_VISIBLE_DEVICES
         rapl_include_dram=False,
         rapl_prefer_psys=False,
         pue=1.0,
@@ -263,21 +252,12 @@ def _tracker(country: str | None, tdp: float | None, mode: Mode) -> OfflineEmiss
         # With a lock file, a tracker elsewhere on the machine would silence this one.
         allow_multiple_runs=True,
         log_level="critical",
+        output_dir=".",
         output_methods=[],
         output_handlers=[],
         emissions_endpoint=None,
         api_call_interval=-1,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    cpu: Component
-    gpu: Component
-    ram: Component
-    tdp: float | None
-    tdp_origin: TdpOrigin | None
-    ram_power: float | None
 
 
 CPU_COUNTERS = {
@@ -287,41 +267,46 @@ CPU_COUNTERS = {
 }
 
 
-def _parts(tracker: OfflineEmissionsTracker, stated_tdp: float | None) -> _Parts:
+def _provenance(
+    tracker: OfflineEmissionsTracker, country: str | None, stated_tdp: float | None, mode: Mode
+) -> Provenance:
     """How a tracker finds the energy of each part. CodeCarbon says so only in its log, so
     this reads the parts themselves (version 3.3)."""
-    cpu = Component("absent", "CodeCarbon found no way to tell")
-    gpu = Component("absent", "no GPU found")
-    ram = Component("absent", "CodeCarbon found no way to tell")
+    unknown = Component("absent", "CodeCarbon found no way to tell")
+    found = {"cpu": unknown, "gpu": Component("absent", "no GPU found"), "ram": unknown}
     tdp: float | None = None
     origin: TdpOrigin | None = None
     ram_power: float | None = None
     for part in tracker._hardware:
-        kind = type(part).__name__
-        if kind == "CPU" and part._mode in CPU_COUNTERS:
-            cpu = Component("measured", CPU_COUNTERS[part._mode])
-        elif kind == "CPU":
-            how = "TDP x load" if part._mode == "cpu_load" else "half of the TDP, whatever the load"
-            cpu = Component("modelled", how)
-            tdp = float(part._tdp)
-            origin = "stated" if stated_tdp is not None else _tdp_origin()
-        elif kind == "GPU":
-            cards = type(part.devices.devices[0]).__name__
-            gpu = Component("measured", "AMD SMI" if "AMD" in cards else "NVML")
-        elif kind == "RAM":
-            ram = Component("modelled", "constant for the memory's size")
-            ram_power = part.total_power().W
-        elif kind in ("AppleSiliconChip", "Raspberry"):
-            means = "powermetrics" if kind == "AppleSiliconChip" else "power rails of the board"
-            measured = Component("measured", means)
-            match part.chip_part:
-                case "CPU":
-                    cpu = measured
-                case "GPU":
-                    gpu = measured
-                case "RAM":
-                    ram = measured
-    return _Parts(cpu, gpu, ram, tdp, origin, ram_power)
+        match type(part).__name__:
+            case "CPU" if part._mode in CPU_COUNTERS:
+                found["cpu"] = Component("measured", CPU_COUNTERS[part._mode])
+            case "CPU":
+                by_load = part._mode == "cpu_load"
+                found["cpu"] = Component("modelled", "TDP x load" if by_load else "half of the TDP")
+                tdp = float(part._tdp)
+                origin = "stated" if stated_tdp is not None else _tdp_origin()
+            case "GPU":
+                amd = "AMD" in type(part.devices.devices[0]).__name__
+                found["gpu"] = Component("measured", "AMD SMI" if amd else "NVML")
+            case "RAM":
+                found["ram"] = Component("modelled", "constant for the memory's size")
+                ram_power = part.total_power().W
+            case "AppleSiliconChip":
+                found[part.chip_part.lower()] = Component("measured", "powermetrics")
+            case "Raspberry":
+                found[part.chip_part.lower()] = Component("measured", "the board's power rails")
+    return Provenance(
+        **found,
+        tdp=tdp,
+        tdp_origin=origin,
+        ram_power=ram_power,
+        mode=mode,
+        country_stated=country is not None,
+        others_before=None,
+        others_during=None,
+        codecarbon=version("codecarbon"),
+    )
 
 
 def _tdp_origin() -> TdpOrigin:

@@ -307,6 +307,7 @@ def test_npz_archives_are_read_in_both_layouts(tmp_path) -> None:
     np.savez_compressed(tmp_path / "b.npz", images=np.asfortranarray(GREY), labels=LABELS)
     data = load_data(tmp_path / "b.npz")
     assert data.test_start is None
+    assert data.images.flags.c_contiguous
     np.testing.assert_array_equal(data.images, GREY[..., np.newaxis])
 
 

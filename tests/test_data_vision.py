@@ -98,6 +98,7 @@ def test_data_sets_with_channels_first_are_turned(tmp_path, monkeypatch, name) -
             (folder / "class_names.txt").write_text("\n".join("abcdefghij"))
     data = load_data(name, root=tmp_path)
     assert (data.input_shape, data.test_start, data.classes) == ((side, side, 3), 20, 10)
+    assert data.images.flags.c_contiguous
     np.testing.assert_array_equal(data.images, images)
     np.testing.assert_array_equal(data.labels, labels)
 

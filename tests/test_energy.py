@@ -193,7 +193,8 @@ def test_a_gpu_read_through_nvml_counts_as_measured() -> None:
     class AppleSiliconChip:
         chip_part = "CPU"
 
-    parts = cnngen.energy._parts(SimpleNamespace(_hardware=[GPU(), AppleSiliconChip()]), None)
+    tracker = SimpleNamespace(_hardware=[GPU(), AppleSiliconChip()])
+    parts = cnngen.energy._provenance(tracker, None, None, "machine")
     assert (parts.gpu.method, parts.gpu.means) == ("measured", "NVML")
     assert (parts.cpu.method, parts.cpu.means) == ("measured", "powermetrics")
     assert parts.ram.method == "absent"
@@ -238,7 +239,7 @@ def test_of_two_windows_at_once_only_the_first_is_measured(modelled: None) -> No
         with Meter().window("inner") as inner:
             busy(0.01)
         assert inner.energy is None
-        assert inner.cause == "another window of this process was open"
+        assert inner.cause == "another window was open"
     assert outer.energy is not None
 
 
@@ -254,7 +255,7 @@ def test_measuring_asks_no_network_prints_nothing_and_heeds_no_stray_configurati
     (tmp_path / ".codecarbon.config").write_text(
         "[codecarbon]\nlog_level=debug\nforce_ram_power=5000\npue=7\nsave_to_api=true\n"
         "electricitymaps_api_token=abc\nemissions_endpoint=http://localhost:9\n"
-        "country_iso_code=POL\ntracking_mode=process\n"
+        "country_iso_code=POL\ntracking_mode=process\noutput_dir=/nowhere\ngpu_ids=7\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CODECARBON_FORCE_CPU_POWER", "7000")

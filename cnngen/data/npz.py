@@ -115,7 +115,7 @@ def _images(path: Path, name: str, array: Array) -> Images:
             f"{path}: '{name}' has shape {array.shape}, which looks like channels first",
             hint="Transpose it to (images, height, width, channels).",
         )
-    images: Images = array.astype(np.uint8, copy=False)
+    images: Images = np.ascontiguousarray(array, np.uint8)
     return images if images.ndim == 4 else images[..., np.newaxis]
 
 

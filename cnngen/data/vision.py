@@ -72,7 +72,7 @@ def _images(name: str, part: Any) -> Images:
     """Images as (images, height, width, channels)."""
     images: Images = np.asarray(part.data)
     if name in CHANNELS_FIRST:
-        return images.transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
     return images if images.ndim == 4 else images[..., np.newaxis]
 
 
