@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, pairwise
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -457,3 +458,10 @@ def test_a_scale_that_is_none_is_refused(scale: float) -> None:
 def test_a_backbone_is_drawn_without_classes() -> None:
     assert not isinstance(NETWORKS["one layer"].nodes[-1].operation, Dense)
     assert "no classification" in to_svg(NETWORKS["one layer"])
+
+
+def test_the_picture_in_the_documentation_is_of_the_description_beside_it() -> None:
+    docs = Path(__file__).parent.parent / "docs"
+    page = (docs / "pictures.md").read_text()
+    (text,) = re.findall(r"```\n(Example .*?)```", page, re.DOTALL)
+    assert (docs / "picture.svg").read_text() == to_svg(lower(parse(text)))

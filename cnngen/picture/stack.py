@@ -18,6 +18,8 @@ STACKED_GAP = 3
 """Between two boxes of one word, such as `convbn`."""
 TEE = 9
 """From a box or a join down to where a line turns off into another column."""
+BEND = 6
+"""Pixels that the corner of a line takes before it has turned."""
 
 AXIS = 0
 
@@ -123,12 +125,13 @@ def _run(placed: Stack, column_of_join: dict[int, int], source: int, target: int
     if joins:
         end = (placed.top[target] + placed.bottom[target]) // 2
         placed.closes[column] = end
-    if origin != column and placed.before[column]:
-        origin = placed.before[column]
-        begin = placed.closes[origin]
     turn = begin
     if origin != column:
-        turn += TEE
+        turn = begin + TEE
+        if placed.before[column]:
+            origin = placed.before[column]
+            # From before the corner at which the earlier line leaves for its join.
+            begin, turn = placed.closes[origin] - BEND, placed.closes[origin] + TEE
         placed.opens[column] = turn
     skips = joins and placed.column[source] == AXIS
     return Run(source, target, origin, begin, column, turn, end, joins, skips)
