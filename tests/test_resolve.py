@@ -314,6 +314,11 @@ def test_filters_start_at_16_and_grow_with_each_reducing_convolution() -> None:
     assert [n.shape[2] for n in network.nodes[1:]] == [16, 32, 32, 48]
 
 
+def test_filters_go_on_from_those_that_are_given() -> None:
+    text = "input conv(filters=40) conv(stride=1, padding=same) conv(stride=2) output"
+    assert [n.shape[2] for n in resolve(parse(text)).nodes[1:]] == [40, 40, 56]
+
+
 def test_the_last_dense_layer_has_a_unit_for_each_class_and_gives_logits() -> None:
     network = resolve(parse("input conv flatten dense dense output(37)"))
     assert network.nodes[-1].operation == Dense(37, "linear")

@@ -31,7 +31,7 @@ def choose_filters(
     `reducing` are the places that make the map smaller; every merge has its mode.
 
     Filters start at the space's `first_filters` and grow with each reducing convolution
-    after the first; the others keep them. Raises `ResolveError` where given filters
+    after the first; the others keep them, also those given. Raises `ResolveError` where given filters
     contradict each other.
     """
     channels = _Channels(description)
@@ -42,7 +42,10 @@ def choose_filters(
     for place, item in enumerate(items):
         match item:
             case Layer() if place in unknowns:
-                if level == 0:
+                given = item.parameters.get("filters")
+                if isinstance(given, int):
+                    level = given
+                elif level == 0:
                     level = space.convolution.first_filters
                 elif place in reducing:
                     level += space.convolution.filter_growth
