@@ -72,6 +72,7 @@ def save(
                 _write(new / name, content)
             _sync(new)
             if target.exists() and overwrite:
+                os.utime(target)  # so that nobody takes it for a leftover
                 target.rename(old)
             new.rename(target)
             _sync(folder)
@@ -141,14 +142,22 @@ def load(folder: str | Path) -> Runs:
     for name in names:
         if re.fullmatch(KEY, name):
             try:
-                records.append(load_run(folder / name))
+                records.append(_read(folder / name))
             except StoreError as error:
                 broken.append((folder / name, error.message))
     return Runs(folder, records, broken)
 
 
-def load_run(run: Path) -> Record:
-    """The record of one run's folder. Raises `StoreError` saying why there is none."""
+def load_run(run: str | Path) -> Record:
+    """The record of one run's folder. Raises `StoreError` where there is none."""
+    try:
+        return _read(Path(run))
+    except StoreError as error:
+        raise StoreError(f"{run}: {error.message}") from None
+
+
+def _read(run: Path) -> Record:
+    """The record of a run. Raises `StoreError` with the reason alone."""
     path = run / RECORD
     if run.is_symlink() or path.is_symlink():
         raise StoreError("is a symbolic link")
@@ -160,7 +169,7 @@ def load_run(run: Path) -> Record:
     if len(content) > MAX_RECORD:
         raise StoreError(f"{RECORD} is larger than any record")
     record = Record.from_json(content)
-    if record.key != run.name:
+    if record.key != run.absolute().name:
         raise StoreError(f"{RECORD} is that of another run, {record.key}")
     return record
 

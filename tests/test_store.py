@@ -24,7 +24,7 @@ from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol, TrainingResult
 from cnngen.record import Record, make_record, record_id, this_machine
 from cnngen.resolve import lower
-from cnngen.store import Runs, load, save, sweep
+from cnngen.store import Runs, load, load_run, save, sweep
 
 FILES = {"model.cnn", "torch.py", "model.svg", "model.png", "adjacency.json", "record.json"}
 SOURCE = "import torch  # é\n" * 100
@@ -367,6 +367,8 @@ def test_a_run_put_aside_by_a_killed_writer_comes_back(tmp_path: Path) -> None:
     run = save(tmp_path, kept, network(), SOURCE)
     aside = tmp_path / ".partial" / f"{kept.key}.old.00ab"
     run.rename(aside)
+    sweep(tmp_path)  # its writer may still be at work
+    assert aside.exists()
     os.utime(aside, (0, 0))
     sweep(tmp_path)
     assert load(tmp_path)[0] == kept
@@ -395,6 +397,17 @@ def test_broken_runs_are_reported_and_hide_no_others(tmp_path: Path) -> None:
     assert "No such file" in reasons[keys[3]]
     assert "symbolic link" in reasons[keys[4]]
     assert "Not a directory" in reasons[keys[5]]
+
+
+def test_one_run_is_read_by_its_folder_and_a_missing_one_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = record()
+    run = save(tmp_path, kept, network(), SOURCE)
+    monkeypatch.chdir(run)
+    assert load_run(run) == load_run(".") == kept
+    with pytest.raises(StoreError, match=r"nothing: record\.json cannot be read"):
+        load_run(tmp_path / "nothing")
 
 
 def test_runs_are_a_sequence_in_the_order_of_their_keys(tmp_path: Path) -> None:
