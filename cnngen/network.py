@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from cnngen import shapes
-from cnngen.language.tree import NOWHERE, Description, Span
+from cnngen.errors import Span
+from cnngen.language.tree import NOWHERE, Description
 from cnngen.operations import Dense, Operation
 from cnngen.shapes import Shape
 
@@ -129,6 +130,12 @@ class Network:
         from cnngen.picture import to_svg
 
         return to_svg(self)
+
+    def to_png(self, *, scale: float = 1.0) -> bytes:
+        """The same drawing as a PNG, `scale` pixels for each of the SVG's."""
+        from cnngen.picture import to_png
+
+        return to_png(self, scale)
 
     def __len__(self) -> int:
         return len(self.nodes)
