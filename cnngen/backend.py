@@ -89,7 +89,8 @@ def _checkout_entry_points() -> list[EntryPoint]:
 
 @cache
 def _declared() -> dict[str, EntryPoint]:
-    found = list(entry_points(group=GROUP)) or _checkout_entry_points()
+    # What is installed comes last and wins over the checkout.
+    found = [*_checkout_entry_points(), *entry_points(group=GROUP)]
     return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.name)}
 
 
@@ -119,5 +120,6 @@ def get_backend(name: str) -> Backend:
             f"backend '{name}' is made for interface {made_for}, this CNNGen has {INTERFACE}",
             hint="Install versions of the two that belong together.",
         )
-    assert isinstance(backend, Backend)
+    if not isinstance(backend, Backend):
+        raise BackendError(f"backend '{name}' ({entry.value}) is no Backend")
     return backend

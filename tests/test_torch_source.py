@@ -31,8 +31,8 @@ from cnngen.operations import (
     GlobalPool,
     Pool,
 )
-from cnngen.resolve import lower
-from cnngen.sample import sample_network
+from cnngen.resolution import lower
+from cnngen.sampling import sample
 
 ROOT = Path(__file__).parent.parent
 BACKBONE = "input(9x7x2) convbn(filters=4, kernel=2x3, stride=2x1, padding=same, activation=gelu, bias=false, epsilon=1e-5) output"
@@ -193,7 +193,7 @@ def test_every_tensor_has_the_shape_written_beside_it(origin):
         network = (
             random_network(seed)
             if origin == "wild"
-            else sample_network(origin, seed=seed, input_shape=(28, 29, 3))
+            else sample(origin, seed=seed, input_shape=(28, 29, 3))
         )
         stated: list[str] = []
 
@@ -251,7 +251,7 @@ def test_weights_are_keyed_by_operation():
 def test_forward_and_backward_are_finite():
     for network in [
         *(random_network(seed) for seed in range(30)),
-        *(sample_network("paper", seed=seed, input_shape=(16, 16, 3)) for seed in range(10)),
+        *(sample("paper", seed=seed, input_shape=(16, 16, 3)) for seed in range(10)),
     ]:
         net = build(network)
         logits = net(images(network, 4))
@@ -303,7 +303,7 @@ def test_merges_nested_a_thousand_deep_run_forward_and_backward(mode):
 def written(folder: Path) -> int:
     """Files of every kind: sampled, wild, deep, wide numbers, long names, scripts."""
     networks = [random_network(seed) for seed in range(80)]
-    networks += [sample_network("paper", seed=seed) for seed in range(60)]
+    networks += [sample("paper", seed=seed) for seed in range(60)]
     networks += [nested(60), nested(1001, "concat"), lower(parse(BACKBONE))]
     networks += [lower(parse(f"{name} -> {SMALL}")) for name in REASONABLE_NAMES]
     huge = 10**6
@@ -337,7 +337,7 @@ def test_files_pass_ruff_as_it_comes(tmp_path):
 
 def test_files_depend_on_torch_alone_and_scripts_on_numpy_too():
     imports = re.compile(r"^(?:import|from) (\w+)", re.MULTILINE)
-    network = sample_network("paper", seed=1)
+    network = sample("paper", seed=1)
     assert set(imports.findall(emit(network))) == {"torch"}
     scripted = set(imports.findall(emit(network, script=True)))
     assert scripted - set(sys.stdlib_module_names) == {"torch", "numpy"}
@@ -346,10 +346,10 @@ def test_files_depend_on_torch_alone_and_scripts_on_numpy_too():
 def test_equal_networks_give_equal_text_in_every_process():
     program = (
         "from cnngen.backend import get_backend\n"
-        "from cnngen.sample import sample_network\n"
+        "from cnngen.sampling import sample\n"
         "import hashlib\n"
         "text = ''.join(\n"
-        "    get_backend(name).emit(sample_network('paper', seed=seed), script=True)\n"
+        "    get_backend(name).emit(sample('paper', seed=seed), script=True)\n"
         "    for name in ('torch', 'keras') for seed in range(5))\n"
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
@@ -407,22 +407,17 @@ def bright_and_dark(path: Path, count: int) -> None:
     )
 
 
-def run_script(source: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    (folder / "net.py").write_text(source)
-    return subprocess.run(
-        [sys.executable, "net.py", "data.npz", *arguments],
-        cwd=folder,
+def test_a_script_trains_and_prints_its_accuracy(tmp_path):
+    # 129 images in batches of 64 would leave one, on which batch norm of 1x1 maps fails.
+    bright_and_dark(tmp_path / "data.npz", 129)
+    (tmp_path / "net.py").write_text(emit(lower(parse(SMALL)), script=True))
+    run = subprocess.run(
+        [sys.executable, "net.py", "data.npz", "--epochs", "12", "--learning-rate", "0.01"],
+        cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )
-
-
-def test_a_script_trains_and_prints_its_accuracy(tmp_path):
-    # 129 images in batches of 64 would leave one, on which batch norm of 1x1 maps fails.
-    bright_and_dark(tmp_path / "data.npz", 129)
-    source = emit(lower(parse(SMALL)), script=True)
-    run = run_script(source, tmp_path, "--epochs", "12", "--learning-rate", "0.01")
     assert run.returncode == 0, run.stderr
     epochs = re.findall(r"^epoch +(\d+): loss ([\d.]+)", run.stdout, re.MULTILINE)
     assert [int(number) for number, _ in epochs] == list(range(1, 13))
@@ -430,12 +425,13 @@ def test_a_script_trains_and_prints_its_accuracy(tmp_path):
     assert float(re.search(r"test accuracy ([\d.]+)", run.stdout)[1]) > 0.9
 
 
-def test_a_script_names_the_shape_it_wants(tmp_path):
+def test_a_script_names_the_shape_it_wants(tmp_path, monkeypatch, capsys):
     bright_and_dark(tmp_path / "data.npz", 20)
-    source = emit(sample_network("compact", seed=1), script=True)
-    run = run_script(source, tmp_path)
-    assert run.returncode == 2
-    assert "images must be uint8 and of shape (32, 32, 3)" in run.stderr
+    monkeypatch.setattr(sys, "argv", ["net.py", str(tmp_path / "data.npz")])
+    with pytest.raises(SystemExit) as stop:
+        load(emit(sample_network("compact", seed=1), script=True)).main()
+    assert stop.value.code == 2
+    assert "images must be uint8 and of shape (32, 32, 3)" in capsys.readouterr().err
 
 
 def test_a_backbone_has_source_but_no_script():
