@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from cnngen.language import format
-from cnngen.sample import sample_networks
+from cnngen.sampling import sample_many
 
 
 def peak() -> float:
@@ -21,7 +21,7 @@ def peak() -> float:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         first = 0.0
-        for number, network in enumerate(sample_networks(10_000, "paper", seed=1), 1):
+        for number, network in enumerate(sample_many(10_000, "paper", seed=1), 1):
             text = format(network.description, long=True)
             (Path(folder) / f"{network.id}.cnn").write_text(text)
             if number == 1000:

@@ -25,7 +25,7 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from cnngen.network import Network
 from cnngen.picture import png, to_png, to_svg
 from cnngen.picture.scene import scene
-from cnngen.sample import sample_network
+from cnngen.sampling import sample
 
 LAYERS = range(55, 66)
 NETWORKS = 8
@@ -35,7 +35,7 @@ WANTED = 20
 
 def networks() -> Iterator[Network]:
     for seed in count():
-        network = sample_network("paper", seed=seed)
+        network = sample("paper", seed=seed)
         if len(network) in LAYERS:
             yield network
 

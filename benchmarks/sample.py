@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 
 from cnngen.language import Description, Layer, Merge
-from cnngen.resolve.windows import WINDOW_NAMES, given, windows
-from cnngen.sample import sample_description, sample_network
+from cnngen.resolution.windows import WINDOW_NAMES, given, windows
+from cnngen.sampling import sample, sample_description
 from cnngen.space import Space, load_space
 
 ROUNDS = 5
@@ -66,7 +66,7 @@ def main() -> None:
             seeds = range(round_ * COUNT, (round_ + 1) * COUNT)
             began = time.process_time()
             for seed in seeds:
-                layers += len(sample_network(space, seed=seed))
+                layers += len(sample(space, seed=seed))
             between = time.process_time()
             for seed in seeds:
                 drawn = sample_description(space, seed=seed)

@@ -1,3 +1,89 @@
-"""CNNGen."""
+"""CNNGen: whole convolutional networks from one sentence each.
+
+    network = cnngen.sample("paper", seed=7)
+    network = cnngen.resolve(cnngen.read("lenet.cnn"))
+    network.to_source("torch")
+
+Importing this package imports none of what it offers; each name is loaded when it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cnngen.backend import Backend, backend_names, get_backend
+    from cnngen.data import Dataset, load_data
+    from cnngen.energy import Energy, Meter
+    from cnngen.errors import CnnGenError
+    from cnngen.language import Description, format, format_text, parse, read
+    from cnngen.network import Network
+    from cnngen.protocol import PROTOCOLS, Protocol
+    from cnngen.record import Record
+    from cnngen.resolution import resolve
+    from cnngen.sampling import Bounds, sample, sample_description, sample_many
+    from cnngen.space import Space, load_space
+    from cnngen.store import Runs, load, save
+    from cnngen.training import Trained, train
+
+_HOMES = {
+    "backend": ("Backend", "backend_names", "get_backend"),
+    "data": ("Dataset", "load_data"),
+    "energy": ("Energy", "Meter"),
+    "errors": ("CnnGenError",),
+    "language": ("Description", "format", "format_text", "parse", "read"),
+    "network": ("Network",),
+    "protocol": ("PROTOCOLS", "Protocol"),
+    "record": ("Record",),
+    "resolution": ("resolve",),
+    "sampling": ("Bounds", "sample", "sample_description", "sample_many"),
+    "space": ("Space", "load_space"),
+    "store": ("Runs", "load", "save"),
+    "training": ("Trained", "train"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "PROTOCOLS",
+    "Backend",
+    "Bounds",
+    "CnnGenError",
+    "Dataset",
+    "Description",
+    "Energy",
+    "Meter",
+    "Network",
+    "Protocol",
+    "Record",
+    "Runs",
+    "Space",
+    "Trained",
+    "backend_names",
+    "format",
+    "format_text",
+    "get_backend",
+    "load",
+    "load_data",
+    "load_space",
+    "parse",
+    "read",
+    "resolve",
+    "sample",
+    "sample_description",
+    "sample_many",
+    "save",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'cnngen' has no attribute '{name}'")
+    return getattr(import_module(f"cnngen.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 
 from cnngen.language import parse, read
 from cnngen.picture import to_svg
-from cnngen.resolve import resolve
-from cnngen.sample import sample_networks
+from cnngen.resolution import resolve
+from cnngen.sampling import sample_many
 
 IMAGES = Path(__file__).parent / "images"
 COUNT = 2000
@@ -24,7 +24,7 @@ def layers_histogram() -> None:
     """How many layers 2,000 networks of each space have."""
     figure, axes = plt.subplots(1, 2, figsize=(8, 2.6), layout="constrained")
     for axis, space in zip(axes, ("paper", "compact"), strict=True):
-        layers = sorted(len(network) for network in sample_networks(COUNT, space, seed=0))
+        layers = sorted(len(network) for network in sample_many(COUNT, space, seed=0))
         axis.hist(layers, bins=60, color="#0072b2")
         axis.set_yscale("log")
         axis.set_xlabel(f"layers ({layers[0]} to {layers[-1]}, median {layers[COUNT // 2]})")

@@ -8,7 +8,7 @@ from random import Random
 from cnngen.language.tree import Body, Description, Layer, Merge, Node
 from cnngen.network import Network
 from cnngen.operations import Input, Operation
-from cnngen.resolve import lower
+from cnngen.resolution import lower
 
 ACTIVATIONS = ("linear", "relu", "selu", "tanh", "gelu", "sigmoid")
 

@@ -8,8 +8,8 @@ from cnngen.errors import CnnGenError
 from cnngen.language import parse
 from cnngen.network import Network
 from cnngen.operations import WORDS
-from cnngen.resolve import lower
-from cnngen.sample import sample_network
+from cnngen.resolution import lower
+from cnngen.sampling import sample
 
 CONV = "conv(filters=4, kernel=3, stride=1, padding=same, activation=relu, bias=true)"
 NORM = "convbn(filters=4, kernel=3, stride=1, padding=same, activation=relu, bias=true, epsilon=1)"
@@ -20,7 +20,7 @@ def network(features: str) -> Network:
     return lower(parse(f"input(8x8x4) {features} output"))
 
 
-SAMPLED = [sample_network("paper", seed=seed) for seed in range(12)]
+SAMPLED = [sample("paper", seed=seed) for seed in range(12)]
 NETWORKS = [*SAMPLED, network(CHAIN), network(f"{CONV} {CHAIN} {CHAIN}")]
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from cnngen.language import format, format_text, parse
-from cnngen.sample import sample_network
+from cnngen.sampling import sample
 
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
@@ -46,7 +46,7 @@ output
 def test_no_comment_is_lost_and_a_second_formatting_changes_nothing(seed: int) -> None:
     """Law: the same comments in any places, an equal description, a fixed point."""
     draw = random.Random(seed)
-    words = re.split(r"(?<=[\s(),])", sample_network("compact", seed=seed).to_text())
+    words = re.split(r"(?<=[\s(),])", sample("compact", seed=seed).to_text())
     written = []
     text = ""
     for word in words:
@@ -64,5 +64,5 @@ def test_no_comment_is_lost_and_a_second_formatting_changes_nothing(seed: int) -
 
 
 def test_without_comments_it_is_the_long_form() -> None:
-    description = sample_network("paper", seed=3).description
+    description = sample("paper", seed=3).description
     assert format_text(format(description)) == format(description, long=True)

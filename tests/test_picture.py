@@ -23,8 +23,8 @@ from cnngen.picture import to_png, to_svg
 from cnngen.picture.labels import COLOURS, OTHER, text_width
 from cnngen.picture.png import MAX_PIXELS, font_folder
 from cnngen.picture.scene import MAX_NODES
-from cnngen.resolve import lower
-from cnngen.sample import sample_network
+from cnngen.resolution import lower
+from cnngen.sampling import sample
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONV = "conv(filters=4, kernel=3, stride=1, padding=same, activation=relu, bias=true)"
@@ -51,7 +51,7 @@ NETWORKS = {
     "a long right side": network(f"[add ( {CONV} , {' '.join([NORM] * 40)} ) ]"),
     "a long chain": network(" ".join([NORM] * 70)),
     "cut in a deep nest": network(skips(25, CONV, f"{CONV} {NORM}")),
-    **{f"sampled {seed}": sample_network("paper", seed=seed) for seed in range(12)},
+    **{f"sampled {seed}": sample("paper", seed=seed) for seed in range(12)},
 }
 every_network = pytest.mark.parametrize("net", NETWORKS.values(), ids=NETWORKS)
 
@@ -328,11 +328,11 @@ def test_a_name_is_text_and_nothing_else(name: str) -> None:
 def test_every_process_draws_the_same() -> None:
     """Law: the drawing depends on the network alone, not on the order of hashes."""
     code = (
-        "import hashlib; from cnngen.sample import sample_network;"
-        "from cnngen.picture import to_png, to_svg; net = sample_network('paper', seed=4);"
+        "import hashlib; from cnngen.sampling import sample;"
+        "from cnngen.picture import to_png, to_svg; net = sample('paper', seed=4);"
         "print(hashlib.sha256(to_svg(net).encode() + to_png(net)).hexdigest())"
     )
-    net = sample_network("paper", seed=4)
+    net = sample("paper", seed=4)
     assert len(net) > 100
     here = hashlib.sha256(to_svg(net).encode() + to_png(net)).hexdigest()
     there = subprocess.run(
@@ -347,7 +347,7 @@ def test_every_process_draws_the_same() -> None:
 
 def test_drawing_loads_neither_matplotlib_nor_a_framework() -> None:
     code = (
-        "import sys; from cnngen.language import parse; from cnngen.resolve import lower;"
+        "import sys; from cnngen.language import parse; from cnngen.resolution import lower;"
         "from cnngen.picture import to_png;"
         f"to_png(lower(parse('input(8x8x4) {CONV} output')));"
         "print(*{'matplotlib', 'torch', 'keras', 'torchview', 'resvg_py'} & set(sys.modules))"

@@ -10,8 +10,8 @@ from cnngen.errors import CnnGenError
 from cnngen.language import parse
 from cnngen.network import Network
 from cnngen.picture import trace, trace_picture
-from cnngen.resolve import lower
-from cnngen.sample import sample_network
+from cnngen.resolution import lower
+from cnngen.sampling import sample
 
 CONV = "conv(filters=4, kernel=3, stride=1, padding=same, activation=relu, bias=true)"
 NORM = (
@@ -89,7 +89,7 @@ def histories(graph: Traced) -> Counter[int]:
 
 
 @pytest.mark.parametrize(
-    "net", [HAND, *(sample_network("paper", seed=seed) for seed in (1, 4, 8, 9, 14))], ids=len
+    "net", [HAND, *(sample("paper", seed=seed) for seed in (1, 4, 8, 9, 14))], ids=len
 )
 def test_pytorch_runs_the_operations_and_edges_that_the_network_has(net: Network) -> None:
     """Law: the traced model, reduced to our kinds of operation, is the network's graph."""

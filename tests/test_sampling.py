@@ -12,11 +12,11 @@ import pytest
 
 from cnngen.errors import SpaceError
 from cnngen.language import Layer, Merge
-from cnngen.sample import Bounds, sample_description, sample_network, sample_networks
+from cnngen.sampling import Bounds, sample, sample_description, sample_many
 
 
 def test_2000_paper_networks_span_at_least_the_layers_of_the_paper() -> None:
-    layers = sorted(len(network) for network in sample_networks(2000, "paper", seed=0))
+    layers = sorted(len(network) for network in sample_many(2000, "paper", seed=0))
     assert layers[0] <= 9
     assert layers[-1] >= 272
 
@@ -61,7 +61,7 @@ def test_a_right_side_is_empty_only_in_a_merge_of_one_body() -> None:
 
 def test_one_network_has_one_activation_and_one_mode() -> None:
     for seed in range(100):
-        description = sample_network("paper", seed=seed).description
+        description = sample("paper", seed=seed).description
         activations = {
             layer.parameters["activation"]
             for layer in description.layers()
@@ -74,7 +74,7 @@ def test_one_network_has_one_activation_and_one_mode() -> None:
 
 def test_bounds_hold_for_every_network() -> None:
     bounds = Bounds(layers=(12, 40), parameters=(None, 60_000), flops=(100_000, 5_000_000))
-    for network in sample_networks(40, "compact", seed=3, bounds=bounds):
+    for network in sample_many(40, "compact", seed=3, bounds=bounds):
         assert 12 <= len(network.nodes) <= 40
         assert network.cost.parameters <= 60_000
         assert 100_000 <= network.cost.flops <= 5_000_000
@@ -82,13 +82,13 @@ def test_bounds_hold_for_every_network() -> None:
 
 def test_bounds_that_nothing_meets_are_an_error_that_says_what_was_seen() -> None:
     with pytest.raises(SpaceError, match=r"none of 1,000 networks") as caught:
-        sample_network("compact", bounds=Bounds(parameters=(None, 3)))
+        sample("compact", bounds=Bounds(parameters=(None, 3)))
     assert "parameters" in str(caught.value)
 
 
 def test_networks_do_not_repeat_and_number_i_does_not_depend_on_the_count() -> None:
-    few = [network.id for network in sample_networks(5, "compact", seed=9)]
-    many = [network.id for network in sample_networks(300, "compact", seed=9)]
+    few = [network.id for network in sample_many(5, "compact", seed=9)]
+    many = [network.id for network in sample_many(300, "compact", seed=9)]
     assert len(set(many)) == 300
     assert many[:5] == few
 
@@ -107,4 +107,4 @@ def test_a_space_with_few_networks_says_that_it_is_exhausted(tmp_path: Path) -> 
         text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
     (tmp_path / "few.toml").write_text(text)
     with pytest.raises(SpaceError, match=r"gave only .* different networks"):
-        list(sample_networks(100_000, tmp_path / "few.toml"))
+        list(sample_many(100_000, tmp_path / "few.toml"))

@@ -23,7 +23,7 @@ from cnngen.language import parse
 from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol, TrainingResult
 from cnngen.record import Record, make_record, record_id, this_machine
-from cnngen.resolve import lower
+from cnngen.resolution import lower
 from cnngen.store import Runs, load, load_run, save, sweep
 
 FILES = {"model.cnn", "torch.py", "model.svg", "model.png", "adjacency.json", "record.json"}

@@ -429,7 +429,7 @@ def test_a_script_names_the_shape_it_wants(tmp_path, monkeypatch, capsys):
     bright_and_dark(tmp_path / "data.npz", 20)
     monkeypatch.setattr(sys, "argv", ["net.py", str(tmp_path / "data.npz")])
     with pytest.raises(SystemExit) as stop:
-        load(emit(sample_network("compact", seed=1), script=True)).main()
+        load(emit(sample("compact", seed=1), script=True)).main()
     assert stop.value.code == 2
     assert "images must be uint8 and of shape (32, 32, 3)" in capsys.readouterr().err
 

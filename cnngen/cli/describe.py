@@ -58,7 +58,7 @@ def check(
     echo 'input conv flatten dense output' | cnngen check -
     """
     from cnngen.cli.output import console, print_json, summary, summary_line
-    from cnngen.resolve import resolve
+    from cnngen.resolution import resolve
 
     found: list[dict[str, object]] = []
     failed = False
@@ -157,8 +157,8 @@ def sample(
 
     from cnngen.cli import output
     from cnngen.language import format
-    from cnngen.resolve.resolve import DEFAULT_CLASSES, DEFAULT_INPUT
-    from cnngen.sample import Bounds, sample_descriptions, sample_networks
+    from cnngen.resolution.resolve import DEFAULT_CLASSES, DEFAULT_INPUT
+    from cnngen.sampling import Bounds, sample_descriptions, sample_many
 
     bounds = Bounds(layers or Range(), parameters or Range(), flops or Range())
     if as_open:
@@ -170,7 +170,7 @@ def sample(
         for description in sample_descriptions(count, space, seed=seed):
             print(format(description))
         return
-    networks = sample_networks(
+    networks = sample_many(
         count,
         space,
         input_shape=input_shape or DEFAULT_INPUT,
@@ -193,7 +193,7 @@ def sample(
 def _resolved(
     file: Path, input_shape: Input, classes: Classes, space: Space, seed: Seed
 ) -> Network:
-    from cnngen.resolve import resolve
+    from cnngen.resolution import resolve
 
     return resolve(read(file), space=space, input_shape=input_shape, classes=classes, seed=seed)
 
@@ -236,6 +236,9 @@ def draw(
         typer.Option("--out", "-o", help="An .svg or .png file. [the description's name .svg]"),
     ] = None,
     scale: Annotated[float, typer.Option(min=0.1, max=10, help="Of a .png.")] = 2.0,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="What PyTorch ran, by torchview and Graphviz.")
+    ] = False,
     input_shape: Input = None,
     classes: Classes = None,
     space: Space = "paper",
@@ -245,13 +248,19 @@ def draw(
 
     cnngen draw lenet.cnn
     cnngen draw lenet.cnn --out lenet.png --scale 3
+    cnngen draw lenet.cnn --trace --out traced.svg
     """
     from cnngen.cli import output
-    from cnngen.picture import to_png, to_svg
+    from cnngen.picture import to_png, to_svg, trace_picture
 
     out = out or Path("network.svg" if file == STDIN else file.with_suffix(".svg").name)
     if out.suffix not in (".svg", ".png"):
         raise CnnGenError(f"'{out}' is no picture", hint="Name a file that ends in .svg or .png.")
+    if trace and out.suffix != ".svg":
+        raise CnnGenError("a traced model is drawn as .svg", hint=f"Name it {out.stem}.svg.")
     network = _resolved(file, input_shape, classes, space, seed)
-    output.write(out, to_svg(network) if out.suffix == ".svg" else to_png(network, scale=scale))
+    if trace:
+        output.write(out, trace_picture(network))
+    else:
+        output.write(out, to_svg(network) if out.suffix == ".svg" else to_png(network, scale))
     print(f"{out}: {output.summary_line(network)}")

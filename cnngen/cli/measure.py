@@ -62,11 +62,11 @@ def first(
         return
     from cnngen.data import load_data
     from cnngen.energy import Meter
-    from cnngen.sample import sample_networks
+    from cnngen.sampling import sample_many
 
     chosen = _protocol(protocol, None)
     images = load_data(data)
-    networks = sample_networks(
+    networks = sample_many(
         count, space, input_shape=images.input_shape, classes=images.classes, seed=seed
     )
     records = _train_all(
@@ -103,8 +103,8 @@ def train(
     from cnngen.cli.output import print_json
     from cnngen.data import load_data
     from cnngen.energy import Meter
-    from cnngen.resolve import resolve
-    from cnngen.train import check_trainable
+    from cnngen.resolution import resolve
+    from cnngen.training import check_trainable
 
     meter = Meter(country=country, tdp=tdp)
     chosen = _protocol(protocol, epochs)
@@ -242,7 +242,7 @@ def _train_all(
 
     from cnngen.cli.output import make_folder, progress_console
     from cnngen.store import load_run, save
-    from cnngen.train import run_key, train
+    from cnngen.training import run_key, train
 
     make_folder(out)
     records = []

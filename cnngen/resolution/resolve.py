@@ -14,11 +14,11 @@ from cnngen.errors import ResolveError
 from cnngen.language.tree import Description, Layer, Merge, MergeMode, Value, gather
 from cnngen.network import Network
 from cnngen.operations import WORDS
-from cnngen.resolve.channels import choose_filters
-from cnngen.resolve.lower import lower
-from cnngen.resolve.reach import Item
-from cnngen.resolve.sizes import draw_windows
-from cnngen.resolve.windows import WINDOW_NAMES
+from cnngen.resolution.channels import choose_filters
+from cnngen.resolution.lower import lower
+from cnngen.resolution.reach import Item
+from cnngen.resolution.sizes import draw_windows
+from cnngen.resolution.windows import WINDOW_NAMES
 from cnngen.space import Random, Space, load_space
 
 DEFAULT_INPUT = (32, 32, 3)

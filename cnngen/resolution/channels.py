@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from cnngen.errors import ResolveError, Span
 from cnngen.language.tree import Body, Description, Layer, Merge
-from cnngen.resolve.reach import Item
+from cnngen.resolution.reach import Item
 from cnngen.space import Space
 
 CONVOLUTIONS = ("conv", "convbn", "bnconv")

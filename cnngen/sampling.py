@@ -14,7 +14,7 @@ from pathlib import Path
 from cnngen.errors import SpaceError
 from cnngen.language.tree import Body, Description, Layer, Merge, Node
 from cnngen.network import Network
-from cnngen.resolve import resolve
+from cnngen.resolution import resolve
 from cnngen.space import Choice, Random, Space, load_space
 
 MAX_TRIES = 1000
@@ -54,7 +54,7 @@ class Bounds:
 NO_BOUNDS = Bounds()
 
 
-def sample_network(
+def sample(
     space: str | Path | Space = "paper",
     *,
     input_shape: tuple[int, int, int] = (32, 32, 3),
@@ -86,7 +86,7 @@ def sample_network(
     )
 
 
-def sample_networks(
+def sample_many(
     count: int,
     space: str | Path | Space = "paper",
     *,
@@ -101,7 +101,7 @@ def sample_networks(
     seen: set[str] = set()
     number = repeats = 0
     while len(seen) < count:
-        network = sample_network(
+        network = sample(
             space,
             input_shape=input_shape,
             classes=classes,

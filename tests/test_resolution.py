@@ -16,8 +16,8 @@ from cnngen.language import Description, Layer, Merge, format, parse
 from cnngen.language.tree import Node
 from cnngen.network import Network
 from cnngen.operations import Add, Concat, Conv2d, Dense, Pool
-from cnngen.resolve import resolve
-from cnngen.sample import sample_description, sample_network
+from cnngen.resolution import resolve
+from cnngen.sampling import sample, sample_description
 
 INPUTS = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (64, 48, 3)]
 SPACES = ["paper", "compact"]
@@ -39,7 +39,7 @@ def test_every_shape_follows_from_counting_window_positions(
     space: str, shape: tuple[int, int, int]
 ) -> None:
     for seed in range(60):
-        network = sample_network(space, input_shape=shape, classes=7, seed=seed)
+        network = sample(space, input_shape=shape, classes=7, seed=seed)
         for node in network.nodes:
             inputs = [network.nodes[i].shape for i in node.inputs]
             match node.operation:
@@ -106,7 +106,7 @@ def test_what_is_given_is_kept_and_the_rest_is_solved_where_a_solution_exists(
     """Law: open any part of a resolved description, and it resolves again around the rest."""
     random_ = random.Random(f"{space}{shape}")
     for seed in range(25):
-        resolved = sample_network(space, input_shape=shape, seed=seed).description
+        resolved = sample(space, input_shape=shape, seed=seed).description
         opened = erased(resolved, random_, random_.random())
         again = resolve(opened, space=space, seed=seed + 1)
         for before, after in zip(opened.layers(), again.description.layers(), strict=True):
@@ -344,7 +344,7 @@ def test_the_resolved_description_gives_an_equal_network_without_a_seed(
     space: str, shape: tuple[int, int, int]
 ) -> None:
     for seed in range(40):
-        network = sample_network(space, input_shape=shape, seed=seed)
+        network = sample(space, input_shape=shape, seed=seed)
         text = format(network.description, long=seed % 2 == 0)
         again = resolve(parse(text), space="compact", seed=seed + 99)
         assert again == network
@@ -360,7 +360,7 @@ def test_an_id_does_not_depend_on_the_name_of_the_architecture() -> None:
 def test_ids_are_the_same_in_every_process_and_version() -> None:
     """Frozen on purpose: a change here breaks the ids of everybody's records."""
     code = (
-        "from cnngen.sample import sample_network as s;"
+        "from cnngen.sampling import sample as s;"
         "print(*[s('paper', seed=i).id for i in range(3)], s('compact', seed=7).id)"
     )
     for seed in ("0", "1"):

@@ -9,8 +9,8 @@ import numpy as np
 
 from cnngen.errors import ResolveError, Span
 from cnngen.language.tree import Description, Layer, Merge
-from cnngen.resolve.reach import BodyReach, Item, Reach, Reached, Step, after, before, reach
-from cnngen.resolve.windows import WINDOW_NAMES, Size, Window, moves
+from cnngen.resolution.reach import BodyReach, Item, Reach, Reached, Step, after, before, reach
+from cnngen.resolution.windows import WINDOW_NAMES, Size, Window, moves
 from cnngen.space import Random, Space
 
 

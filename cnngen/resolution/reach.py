@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cnngen.errors import ResolveError
 from cnngen.language.tree import Description, Layer, Merge
-from cnngen.resolve.windows import FREEDOMS, Freedom, Given, Size, given, moves, spread
+from cnngen.resolution.windows import FREEDOMS, Freedom, Given, Size, given, moves, spread
 from cnngen.space import Space
 
 Relation = NDArray[np.float32]
