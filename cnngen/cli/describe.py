@@ -157,7 +157,7 @@ def sample(
 
     from cnngen.cli import output
     from cnngen.language import format
-    from cnngen.resolution.resolve import DEFAULT_CLASSES, DEFAULT_INPUT
+    from cnngen.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
     from cnngen.sampling import Bounds, sample_descriptions, sample_many
 
     bounds = Bounds(layers or Range(), parameters or Range(), flops or Range())
