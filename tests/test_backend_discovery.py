@@ -1,16 +1,30 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from spelled_out import random_network
 
 import cnngen.backend as backend_module
 from cnngen.backend import Backend, backend_names, get_backend
 from cnngen.errors import BackendError
+from cnngen.operations import (
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Pool,
+)
 from cnngen.sampling import sample
 
 ROOT = Path(__file__).parent.parent
@@ -78,6 +92,37 @@ def test_a_third_party_backend_is_found_by_its_entry_point(declare):
     assert {"keras", "torch", "toy"} <= set(backend_names())
     network = sample("compact", seed=0)
     assert network.to_source("toy") == f"LAYERS = {len(network)}\n"
+
+
+class Toynet(ModuleType):
+    """The framework of docs/backends.md: its tensors are shapes."""
+
+    def __getattr__(self, function: str):
+        kind = {
+            "conv": Conv2d,
+            "batch_norm": BatchNorm,
+            "pool": Pool,
+            "global_pool": GlobalPool,
+            "dropout": Dropout,
+            "flatten": Flatten,
+            "dense": Dense,
+            "add": Add,
+            "concat": Concat,
+        }[function]
+        return lambda *inputs, **options: kind(**options).output_shape(*inputs)
+
+
+def test_the_backend_of_the_documentation_works(declare, monkeypatch):
+    page = (ROOT / "docs/backends.md").read_text()
+    example = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    declare("cnngen_toy:ToynetBackend", source=example.replace("{", "{{").replace("}", "}}"))
+    monkeypatch.setitem(sys.modules, "toynet", Toynet("toynet"))
+    for seed in range(30):
+        network = random_network(seed)
+        module = ModuleType("emitted")
+        exec(network.to_source("toy"), module.__dict__)
+        assert module.network(network.input_shape) == network.output_shape
+    assert get_backend("toy").version() is None
 
 
 def test_an_unknown_backend_is_an_error_that_names_the_known_ones():
