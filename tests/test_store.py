@@ -58,9 +58,33 @@ def energy() -> Energy:
         country_stated=False,
         others_before=None,
         others_during=0.25,
+        shared=False,
+        cpu_share=None,
+        gpu_share=None,
+        idle_seconds=5.0,
+        idle_age=12.5,
+        idle_spread=0.5,
+        idle_others=0.125,
         codecarbon="3.3.2",
     )
-    return Energy(1e-6, 1e-7, 8.0, 0.0, 20.0, 2e-5, 0.0, 5e-5, 7e-5, 9.5, "World", None, provenance)
+    return Energy(
+        emissions=1e-6,
+        emissions_rate=1e-7,
+        cpu_power=8.0,
+        gpu_power=0.0,
+        ram_power=20.0,
+        cpu_energy=2e-5,
+        gpu_energy=0.0,
+        ram_energy=5e-5,
+        total_energy=7e-5,
+        idle_power=27.5,
+        net_energy=-1e-6,
+        gpu_counter_energy=None,
+        duration=9.5,
+        country_name="World",
+        country_code=None,
+        provenance=provenance,
+    )
 
 
 def record(net: Network | None = None, seed: int = 0, **changes: object) -> Record:
@@ -547,6 +571,9 @@ energy_cpu_energy float64
 energy_gpu_energy float64
 energy_ram_energy float64
 energy_total_energy float64
+energy_idle_power float64
+energy_net_energy float64
+energy_gpu_counter_energy float64
 energy_duration float64
 energy_country_name string
 energy_country_code string
@@ -562,6 +589,13 @@ energy_mode string
 energy_country_stated boolean
 energy_others_before float64
 energy_others_during float64
+energy_shared boolean
+energy_cpu_share float64
+energy_gpu_share float64
+energy_idle_seconds float64
+energy_idle_age float64
+energy_idle_spread float64
+energy_idle_others float64
 energy_codecarbon string
 energy_cause string"""
 

@@ -1,0 +1,121 @@
+"""What NVIDIA GPUs say of themselves: energy drawn, and which processes used them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+MILLIJOULES_PER_KWH = 3.6e9
+
+INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+"""PROC_PID_INIT_INO of Linux's include/linux/proc_ns.h."""
+
+
+class Gpus(Protocol):
+    """The GPUs that a window counts, taken together."""
+
+    def energy(self) -> float | None:
+        """Energy in kWh since the driver was loaded; None where they do not count it."""
+
+    def use(self) -> Mapping[int, float] | None:
+        """How much each process, by its id, used the GPUs since the call before, in any unit;
+        None where they do not tell."""
+
+
+class GpuShare:
+    """Gathers how the use of GPUs divides between this process's tree and all others.
+
+    The driver keeps a few seconds of samples, so `poll` wants a call every second.
+    """
+
+    def __init__(self, gpus: Gpus, own_processes: Callable[[], frozenset[int]]) -> None:
+        self._gpus = gpus
+        self._own_processes = own_processes
+        self._own: set[int] = set()
+        self._use: defaultdict[int, float] = defaultdict(float)
+        self._known = gpus.use() is not None  # and what was before the window is left out
+
+    def poll(self) -> None:
+        """Take in the samples since the poll before."""
+        use = self._gpus.use() if self._known else None
+        if use is None:
+            self._known = False
+            return
+        self._own |= self._own_processes()
+        for process, amount in use.items():
+            self._use[process] += amount
+
+    @property
+    def share(self) -> float | None:
+        """0 to 1; None where the GPUs do not tell or nothing used them."""
+        total = sum(self._use.values())
+        if not self._known or not total:
+            return None
+        return sum(self._use[process] for process in self._own) / total
+
+
+class Nvml:
+    """`Gpus` by NVIDIA's management library.
+
+    `handles` are NVML's, of a library that is initialised.
+    """
+
+    def __init__(self, handles: Sequence[object]) -> None:
+        self._seen = [(handle, 0) for handle in handles]
+
+    def energy(self) -> float | None:
+        import pynvml  # type: ignore[import-untyped]
+
+        try:
+            counters = [
+                pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle, _ in self._seen
+            ]
+        except pynvml.NVMLError:
+            return None
+        return float(sum(counters)) / MILLIJOULES_PER_KWH
+
+    def use(self) -> Mapping[int, float] | None:
+        import pynvml
+
+        if not _process_ids_are_the_hosts():
+            return None
+        use: Counter[int] = Counter()
+        for place, (handle, seen) in enumerate(self._seen):
+            try:
+                samples = pynvml.nvmlDeviceGetProcessUtilization(handle, seen)
+            except pynvml.NVMLError as error:
+                if error.value == pynvml.NVML_ERROR_NOT_FOUND:  # no process used it
+                    continue
+                return None
+            # A buffer longer than there are samples ends in zeros.
+            for sample in samples:
+                if sample.timeStamp > seen:
+                    use[sample.pid] += sample.smUtil
+            latest = max((sample.timeStamp for sample in samples), default=0)
+            self._seen[place] = (handle, max(seen, latest))
+        return use
+
+
+def nvidia_gpus(parts: Sequence[object]) -> Gpus | None:
+    """The NVIDIA GPUs that CodeCarbon counts among its parts of the machine (version 3.3)."""
+    handles = [
+        device.handle
+        for part in parts
+        if type(part).__name__ == "GPU"
+        for device in part.devices.devices  # type: ignore[attr-defined]
+        if "Nvidia" in type(device).__name__ and device.gpu_index in part._get_gpu_ids()  # type: ignore[attr-defined]
+    ]
+    return Nvml(handles) if handles else None
+
+
+def _process_ids_are_the_hosts() -> bool:
+    """Whether a process's id here is the one that the driver knows: not in a container."""
+    if sys.platform != "linux":
+        return True
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino == INITIAL_PID_NAMESPACE
+    except OSError:
+        return False
