@@ -1,0 +1,101 @@
+"""The layout works from a wheel, a source archive, and a checkout that is not installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import site
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+TRY = """
+import pathlib, sys
+import cnngen
+from cnngen.backend import backend_names, get_backend
+from cnngen.language.grammar import grammar_file
+from cnngen.space import builtin_spaces
+home = pathlib.Path(sys.argv[1]).resolve()
+assert pathlib.Path(cnngen.__file__).is_relative_to(home), cnngen.__file__
+assert grammar_file().resolve().is_relative_to(home), grammar_file()
+assert builtin_spaces() == ["compact", "paper"]
+assert {"keras", "torch"} <= set(backend_names()), backend_names()
+network = cnngen.sample("compact", seed=1)
+for name in ("keras", "torch"):
+    module = sys.modules[type(get_backend(name)).__module__]
+    assert pathlib.Path(module.__file__).resolve().is_relative_to(home), module.__file__
+    assert network.to_source(name)
+assert b"PNG" in network.to_png()[:8]
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source archive, built from a clean copy."""
+    folder = tmp_path_factory.mktemp("dist")
+    copy = tmp_path_factory.mktemp("clean") / "cnngen"
+    ignored = shutil.ignore_patterns(".*", "runs", "__pycache__", "dist")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    shutil.copy(ROOT / ".gitignore", copy)
+    for kind in ("--wheel", "--sdist"):
+        command = [sys.executable, "-m", "build", "--no-isolation", kind, "-o", str(folder), "."]
+        subprocess.run(command, cwd=copy, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything that is installed here but CNNGen itself."""
+    folder = tmp_path_factory.mktemp("site-packages")
+    for place in site.getsitepackages():
+        for entry in Path(place).iterdir():
+            if "cnngen" not in entry.name and entry.suffix != ".pth":
+                (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+def run(code: str, *arguments: str, path: list[Path], cwd: Path) -> None:
+    """Run code in a Python that sees these folders alone, from a folder of no meaning."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code, *arguments],
+        cwd=cwd,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(cwd),
+            "PYTHONPATH": os.pathsep.join(map(str, path)),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_wheel_holds_all_that_it_needs(built: Path, dependencies: Path, tmp_path: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    unpacked = tmp_path / "wheel"
+    zipfile.ZipFile(wheel).extractall(unpacked)
+    assert (unpacked / "cnngen/grammar.tx").is_file()
+    assert not list(unpacked.glob("tests*")), "tests are not for users' site-packages"
+    run(TRY, str(unpacked), path=[unpacked, dependencies], cwd=tmp_path)
+
+
+def test_a_checkout_works_without_being_installed(dependencies: Path, tmp_path: Path) -> None:
+    run(TRY, str(ROOT), path=[ROOT, dependencies], cwd=tmp_path)
+
+
+def test_a_source_archive_has_what_builds_and_tests_it(built: Path) -> None:
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.split("/", 1)[1] for name in files.getnames() if "/" in name}
+    for needed in ("grammar.tx", "Makefile", "constraints.txt", "tests/test_resolution.py"):
+        assert needed in names
+    for needed in ("examples/lenet.cnn", "docs/language.md", "backends/cnngen_torch/source.py"):
+        assert needed in names
+    assert not [name for name in names if name.endswith((".parquet", ".pyc"))]
