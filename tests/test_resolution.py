@@ -7,13 +7,14 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from cnngen.errors import ResolveError
 from cnngen.language import Description, Layer, Merge, format, parse
-from cnngen.language.tree import Node
+from cnngen.language.tree import Node, gather
 from cnngen.network import Network
 from cnngen.operations import Add, Concat, Conv2d, Dense, Pool
 from cnngen.resolution import resolve
@@ -57,46 +58,34 @@ def test_every_shape_follows_from_counting_window_positions(
         assert network.output_shape == (7,)
 
 
+def changed(
+    description: Description, change: Callable[[Layer | Merge], Layer | Merge]
+) -> Description:
+    """The description with each layer and merge replaced by what `change` makes of it."""
+    nodes = gather(item if isinstance(item, str) else change(item) for item in description.walk())
+    end = len(nodes) - len(description.head)
+    return replace(description, features=nodes[:end], head=nodes[end:])
+
+
 def erased(description: Description, random_: random.Random, share: float) -> Description:
     """The description with a share of its hyper-parameters left open (modes stay)."""
 
-    def erase(layer: Layer) -> Layer:
-        kept = {k: v for k, v in layer.parameters.items() if random_.random() > share}
-        return replace(layer, parameters=kept)
+    def erase(item: Layer | Merge) -> Layer | Merge:
+        if isinstance(item, Merge):
+            return item
+        kept = {k: v for k, v in item.parameters.items() if random_.random() > share}
+        return replace(item, parameters=kept)
 
-    def chain(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-        return tuple(
-            erase(node)
-            if isinstance(node, Layer)
-            else replace(
-                node,
-                bodies=tuple(
-                    replace(body, left=chain(body.left), right=tuple(map(erase, body.right)))
-                    for body in node.bodies
-                ),
-            )
-            for node in nodes
-        )
-
-    return replace(
-        description, features=chain(description.features), head=tuple(map(erase, description.head))
-    )
+    return changed(description, erase)
 
 
 def with_random_modes(description: Description, random_: random.Random) -> Description:
-    def chain(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-        return tuple(
-            node
-            if isinstance(node, Layer)
-            else replace(
-                node,
-                mode=random_.choice(["add", "concat"]),
-                bodies=tuple(replace(body, left=chain(body.left)) for body in node.bodies),
-            )
-            for node in nodes
-        )
+    def choose(item: Layer | Merge) -> Layer | Merge:
+        if isinstance(item, Layer):
+            return item
+        return replace(item, mode=random_.choice(["add", "concat"]))
 
-    return replace(description, features=chain(description.features))
+    return changed(description, choose)
 
 
 @networks
@@ -218,35 +207,22 @@ def test_a_description_resolves_exactly_where_trying_everything_finds_a_solution
         file.write(TINY)
     random_ = random.Random(11)
 
-    def fix(layer: Layer) -> Layer:
-        name = {"conv": "kernel", "max_pooling": "size"}.get(layer.kind)
-        if name is None or random_.random() < 0.3:
-            return layer
-        options = CONV if name == "kernel" else POOL
-        window, stride, padding = random_.choice(options)
-        whole = {name: (window + random_.choice([0, 0, 2]),) * 2, "stride": (stride,) * 2}
-        whole["padding"] = padding  # type: ignore[assignment]
+    def fix(item: Layer | Merge) -> Layer | Merge:
+        name = {"conv": "kernel", "max_pooling": "size"}.get(getattr(item, "kind", ""))
+        if isinstance(item, Merge) or name is None or random_.random() < 0.3:
+            return item
+        window, stride, padding = random_.choice(CONV if name == "kernel" else POOL)
+        whole: dict[str, object] = {
+            name: (window + random_.choice([0, 0, 2]),) * 2,
+            "stride": (stride,) * 2,
+            "padding": padding,
+        }
         kept = {k: v for k, v in whole.items() if random_.random() < 0.6}
-        return replace(layer, parameters=kept)
-
-    def chain(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-        return tuple(
-            fix(node)
-            if isinstance(node, Layer)
-            else replace(
-                node,
-                bodies=tuple(
-                    replace(body, left=chain(body.left), right=tuple(map(fix, body.right)))
-                    for body in node.bodies
-                ),
-            )
-            for node in nodes
-        )
+        return replace(item, parameters=kept)
 
     outcomes = {True: 0, False: 0}
     for seed in range(1500):
-        drawn = sample_description(space, seed=seed)
-        description = replace(drawn, features=chain(drawn.features))
+        description = changed(sample_description(space, seed=seed), fix)
         size = random_.randint(1, 7)
         solvable = bool(reachable(description.features, {size}))
         outcomes[solvable] += 1
