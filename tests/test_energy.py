@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 import socket
@@ -5,15 +6,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-import cnngen.energy
-from cnngen.energy import Energy, Meter
+from cnngen.energy import Energy, Meter, instrument
+from cnngen.energy.gpu import GpuShare
+from cnngen.energy.instrument import Setting
 from cnngen.errors import CnnGenError
 
 
@@ -24,7 +25,7 @@ def fresh() -> Iterator[None]:
 
     def forget() -> None:
         hardware_cache.clear_cache()
-        cnngen.energy._instrument.cache_clear()
+        instrument.discard()
 
     forget()
     yield
@@ -34,11 +35,12 @@ def fresh() -> Iterator[None]:
 @pytest.fixture
 def modelled(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without counters, whatever this one has."""
-    from codecarbon.core import cpu, gpu
+    from codecarbon.core import cpu
+    from codecarbon.core import gpu as gpus
 
     monkeypatch.setattr(cpu, "is_rapl_available", lambda: False)
-    monkeypatch.setattr(gpu, "is_nvidia_system", lambda: False)
-    monkeypatch.setattr(gpu, "is_rocm_system", lambda: False)
+    monkeypatch.setattr(gpus, "is_nvidia_system", lambda: False)
+    monkeypatch.setattr(gpus, "is_rocm_system", lambda: False)
 
 
 def busy(seconds: float) -> float:
@@ -125,9 +127,9 @@ def test_a_guessed_tdp_is_told_from_one_that_was_looked_up(
 
 
 class Counter:
-    """A RAPL counter in a folder, which runs at 300 W and starts over after 60 J."""
+    """A RAPL counter in a folder, which runs at so many watts and starts over after 60 J."""
 
-    WATTS, RANGE = 300.0, 60.0
+    RANGE = 60.0
 
     def __init__(self, folder: Path) -> None:
         domain = folder / "intel-rapl" / "intel-rapl:0"
@@ -135,27 +137,30 @@ class Counter:
         (domain / "name").write_text("package-0")
         (domain / "max_energy_range_uj").write_text(str(int(self.RANGE * 1e6)))
         self.folder, self.file = folder / "intel-rapl", domain / "energy_uj"
-        self.began, self.ended = time.perf_counter(), threading.Event()
-        self.write()
+        self.watts, self.counted, self.now = 300.0, 0.0, time.perf_counter()
+        self.lock, self.ended = threading.Lock(), threading.Event()
+        self.joules()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def joules(self) -> float:
-        return (time.perf_counter() - self.began) * self.WATTS
-
-    def write(self) -> None:
-        new = self.file.with_suffix(".new")
-        new.write_text(str(int(self.joules() % self.RANGE * 1e6)))
-        new.replace(self.file)
+        """What has been counted up to now; the file has it, too."""
+        with self.lock:
+            then, self.now = self.now, time.perf_counter()
+            self.counted += (self.now - then) * self.watts
+            new = self.file.with_suffix(".new")
+            new.write_text(str(int(self.counted % self.RANGE * 1e6)))
+            new.replace(self.file)
+            return self.counted
 
     def run(self) -> None:
         while not self.ended.wait(0.001):
-            self.write()
+            self.joules()
 
 
-def test_counters_that_start_over_many_times_in_a_window_are_read_in_time(
-    fresh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def counter(fresh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Counter]:
+    """A machine whose processor counts its energy, and is read often enough."""
     from codecarbon.core import cpu
     from codecarbon.external import hardware
 
@@ -166,38 +171,30 @@ def test_counters_that_start_over_many_times_in_a_window_are_read_in_time(
         "IntelRAPL",
         lambda **options: cpu.IntelRAPL(**{**options, "rapl_dir": str(counter.folder)}),
     )
-    monkeypatch.setattr(cnngen.energy, "HEARTBEAT", 0.06)
+    monkeypatch.setattr(instrument, "HEARTBEAT", 0.06)
+    yield counter
+    counter.ended.set()
+    counter.thread.join()
+
+
+def test_counters_that_start_over_many_times_in_a_window_are_read_in_time(
+    counter: Counter,
+) -> None:
     with Meter().window("long") as window:
         before = counter.joules()
         time.sleep(0.9)
         true = counter.joules() - before
-    counter.ended.set()
-    counter.thread.join()
     energy = window.energy
     assert energy is not None
     assert true > 4 * Counter.RANGE
     assert energy.cpu_energy * 3.6e6 == pytest.approx(true, rel=0.1)
-    assert energy.cpu_power == pytest.approx(Counter.WATTS, rel=0.1)
+    assert energy.cpu_power == pytest.approx(300, rel=0.1)
     assert (energy.provenance.cpu.method, energy.provenance.cpu.means) == (
         "measured",
         "RAPL counters",
     )
     assert energy.provenance.tdp is None
     assert energy.provenance.tdp_origin is None
-
-
-def test_a_gpu_read_through_nvml_counts_as_measured() -> None:
-    class GPU:
-        devices = SimpleNamespace(devices=[type("NvidiaGPUDevice", (), {})()])
-
-    class AppleSiliconChip:
-        chip_part = "CPU"
-
-    tracker = SimpleNamespace(_hardware=[GPU(), AppleSiliconChip()])
-    parts = cnngen.energy._provenance(tracker, None, None, "machine")
-    assert (parts.gpu.method, parts.gpu.means) == ("measured", "NVML")
-    assert (parts.cpu.method, parts.cpu.means) == ("measured", "powermetrics")
-    assert parts.ram.method == "absent"
 
 
 @pytest.mark.parametrize("step", ["__init__", "start_task", "stop_task"])
@@ -312,16 +309,206 @@ def test_an_unknown_country_or_impossible_tdp_is_refused_at_once() -> None:
 def test_a_tracker_belongs_to_one_process(modelled: None) -> None:
     meter = Meter()
     measured(meter)
-    mine = cnngen.energy._instrument(os.getpid(), None, None, "machine")
-    other = cnngen.energy._instrument(os.getpid() + 1, None, None, "machine")
-    assert mine is cnngen.energy._instrument(os.getpid(), None, None, "machine")
+    setting = Setting(None, None, "machine", False)
+    mine = instrument.instrument(os.getpid(), setting)
+    other = instrument.instrument(os.getpid() + 1, setting)
+    assert mine is instrument.instrument(os.getpid(), setting)
     assert mine.tracker is not other.tracker
 
 
 def test_the_papers_metrics_are_all_there_under_their_names() -> None:
-    assert [field.name for field in fields(Energy)] == [
+    assert {field.name for field in fields(Energy)} >= {
         *("emissions", "emissions_rate"),
         *("cpu_power", "gpu_power", "ram_power"),
         *("cpu_energy", "gpu_energy", "ram_energy", "total_energy"),
-        *("duration", "country_name", "country_code", "provenance"),
+        *("duration", "country_name", "country_code"),
+    }
+
+
+def test_net_energy_is_what_the_counters_ran_above_idle(counter: Counter) -> None:
+    counter.watts = 100
+    meter = Meter(idle_seconds=0.5)
+    with meter.window("warm-up"):
+        pass
+    counter.watts = 300
+    energy = measured(meter, 0.5)
+    assert energy.idle_power is not None
+    assert energy.net_energy is not None
+    assert energy.idle_power == pytest.approx(100 + energy.ram_power, rel=0.15)
+    # The constant for memory is in both, and is gone.
+    assert energy.net_energy * 3.6e6 / energy.duration == pytest.approx(200, rel=0.15)
+    assert energy.provenance.idle_seconds == pytest.approx(0.5, rel=0.5)
+    assert energy.provenance.idle_spread is None
+
+
+def test_net_energy_may_be_below_zero_and_the_baselines_spread_is_told(counter: Counter) -> None:
+    meter = Meter(idle_seconds=2)
+    threading.Timer(1, setattr, (counter, "watts", 100)).start()
+    meter.measure_idle()
+    energy = measured(meter, 0.3)
+    assert energy.net_energy is not None
+    assert energy.net_energy < 0
+    assert energy.provenance.idle_spread == pytest.approx(200 / 2**0.5, rel=0.5)
+
+
+def test_a_baseline_serves_until_it_is_too_old_or_a_new_one_is_asked_for(counter: Counter) -> None:
+    def baseline(meter: Meter) -> tuple[float, float]:
+        energy = measured(meter)
+        assert energy.idle_power is not None
+        assert energy.provenance.idle_age is not None
+        return energy.idle_power, energy.provenance.idle_age
+
+    lasting, short = (Meter(idle_seconds=0.2, idle_minutes=minutes) for minutes in (30, 1e-9))
+    power, age = baseline(lasting)
+    later_power, later_age = baseline(lasting)
+    assert later_power == power
+    assert later_age > age + 0.05
+    assert baseline(short)[0] != baseline(short)[0]
+    asked = lasting.measure_idle()
+    assert asked != power
+    assert baseline(lasting)[0] == asked
+
+
+def test_without_a_baseline_there_is_no_net_energy(modelled: None) -> None:
+    energy = measured(Meter())
+    assert (energy.idle_power, energy.net_energy, energy.provenance.idle_age) == (None,) * 3
+
+
+WORKER = """
+import json, sys, time
+from dataclasses import asdict
+from cnngen.energy import Meter
+
+meter = Meter(tdp=100, shared=True)
+with meter.window("warm-up"):
+    pass
+print("ready", flush=True)
+sys.stdin.readline()
+cpu = time.process_time()
+with meter.window("work") as window:
+    end = time.perf_counter() + 3
+    while time.perf_counter() < end:
+        sum(range(1000)) if sys.argv[1] == "busy" else time.sleep(0.1)
+cpu = time.process_time() - cpu
+print(json.dumps([cpu, asdict(window.energy)]))
+"""
+
+
+def test_workers_side_by_side_get_energy_by_their_cpu_time_and_an_idle_one_almost_none() -> None:
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, kind],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for kind in ("busy", "busy", "idle")
     ]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    answers = [json.loads(worker.communicate()[0]) for worker in workers]
+    seconds = [answer[0] for answer in answers]
+    energies = [answer[1] for answer in answers]
+    together = sum(energy["total_energy"] for energy in energies)
+    for cpu, energy in zip(seconds, energies, strict=True):
+        part = energy["total_energy"] / together
+        assert part == pytest.approx(cpu / sum(seconds), rel=0.25, abs=0.05)
+        assert energy["provenance"]["shared"]
+    first, second, idle = (energy["provenance"]["cpu_share"] for energy in energies)
+    assert idle < 0.2 * min(first, second)
+    assert first + second + idle < 1.1
+
+
+def test_the_work_of_a_child_is_its_parents(modelled: None) -> None:
+    spin = "import time; end = time.time() + 1\nwhile time.time() < end: pass"
+    with Meter(tdp=100, shared=True, mode="process").window("test") as window:
+        subprocess.run([sys.executable, "-c", spin], check=True)
+    energy = window.energy
+    assert energy is not None
+    share = energy.provenance.cpu_share
+    assert share is not None
+    assert share > 0.2 / (os.cpu_count() or 1)
+    # Memory is the machine's, and not what a process would be charged alone.
+    assert energy.provenance.ram_power is not None
+    assert energy.ram_power == pytest.approx(energy.provenance.ram_power * share, rel=0.05)
+
+
+def test_what_is_too_short_is_not_apportioned(modelled: None) -> None:
+    meter = Meter(shared=True)
+    with meter.window("test") as window:
+        pass
+    assert window.energy is None
+    assert window.cause == "the window was too short to be apportioned"
+    with meter.window("test") as window:
+        busy(0.5)
+    assert window.cause is None
+
+
+class Gpus:
+    """GPUs that say what they are told to."""
+
+    def __init__(
+        self, energies: list[float | None], uses: list[Mapping[int, float] | None]
+    ) -> None:
+        self.energies, self.uses = iter(energies), iter(uses)
+
+    def energy(self) -> float | None:
+        return next(self.energies)
+
+    def use(self) -> Mapping[int, float] | None:
+        return next(self.uses)
+
+
+@pytest.mark.parametrize(
+    ("energies", "difference"),
+    [([5.0, 5.25], 0.25), ([5.0, 1.0], None), ([None, 1.0], None), ([5.0, None], None)],
+)
+def test_a_gpus_own_counter_stands_beside_codecarbons_sum(
+    modelled: None,
+    monkeypatch: pytest.MonkeyPatch,
+    energies: list[float | None],
+    difference: float | None,
+) -> None:
+    monkeypatch.setattr(instrument, "nvidia_gpus", lambda parts: Gpus(energies, []))
+    assert measured(Meter()).gpu_counter_energy == difference
+
+
+def test_a_shared_gpu_is_divided_by_its_use_within_the_window(
+    modelled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, others = os.getpid(), os.getpid() + 10**6
+    uses = [{others: 900.0}, {mine: 30.0, others: 10.0}, {others: 20.0}, {}]
+    gpus = Gpus([0.0, 8.0], [*uses, *[{}] * 1000])
+    monkeypatch.setattr(instrument, "nvidia_gpus", lambda parts: gpus)
+    monkeypatch.setattr(instrument, "GPU_SAMPLING", 0.05)
+    with Meter(shared=True).window("test") as window:
+        busy(1)
+    energy = window.energy
+    assert energy is not None
+    assert energy.provenance.gpu_share == 0.5
+    assert energy.gpu_counter_energy == 4.0
+
+
+def test_gpus_that_once_do_not_tell_their_users_leave_the_share_open() -> None:
+    share = GpuShare(Gpus([], [{}, {1: 10.0}, None]), lambda: frozenset({1}))
+    share.poll()
+    assert share.share == 1
+    share.poll()
+    assert share.share is None
+    share.poll()
+    assert share.share is None
+
+
+def test_a_baseline_of_a_shared_machine_or_an_impossible_one_is_refused() -> None:
+    with pytest.raises(CnnGenError, match="shared"):
+        Meter(shared=True, idle_seconds=3)
+    with pytest.raises(CnnGenError, match="for itself"):
+        Meter(shared=True).measure_idle()
+    for seconds, minutes in ((-1, 30), (float("nan"), 30), (1e6, 30), (3, 0), (3, float("nan"))):
+        with pytest.raises(CnnGenError, match="impossible"):
+            Meter(idle_seconds=seconds, idle_minutes=minutes)
