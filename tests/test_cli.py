@@ -120,6 +120,7 @@ def test_the_first_command_gives_a_table_and_all_artefacts_and_does_not_train_tw
     assert done.returncode == 0, done.stderr
     assert "accuracy" in done.stdout
     assert "Energy by CodeCarbon" in done.stdout
+    assert "of the machine busy" in done.stdout
     runs = [run for run in (folder / "runs/first").iterdir() if run.name[0] != "."]
     assert len(runs) == 2
     files = {"adjacency.json", "model.cnn", "model.png", "model.svg", "record.json", "torch.py"}

@@ -317,7 +317,7 @@ def _table(records: Sequence[Record]) -> None:
     if one_setting:
         console.print(f"[bold]{_setting(records[0])}[/]")
     console.print(table)
-    for line in dict.fromkeys(_worth(record) for record in ordered):
+    for line in (*dict.fromkeys(_worth(record) for record in ordered), *_others(ordered)):
         console.print(line, style="dim")
 
 
@@ -340,7 +340,20 @@ def _worth(record: Record) -> str:
     gpu = f"GPU {source.gpu.method}"
     where = record.energy.country_name
     stated = "" if source.country_stated else ", not stated"
-    return f"Energy by CodeCarbon: {cpu}; {ram}; {gpu}. CO2 for {where}{stated}."
+    part = ", each network's part of a shared machine" if source.shared else ""
+    return f"Energy by CodeCarbon{part}: {cpu}; {ram}; {gpu}. CO2 for {where}{stated}."
+
+
+def _others(records: Sequence[Record]) -> list[str]:
+    """How busy other programs kept the machine while it was measured, if that was seen."""
+    sources = [r.energy.provenance for r in records if r.energy is not None]
+    shares = [s.others_during * 100 for s in sources if s.others_during is not None]
+    if not shares:
+        return []
+    least, most = f"{min(shares):.0f}", f"{max(shares):.0f}"
+    span = most if least == most else f"{least} to {most}"
+    beside = " and workers" if any(s.shared for s in sources) else ""
+    return [f"Meanwhile other programs{beside} kept {span} % of the machine busy."]
 
 
 def _say_where(records: list[Record], out: Path) -> None:
