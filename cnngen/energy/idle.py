@@ -37,11 +37,11 @@ def measure_idle(instrument: Instrument, seconds: float) -> Idle:
     slices = max(1, round(seconds))
     readings = []
     for _ in range(slices):
-        instrument.start()
+        run = instrument.start()
         try:
             time.sleep(seconds / slices)
         finally:
-            reading = instrument.stop()
+            reading = run.stop()
         readings.append(reading)
     return _summary(readings)
 

@@ -83,39 +83,47 @@ class Instrument:
             mode=setting.mode,
             shared=setting.shared,
         )
-        self._shared = setting.shared
-        self._gpus = nvidia_gpus(parts)
-        self._clock = LoadClock()
-        self._in_use = threading.Lock()
+        self.gpus = nvidia_gpus(parts)
+        self.clock = LoadClock()
+        self.shared = setting.shared
+        self.in_use = threading.Lock()
 
-    def start(self) -> None:
+    def start(self) -> Run:
         """Begin a reading. Raises `Busy` where one is going on."""
-        if not self._in_use.acquire(blocking=False):
+        if not self.in_use.acquire(blocking=False):
             raise Busy
-        self._before = self._clock.lap()
-        self._gpu_share = (
-            GpuShare(self._gpus, own_processes) if self._shared and self._gpus else None
-        )
+        return Run(self)
+
+
+class Run:
+    """A reading that is going on."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+        self._before = instrument.clock.lap()
+        gpus = instrument.gpus
+        self._gpu_share = GpuShare(gpus, own_processes) if gpus and instrument.shared else None
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
-        self.tracker.start_task("window")
-        self._counter = self._gpus.energy() if self._gpus else None
+        instrument.tracker.start_task("window")
+        self._counter = gpus.energy() if gpus else None
         self._started = time.perf_counter()
         self._heart.start()
 
     def stop(self) -> Reading:
-        """End the reading that was begun."""
+        """End it; the instrument is free again."""
         self._ended.set()
         self._heart.join()
         seconds = time.perf_counter() - self._started
-        counter = self._gpus.energy() if self._gpus else None
-        data = self.tracker.stop_task()
+        instrument = self._instrument
+        counter = instrument.gpus.energy() if instrument.gpus else None
+        data = instrument.tracker.stop_task()
         if data is None:
             raise RuntimeError("the tracker lost the window")
         if self._gpu_share:
             self._gpu_share.poll()
         # It keeps every task for reports that nobody asks for.
-        getattr(self.tracker, "_tasks", {}).clear()
+        getattr(instrument.tracker, "_tasks", {}).clear()
         reading = Reading(
             seconds=seconds,
             cpu=data.cpu_energy,
@@ -125,17 +133,17 @@ class Instrument:
             gpu_counter=_counted(self._counter, counter),
             gpu_share=self._gpu_share.share if self._gpu_share else None,
             before=self._before,
-            during=self._clock.lap(),
+            during=instrument.clock.lap(),
             country_name=data.country_name or "World",
             country_code=data.country_iso_code or None,
         )
-        self._in_use.release()
+        instrument.in_use.release()
         return reading
 
     def _beat(self) -> None:
         period = min(HEARTBEAT, GPU_SAMPLING) if self._gpu_share else HEARTBEAT
         while not self._ended.wait(period):
-            self.tracker.flush()
+            self._instrument.tracker.flush()
             if self._gpu_share:
                 self._gpu_share.poll()
 

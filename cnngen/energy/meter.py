@@ -11,7 +11,7 @@ from cnngen.energy.apportion import TooShort, apportion
 from cnngen.energy.country import known_country
 from cnngen.energy.figures import JOULES_PER_KWH, Energy, Mode, Provenance
 from cnngen.energy.idle import Idle, measure_idle
-from cnngen.energy.instrument import Busy, Instrument, Reading, Setting, discard, instrument
+from cnngen.energy.instrument import Busy, Instrument, Reading, Run, Setting, discard, instrument
 from cnngen.energy.provenance import BY_LOAD
 from cnngen.errors import CnnGenError
 
@@ -82,23 +82,23 @@ class Meter:
         """Measure what runs inside. A failure of measuring is a cause in the window, and no
         exception; windows of one meter do not overlap."""
         window = Window(name)
-        started: Instrument | None = None
+        run: Run | None = None
         idle: Idle | None = None
         age = 0.0
         try:
-            chosen = instrument(os.getpid(), self._setting)
-            idle = self._baseline(chosen)
+            own = instrument(os.getpid(), self._setting)
+            provenance = own.provenance
+            idle = self._baseline(own)
             age = idle.age if idle else 0.0
-            chosen.start()
-            started = chosen
+            run = own.start()
         except Exception as error:
             window.cause = _cause(error)
         try:
             yield window
         finally:
-            if started is not None:
+            if run is not None:
                 try:
-                    window.energy = _energy(started.stop(), started.provenance, idle, age)
+                    window.energy = _energy(run.stop(), provenance, idle, age)
                 except Exception as error:
                     window.cause = _cause(error)
 
@@ -116,7 +116,7 @@ class Meter:
         except Exception as error:
             raise CnnGenError(f"the idle machine cannot be measured: {_cause(error)}") from None
 
-    def _baseline(self, chosen: Instrument) -> Idle | None:
+    def _baseline(self, own: Instrument) -> Idle | None:
         """The baseline in force, measured if there is none yet or it is too old."""
         if not self._idle_seconds:
             return None
@@ -125,10 +125,10 @@ class Meter:
             # A meter may have come here with a fork.
             if process == os.getpid() and idle.age < self._idle_minutes * 60:
                 return idle
-        return self._take_baseline(chosen)
+        return self._take_baseline(own)
 
-    def _take_baseline(self, chosen: Instrument) -> Idle:
-        idle = measure_idle(chosen, self._idle_seconds)
+    def _take_baseline(self, own: Instrument) -> Idle:
+        idle = measure_idle(own, self._idle_seconds)
         self._idle = (os.getpid(), idle)
         return idle
 
