@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isfinite
+from math import cos, isfinite, pi
 from typing import Literal, get_args
 
 from cnngen.errors import CnnGenError
 
 Split = Literal["official", "pooled"]
 Optimizer = Literal["adam", "sgd"]
-Precision = Literal["float32"]
-Status = Literal["ok", "nan", "out_of_memory", "time_budget", "error"]
+Precision = Literal["float32", "bfloat16"]
+Schedule = Literal["constant", "cosine"]
+Augmentation = Literal["none", "flip_crop"]
+Status = Literal["ok", "nan", "out_of_memory", "time_budget", "dead", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,11 @@ class Protocol:
     """Everything that decides a training but the network and the images.
 
     `split`: `official` keeps the data set's own test images; `pooled` pools all images
-    and sets `test_share` of them aside, drawn with `seed`. `validation_share` is of the
-    training images. Times are in seconds. Raises `CnnGenError` for values that no
+    and sets `test_share` of them aside. `validation_share` is of the training images.
+    `seed` decides the split, the first weights, the order of the images, dropout and
+    augmentation. `warmup` is in epochs, `time_budget` in seconds. `abort_dead` is the number
+    of epochs in a row with constant output after which training stops; None never stops it.
+    `docs/training.md` tells what each field does. Raises `CnnGenError` for values that no
     training can follow.
     """
 
@@ -36,6 +41,23 @@ class Protocol:
     precision: Precision = "float32"
     seed: int = 0
     time_budget: float | None = None
+    schedule: Schedule = "constant"
+    warmup: float = 0.0
+    augmentation: Augmentation = "none"
+    abort_dead: int | None = None
+
+    def learning_rate_at(self, step: int, steps: int) -> float:
+        """The learning rate of a step, counted from 0, where an epoch has `steps` of them.
+
+        It rises in a line to `learning_rate` at the end of the warm-up, and then stays, or
+        falls as half a cosine to 0 (Loshchilov and Hutter, 2017, without restarts).
+        """
+        warmup, total = self.warmup * steps, self.epochs * steps
+        if step < warmup:
+            return self.learning_rate * min(1.0, (step + 1) / warmup)
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1 + cos(pi * (step - warmup) / (total - warmup))) / 2
 
     def __post_init__(self) -> None:
         fault = next(self._faults(), None)
@@ -65,7 +87,19 @@ class Protocol:
             isfinite(self.time_budget) and self.time_budget > 0
         ):
             yield f"its time budget is {self.time_budget} s, it must be above 0"
+        if self.schedule not in get_args(Schedule):
+            yield f"there is no schedule '{self.schedule}'"
+        if not 0 <= self.warmup < self.epochs:
+            yield f"its warm-up is {self.warmup} of {self.epochs} epochs, it must be shorter"
+        if self.augmentation not in get_args(Augmentation):
+            yield f"there is no augmentation '{self.augmentation}'"
+        if self.abort_dead is not None and self.abort_dead < 1:
+            yield f"it gives up after {self.abort_dead} dead epochs, at least 1 is needed"
 
+
+ADDED: tuple[str, ...] = ("schedule", "warmup", "augmentation", "abort_dead")
+"""Fields that younger versions added. A run's key counts them only where they differ from
+their defaults, so that runs of older versions keep their keys."""
 
 PROTOCOLS: dict[str, Protocol] = {
     "quick": Protocol(),
@@ -92,7 +126,7 @@ class Epoch:
 class TrainingResult:
     """What training gave. Figures that were not reached are None.
 
-    `threads` are those the framework computed with; `gpu` names the card, if one was used.
+    `cause_epoch` is the epoch, counted from 1, in which the cause arose. `threads` are those the framework computed with; `gpu` names the card, if one was used.
     """
 
     status: Status
@@ -104,3 +138,4 @@ class TrainingResult:
     device: str
     threads: int | None = None
     gpu: str | None = None
+    cause_epoch: int | None = None

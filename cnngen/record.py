@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +22,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 
 from cnngen.energy import Energy
 from cnngen.errors import CnnGenError, StoreError
-from cnngen.protocol import Epoch, Protocol, Status, TrainingResult
+from cnngen.protocol import ADDED, Epoch, Protocol, Status, TrainingResult
 
 if TYPE_CHECKING:
     from cnngen.data import Dataset
@@ -105,6 +105,7 @@ class Record:
     data: DataSummary
     status: Status
     cause: str | None
+    cause_epoch: Count | None = None
     device: Text
     test_accuracy: Share | None
     validation_accuracy: Share | None
@@ -157,7 +158,11 @@ def _fault(error: ValidationError) -> str:
 
 def record_id(network_id: str, backend: str, protocol: Protocol, data: DataSummary) -> str:
     """The key of a run: equal for equal networks trained the same way on the same images."""
-    how = json.dumps([asdict(protocol), asdict(data)], sort_keys=True)
+    given = asdict(protocol)
+    for field in fields(protocol):
+        if field.name in ADDED and given[field.name] == field.default:
+            del given[field.name]
+    how = json.dumps([given, asdict(data)], sort_keys=True)
     return f"{network_id}-{backend}-{hashlib.sha256(how.encode()).hexdigest()[:8]}"
 
 
@@ -200,6 +205,7 @@ def make_record(
         data=data.summary,
         status=result.status,
         cause=result.cause,
+        cause_epoch=result.cause_epoch,
         device=result.device,
         test_accuracy=_finite(result.test_accuracy),
         validation_accuracy=_finite(last.validation_accuracy) if last else None,
