@@ -96,17 +96,36 @@ def sample_many(
     bounds: Bounds = NO_BOUNDS,
 ) -> Iterator[Network]:
     """Networks drawn one after the other, no two of them equal; number i depends on `seed`
-    and i alone unless it repeats an earlier one."""
+    and i alone, whatever `count` is."""
+    drawn = draws(count, space, input_shape=input_shape, classes=classes, seed=seed, bounds=bounds)
+    return (draw.network for draw in drawn)
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A network, and the seed with which `sample` gives it again."""
+
+    seed: int
+    network: Network
+
+
+def draws(
+    count: int,
+    space: str | Path | Space = "paper",
+    *,
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    seed: int = 0,
+    bounds: Bounds = NO_BOUNDS,
+) -> Iterator[Draw]:
+    """The networks of `sample_many`, each with the seed that is its own."""
     space = load_space(space)
     seen: set[str] = set()
     number = repeats = 0
     while len(seen) < count:
+        own_seed = _mix(seed, number, "network")
         network = sample(
-            space,
-            input_shape=input_shape,
-            classes=classes,
-            seed=_mix(seed, number, "network"),
-            bounds=bounds,
+            space, input_shape=input_shape, classes=classes, seed=own_seed, bounds=bounds
         )
         number += 1
         if network.id in seen:
@@ -119,7 +138,7 @@ def sample_many(
                 )
             continue
         seen.add(network.id)
-        yield network
+        yield Draw(own_seed, network)
 
 
 def sample_descriptions(

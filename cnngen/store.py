@@ -13,12 +13,13 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from cnngen.errors import CnnGenError, StoreError
+from cnngen.errors import CnnGenError, StoreError, shorten
 from cnngen.record import KEY, Record
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from cnngen.network import Network
 
 PARTIAL = ".partial"
+BROKEN = ".broken"
 RECORD = "record.json"
+DESCRIPTION = "model.cnn"
 MAX_RECORD = 2**26
 """Most bytes of a record that are read."""
 
@@ -53,8 +56,68 @@ def save(
     """
     folder = Path(folder)
     _check(record, network)
-    target = folder / record.key
     files = _files(record, network, source)
+
+    def fill(new: Path) -> None:
+        for name, content in files.items():
+            _write(new / name, content)
+
+    return _install(folder, record.key, fill, overwrite=overwrite)
+
+
+def adopt(folder: str | Path, run: str | Path) -> Path:
+    """Copy a run from another folder, as `save` would have written it here.
+
+    Raises `StoreError` as `save` does, and where the run is not whole.
+    """
+    run = Path(run)
+    record = load_run(run)
+
+    def fill(new: Path) -> None:
+        for file in sorted(run.iterdir()):
+            if file.is_file() and not file.is_symlink():
+                _write(new / file.name, file.read_bytes())
+
+    return _install(Path(folder), record.key, fill)
+
+
+def set_aside(run: str | Path) -> Path:
+    """Move a run that cannot be read out of the way of a new one; gives its new place.
+
+    Raises `StoreError` where it cannot be moved.
+    """
+    run = Path(run)
+    place = run.parent / BROKEN / f"{run.name}.{secrets.token_hex(4)}"
+    with _writing(place):
+        place.parent.mkdir(exist_ok=True)
+        run.rename(place)
+    return place
+
+
+def write_file(folder: str | Path, name: str, content: bytes) -> Path:
+    """Write a file into a store's folder, or a sub-folder of it, whole or not at all.
+
+    Raises `StoreError` where that cannot be done.
+    """
+    path = Path(folder) / name
+    partial = Path(folder) / PARTIAL / f"{path.name}.file.{secrets.token_hex(4)}"
+    with _writing(path):
+        for place in (partial.parent, path.parent):
+            place.mkdir(parents=True, exist_ok=True)
+        try:
+            _write(partial, content)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        _sync(path.parent)
+    return path
+
+
+def _install(
+    folder: Path, key: str, fill: Callable[[Path], None], *, overwrite: bool = False
+) -> Path:
+    """Let a run be filled elsewhere, and give it its name when it is whole."""
+    target = folder / key
     with _writing(target):
         partial = folder / PARTIAL
         partial.mkdir(parents=True, exist_ok=True)
@@ -65,11 +128,10 @@ def save(
         if target.exists() and not overwrite:
             raise FileExistsError(errno.EEXIST, "exists")
         token = secrets.token_hex(4)
-        new, old = (partial / f"{record.key}.{kind}.{token}" for kind in ("new", "old"))
+        new, old = (partial / f"{key}.{kind}.{token}" for kind in ("new", "old"))
         try:
             new.mkdir()
-            for name, content in files.items():
-                _write(new / name, content)
+            fill(new)
             _sync(new)
             if target.exists() and overwrite:
                 os.utime(target)  # so that nobody takes it for a leftover
@@ -83,31 +145,30 @@ def save(
 
 
 class Runs(Sequence[Record]):
-    """The records of a folder, in the order of their keys.
+    """The records of a folder, in the order of their keys. They are read when one is asked
+    for; the table comes from the folder's index where that is up to date."""
 
-    `broken` are the runs that cannot be read, each with the reason.
-    """
-
-    def __init__(
-        self, folder: Path, records: Sequence[Record], broken: Sequence[tuple[Path, str]] = ()
-    ) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.broken = list(broken)
-        self._records = list(records)
 
     @overload
     def __getitem__(self, index: int) -> Record: ...
     @overload
     def __getitem__(self, index: slice) -> list[Record]: ...
     def __getitem__(self, index: int | slice) -> Record | list[Record]:
-        return self._records[index]
+        return self._read[0][index]
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._read[0])
 
     def __repr__(self) -> str:
         broken = f", {len(self.broken)} broken" if self.broken else ""
         return f"<{len(self)} runs of {self.folder}{broken}>"
+
+    @property
+    def broken(self) -> list[tuple[Path, str]]:
+        """The runs that cannot be read, each with the reason."""
+        return self._read[1]
 
     def path(self, record: Record) -> Path:
         """The folder of a record's run."""
@@ -119,9 +180,22 @@ class Runs(Sequence[Record]):
         Nested fields become columns such as `protocol_epochs`; the epochs' history is left
         out. `docs/records.md` lists the columns.
         """
+        from cnngen.index import read_index
         from cnngen.table import table
 
-        return table(self._records)
+        indexed = read_index(self.folder)
+        return table(self) if indexed is None else indexed
+
+    @cached_property
+    def _read(self) -> tuple[list[Record], list[tuple[Path, str]]]:
+        records: list[Record] = []
+        broken: list[tuple[Path, str]] = []
+        for run in run_paths(self.folder):
+            try:
+                records.append(_read(run))
+            except StoreError as error:
+                broken.append((run, error.message))
+        return records, broken
 
 
 def load(folder: str | Path) -> Runs:
@@ -129,23 +203,24 @@ def load(folder: str | Path) -> Runs:
 
     Raises `StoreError` where the folder itself cannot be read.
     """
+    run_paths(folder)
+    return Runs(Path(folder))
+
+
+def run_paths(folder: str | Path) -> list[Path]:
+    """The folders of all runs, whole or broken, in the order of their keys.
+
+    Raises `StoreError` where the folder cannot be read.
+    """
     folder = Path(folder)
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(name for name in os.listdir(folder) if re.fullmatch(KEY, name))
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be read: {error.strerror}",
             hint="Name the folder that runs were saved into.",
         ) from None
-    records: list[Record] = []
-    broken: list[tuple[Path, str]] = []
-    for name in names:
-        if re.fullmatch(KEY, name):
-            try:
-                records.append(_read(folder / name))
-            except StoreError as error:
-                broken.append((folder / name, error.message))
-    return Runs(folder, records, broken)
+    return [folder / name for name in names]
 
 
 def load_run(run: str | Path) -> Record:
@@ -154,6 +229,26 @@ def load_run(run: str | Path) -> Record:
         return _read(Path(run))
     except StoreError as error:
         raise StoreError(f"{run}: {error.message}") from None
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is that of a run, whole or broken."""
+    return re.fullmatch(KEY, path.absolute().name) is not None and path.is_dir()
+
+
+def find_run(start: str, folders: Sequence[Path]) -> Path:
+    """The one run in some folders whose key starts so. Raises `StoreError` for none or more."""
+    runs = [run for folder in folders if folder.is_dir() for run in run_paths(folder)]
+    found = [run for run in runs if run.name.startswith(start)]
+    if len(found) == 1:
+        return found[0]
+    where = " and ".join(map(str, folders[:1])) or "here"
+    if not found:
+        raise StoreError(f"no run in {where} starts with '{shorten(start)}'")
+    some = ", ".join(run.name for run in found[:4])
+    raise StoreError(
+        f"{len(found):,} runs start with '{start}': {some}", hint="Name more of its digits."
+    )
 
 
 def _read(run: Path) -> Record:
@@ -178,14 +273,19 @@ def sweep(folder: str | Path) -> None:
     """Clear away what killed writers left in a folder; undo replacements they were amid."""
     partial = Path(folder) / PARTIAL
     for left in partial.iterdir() if partial.is_dir() else ():
-        name = re.fullmatch(rf"({KEY})\.(new|old)\.[0-9a-f]+", left.name)
+        name = re.fullmatch(
+            rf"({KEY}|[a-z.]+)\.(new|old|file)\.[0-9a-f]+", left.name, re.IGNORECASE
+        )
         with suppress(OSError):  # another process may be sweeping, too
             if name is None or time.time() - left.lstat().st_mtime < STALE:
                 continue
-            if name[2] == "old":
-                _settle(left, Path(folder) / name[1])
-            else:
-                shutil.rmtree(left)
+            match name[2]:
+                case "old":
+                    _settle(left, Path(folder) / name[1])
+                case "new":
+                    shutil.rmtree(left)
+                case _:
+                    left.unlink()
 
 
 def _settle(old: Path, target: Path) -> None:
@@ -215,7 +315,7 @@ def _files(record: Record, network: Network, source: str) -> dict[str, bytes]:
     from cnngen.picture import to_png, to_svg
 
     files = {
-        "model.cnn": format(network.description, long=True).encode(),
+        DESCRIPTION: format(network.description, long=True).encode(),
         f"{record.backend}.py": source.encode(),
         "adjacency.json": (graph(network).to_json() + "\n").encode(),
         RECORD: record.to_json().encode(),

@@ -24,7 +24,7 @@ def table(records: Sequence[Record]) -> pd.DataFrame:
     """One row a record, indexed by its key."""
     import pandas as pd
 
-    rows = [dict(_cells(asdict(record))) for record in records]
+    rows = [cells(record) for record in records]
     index = pd.Index([record.key for record in records], dtype="string", name="key")
     return pd.DataFrame(
         {
@@ -33,6 +33,11 @@ def table(records: Sequence[Record]) -> pd.DataFrame:
         },
         index,
     )
+
+
+def cells(record: Record) -> dict[str, object]:
+    """What a record has in each column; columns of what it lacks as a whole are left out."""
+    return dict(_cells(asdict(record)))
 
 
 @cache

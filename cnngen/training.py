@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cnngen import shapes
-from cnngen.backend import get_backend
+from cnngen.backend import Backend, get_backend
 from cnngen.data import Dataset
 from cnngen.energy import Meter
 from cnngen.errors import BackendError, CnnGenError
@@ -47,11 +47,7 @@ def train(
     there or cannot train.
     """
     check_trainable(network, data)
-    chosen = get_backend(backend)
-    framework = chosen.version()
-    if framework is None or "train" not in chosen.capabilities:
-        lacks = "needs its framework" if framework is None else "cannot train"
-        raise BackendError(f"the {backend} backend {lacks}", hint=f"Install: {chosen.install}")
+    chosen, framework = trainer(backend)
     source = chosen.emit(network)
     with (meter or Meter()).window(network.id) as window:
         result = chosen.train(source, network, data, protocol, on_epoch)
@@ -68,6 +64,19 @@ def train(
         space=space,
     )
     return Trained(record, source)
+
+
+def trainer(backend: str) -> tuple[Backend, str]:
+    """The backend of that name, and its framework's version.
+
+    Raises `BackendError` for a backend that is not there or cannot train.
+    """
+    chosen = get_backend(backend)
+    framework = chosen.version()
+    if framework is None or "train" not in chosen.capabilities:
+        lacks = "needs its framework" if framework is None else "cannot train"
+        raise BackendError(f"the {backend} backend {lacks}", hint=f"Install: {chosen.install}")
+    return chosen, framework
 
 
 def check_trainable(network: Network, data: Dataset) -> None:

@@ -139,7 +139,7 @@ def test_the_first_command_gives_a_table_and_all_artefacts_and_does_not_train_tw
 
     shown = cnngen("show", "runs/first", "--json", cwd=folder)
     assert {r["id"] for r in json.loads(shown.stdout)} == {json.loads(r)["id"] for r in records}
-    one = cnngen("show", str(runs[0]), cwd=folder)
+    one = cnngen("show", str(runs[0]), "--json", cwd=folder)
     assert json.loads(one.stdout) == json.loads(records[0])
 
 

@@ -24,7 +24,8 @@ from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol, TrainingResult
 from cnngen.record import Record, make_record, record_id, this_machine
 from cnngen.resolution import lower
-from cnngen.store import Runs, load, load_run, save, sweep
+from cnngen.store import load, load_run, save, sweep
+from cnngen.table import table
 
 FILES = {"model.cnn", "torch.py", "model.svg", "model.png", "adjacency.json", "record.json"}
 SOURCE = "import torch  # é\n" * 100
@@ -600,13 +601,13 @@ energy_codecarbon string
 energy_cause string"""
 
 
-def test_the_table_has_the_same_columns_and_types_for_any_records(tmp_path: Path) -> None:
-    nothing = Runs(tmp_path, []).to_pandas()
+def test_the_table_has_the_same_columns_and_types_for_any_records() -> None:
+    nothing = table([])
     bare = replace(failed(), energy=None, energy_cause="CodeCarbon failed", seed=None, name=None)
-    some = Runs(tmp_path, [record(), bare]).to_pandas()
-    for table in (nothing, some, Runs(tmp_path, [bare]).to_pandas()):
-        assert "\n".join(f"{name} {dtype}" for name, dtype in table.dtypes.items()) == COLUMNS
-        assert table.index.name == "key"
+    some = table([record(), bare])
+    for rows in (nothing, some, table([bare])):
+        assert "\n".join(f"{name} {dtype}" for name, dtype in rows.dtypes.items()) == COLUMNS
+        assert rows.index.name == "key"
     assert some.shape == (2, len(nothing.columns))
 
 
@@ -614,8 +615,8 @@ def test_the_table_holds_the_records_figures(tmp_path: Path) -> None:
     good, bad = record(), failed()
     save(tmp_path, good, network(), SOURCE)
     save(tmp_path, bad, network(), SOURCE)
-    table = load(tmp_path).to_pandas()
-    row = table.loc[good.key]
+    rows = load(tmp_path).to_pandas()
+    row = rows.loc[good.key]
     assert row["test_accuracy"] == 0.75
     assert row["seed"] == 2**64 - 1
     assert row["data_shape"] == "8x8x1"
@@ -623,9 +624,9 @@ def test_the_table_holds_the_records_figures(tmp_path: Path) -> None:
     assert row["energy_cpu_power"] == 8.0
     assert row["energy_cpu_method"] == "modelled"
     assert row["hardware_threads"] == 1
-    assert table.loc[bad.key, "status"] == "nan"
-    assert math.isnan(table.loc[bad.key, "test_accuracy"])
-    assert table["test_accuracy"].mean() == 0.75
+    assert rows.loc[bad.key, "status"] == "nan"
+    assert math.isnan(rows.loc[bad.key, "test_accuracy"])
+    assert rows["test_accuracy"].mean() == 0.75
 
 
 def test_reading_runs_imports_no_pandas_and_no_framework(tmp_path: Path) -> None:

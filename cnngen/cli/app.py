@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from cnngen.cli import describe, measure
+from cnngen.cli import campaign, describe, measure
 from cnngen.errors import CnnGenError
 
 EPILOG = (
@@ -27,7 +27,8 @@ app.callback(invoke_without_command=True)(measure.first)
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Describe": (describe.check, describe.format_, describe.sample),
     "Generate": (describe.generate, describe.draw, measure.backends),
-    "Measure": (measure.train, measure.show, measure.export),
+    "Measure": (measure.train, campaign.campaign, measure.show, measure.export),
+    "Data sets of runs": (campaign.index, campaign.merge),
 }
 for panel, commands in COMMANDS.items():
     for command in commands:

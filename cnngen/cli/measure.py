@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import re
+import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,12 +28,9 @@ from cnngen.cli.options import (
 from cnngen.errors import CnnGenError
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
+    from cnngen.campaign import Job
     from cnngen.data import Dataset
-    from cnngen.energy import Meter
-    from cnngen.network import Network
-    from cnngen.protocol import Epoch, Protocol
+    from cnngen.protocol import Protocol
     from cnngen.record import Record
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder that runs are kept in.")]
@@ -60,20 +60,18 @@ def first(
 
         print(f"cnngen {cnngen.__version__}")
         return
+    from cnngen.campaign import Metering, make_job
     from cnngen.data import load_data
-    from cnngen.energy import Meter
-    from cnngen.sampling import sample_many
+    from cnngen.sampling import draws
 
-    chosen = _protocol(protocol, None)
+    chosen = protocol_of(protocol)
     images = load_data(data)
-    networks = sample_many(
-        count, space, input_shape=images.input_shape, classes=images.classes, seed=seed
+    drawn = draws(count, space, input_shape=images.input_shape, classes=images.classes, seed=seed)
+    jobs = (
+        make_job(draw.network, images, chosen, backend, Metering(), draw.seed, space)
+        for draw in drawn
     )
-    records = _train_all(
-        networks, count, images, chosen, backend, Meter(), out, seed=seed, space=space
-    )
-    _table(records)
-    _say_where(records, out)
+    _show(_train(jobs, count, images, out), out)
 
 
 def train(
@@ -99,15 +97,16 @@ def train(
     cnngen train nets/*.cnn --data cifar10 --protocol paper --country FRA
     cnngen train lenet.cnn --backend keras --json
     """
+    from cnngen.campaign import Metering, make_job
     from cnngen.cli.describe import read
     from cnngen.cli.output import print_json
     from cnngen.data import load_data
-    from cnngen.energy import Meter
     from cnngen.resolution import resolve
     from cnngen.training import check_trainable
 
-    meter = Meter(country=country, tdp=tdp)
-    chosen = _protocol(protocol, epochs)
+    metering = Metering(country, tdp)
+    metering.meter()  # refuses a country that is none
+    chosen = protocol_of(protocol, epochs=epochs)
     descriptions = [read(file) for file in files]
     images = load_data(data)
     shape, classes = images.input_shape, images.classes
@@ -117,42 +116,86 @@ def train(
     ]
     for network in networks:
         check_trainable(network, images)
-    records = _train_all(networks, len(networks), images, chosen, backend, meter, out, again=again)
+    jobs = [make_job(network, images, chosen, backend, metering) for network in networks]
+    records = _train(jobs, len(jobs), images, out, again=again)
     if as_json:
-        import json
-
         print_json([json.loads(record.to_json()) for record in records])
     else:
-        _table(records)
-        _say_where(records, out)
+        _show(records, out)
+
+
+def _train(
+    jobs: Iterable[Job], count: int, data: Dataset, out: Path, *, again: bool = False
+) -> list[Record]:
+    """Train one network after the other in this process; each is stored when it is done."""
+    from cnngen.campaign import in_process, tell_epochs, train_jobs
+    from cnngen.cli.output import make_folder
+    from cnngen.cli.progress import Display
+
+    make_folder(out)
+    with Display(count) as display, in_process()(data, tell_epochs([display])) as crew:
+        records = list(train_jobs(jobs, data, out, crew, again=again, watches=[display]))
+    if display.tally.unreadable:
+        raise typer.Exit(1)
+    return records
+
+
+def _show(records: list[Record], out: Path) -> None:
+    from cnngen.cli.records import say_where, table
+
+    table(records)
+    say_where(records, out)
 
 
 def show(
-    folder: Annotated[Path, typer.Argument(help="A folder of runs, or one run in it.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER|RUN|ID", help="A folder of runs, or a run.")
+    ],
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="How a run in the folder begins.")
+    ] = None,
+    open_it: Annotated[
+        bool, typer.Option("--open", help="Open the run's picture and its code.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the records of a folder as a table, or one of them whole.
+    """Show the records of a folder as a table, or one of them in full.
+
+    A run is named by its folder, or by the first digits of its id.
 
     cnngen show runs
-    cnngen show runs/0f3a…-torch-9c41d2aa
+    cnngen show runs 0f3a
+    cnngen show 0f3a --open
     cnngen show runs --json | jq '.[].test_accuracy'
     """
-    import json
-    import sys
-
     from cnngen.cli.output import console, print_json
-    from cnngen.store import RECORD, load, load_run
+    from cnngen.cli.records import one, table
+    from cnngen.store import find_run, is_run, load, load_run
 
-    if (folder / RECORD).exists():
-        print_json(json.loads(load_run(folder).to_json()))
+    run = folder if is_run(folder) else None
+    if run_id is not None:
+        run = find_run(run_id, [folder])
+    elif not folder.exists() and re.fullmatch("[0-9a-f]{2,16}", str(folder)):
+        run = find_run(str(folder), [Path("runs"), *sorted(Path("runs").glob("*/"))])
+    if run is not None:
+        record = load_run(run)
+        if as_json:
+            print_json(json.loads(record.to_json()))
+        else:
+            one(record, run)
+        if open_it:
+            for name in ("model.png", f"{record.backend}.py"):
+                typer.launch(str(run / name))
         return
+    if open_it:
+        raise CnnGenError("--open opens one run", hint="Name it: cnngen show runs 0f3a --open")
     runs = load(folder)
     if as_json:
         print_json([json.loads(record.to_json()) for record in runs])
     elif not runs.broken and not len(runs):
         console.print(f"{folder} holds no runs", markup=False)
     else:
-        _table(runs)
+        table(runs)
     for path, reason in runs.broken:
         print(f"{path}: {reason}", file=sys.stderr)
 
@@ -173,7 +216,7 @@ def export(
     if out.suffix != ".npz":
         raise CnnGenError(f"'{out}' is no .npz file", hint="Name one that ends in .npz.")
     images = load_data(data)
-    save_npz(images, out, _protocol(protocol, None))
+    save_npz(images, out, protocol_of(protocol))
     print(f"{out}: {len(images):,} images of {images.name}")
 
 
@@ -213,7 +256,17 @@ def backends(as_json: Json = False) -> None:
     console.print(table)
 
 
-def _protocol(name: str, epochs: int | None) -> Protocol:
+def protocol_of(
+    name: str,
+    *,
+    epochs: int | None = None,
+    time_budget: float | None = None,
+    early: int | None = None,
+) -> Protocol:
+    """A protocol by its name, with what is given instead of its own.
+
+    Raises `CnnGenError` where there is none of that name.
+    """
     from cnngen.protocol import PROTOCOLS
 
     if name not in PROTOCOLS:
@@ -221,144 +274,6 @@ def _protocol(name: str, epochs: int | None) -> Protocol:
     protocol = PROTOCOLS[name]
     if epochs is not None and epochs != protocol.epochs:
         protocol = replace(protocol, name=f"{name}-{epochs}-epochs", epochs=epochs)
-    return protocol
-
-
-def _train_all(
-    networks: Iterable[Network],
-    count: int,
-    data: Dataset,
-    protocol: Protocol,
-    backend: str,
-    meter: Meter,
-    out: Path,
-    *,
-    seed: int | None = None,
-    space: str | None = None,
-    again: bool = False,
-) -> list[Record]:
-    """Train one network after the other; each is stored when it is done."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from cnngen.cli.output import make_folder, progress_console
-    from cnngen.store import load_run, save
-    from cnngen.training import run_key, train
-
-    make_folder(out)
-    records = []
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=progress_console, transient=True) as progress:
-        total = progress.add_task("networks", total=count, note="")
-        for network in networks:
-            run = out / run_key(network, data, protocol, backend)
-            if run.exists() and not again:
-                records.append(load_run(run))
-                progress.advance(total)
-                continue
-            layers = f"{network.id[:8]}, {len(network)} layers"
-            task = progress.add_task(layers, total=protocol.epochs, note="starting")
-
-            def on_epoch(epoch: Epoch, task: TaskID = task) -> None:
-                accuracy = f"validation accuracy {epoch.validation_accuracy:.3f}"
-                progress.update(task, advance=1, note=accuracy)
-
-            trained = train(
-                network,
-                data,
-                protocol,
-                backend=backend,
-                meter=meter,
-                seed=seed,
-                space=space,
-                on_epoch=on_epoch,
-            )
-            save(out, trained.record, network, trained.source, overwrite=again)
-            records.append(trained.record)
-            progress.remove_task(task)
-            progress.advance(total)
-    return records
-
-
-def _table(records: Sequence[Record]) -> None:
-    """Records as a table, the best first, and what its figures are worth."""
-    from rich.table import Table
-
-    from cnngen.cli.output import console, short
-
-    one_setting = len({(r.backend, r.data.name, r.protocol.name) for r in records}) == 1
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("network", "layers", "weights", "FLOPs", "accuracy", "time", "energy", "CO2"):
-        table.add_column(name, justify="left" if name == "network" else "right", no_wrap=True)
-    if not one_setting:
-        table.add_column("trained")
-    if any(r.status != "ok" for r in records):
-        table.add_column("status", ratio=1)
-    ordered = sorted(records, key=lambda r: -1 if r.test_accuracy is None else r.test_accuracy)
-    for r in reversed(ordered):
-        energy = r.energy
-        row = [
-            f"{r.id[:8]} {r.name or ''}",
-            str(r.layers),
-            short(r.parameters),
-            short(r.flops),
-            "-" if r.test_accuracy is None else f"{r.test_accuracy:.1%}",
-            f"{r.train_seconds:.1f} s",
-            f"{energy.total_energy * 1000:.3f} Wh" if energy else "-",
-            f"{energy.emissions * 1e6:.1f} mg" if energy else "-",
-        ]
-        if not one_setting:
-            row.append(_setting(r))
-        table.add_row(*row, "" if r.cause is None else f"{r.status}: {r.cause}")
-    if one_setting:
-        console.print(f"[bold]{_setting(records[0])}[/]")
-    console.print(table)
-    for line in (*dict.fromkeys(_worth(record) for record in ordered), *_others(ordered)):
-        console.print(line, style="dim")
-
-
-def _setting(record: Record) -> str:
-    """What was trained with what, on what, and how."""
-    return f"{record.backend} on {record.data.name}, {record.protocol.name}"
-
-
-def _worth(record: Record) -> str:
-    """What the energy of a record is worth, in a sentence."""
-    if record.energy is None:
-        return f"Energy: {record.energy_cause or 'not measured'}."
-    source = record.energy.provenance
-    cpu = f"CPU {source.cpu.method}, {source.cpu.means}"
-    if source.tdp is not None:
-        cpu += f" (TDP {source.tdp:g} W {source.tdp_origin})"
-    ram = f"RAM {source.ram.method}"
-    if source.ram_power is not None:
-        ram += f" (a constant {source.ram_power:g} W)"
-    gpu = f"GPU {source.gpu.method}"
-    where = record.energy.country_name
-    stated = "" if source.country_stated else ", not stated"
-    part = ", each network's part of a shared machine" if source.shared else ""
-    return f"Energy by CodeCarbon{part}: {cpu}; {ram}; {gpu}. CO2 for {where}{stated}."
-
-
-def _others(records: Sequence[Record]) -> list[str]:
-    """How busy other programs kept the machine while it was measured, if that was seen."""
-    sources = [r.energy.provenance for r in records if r.energy is not None]
-    shares = [s.others_during * 100 for s in sources if s.others_during is not None]
-    if not shares:
-        return []
-    least, most = f"{min(shares):.0f}", f"{max(shares):.0f}"
-    span = most if least == most else f"{least} to {most}"
-    beside = " and workers" if any(s.shared for s in sources) else ""
-    return [f"Meanwhile other programs{beside} kept {span} % of the machine busy."]
-
-
-def _say_where(records: list[Record], out: Path) -> None:
-    from cnngen.cli.output import console
-
-    if records:
-        names = f"{{model.cnn, {records[0].backend}.py, model.svg, record.json …}}"
-        console.print(f"Kept in {out}/<id>-…/{names}", style="dim", markup=False)
+    if time_budget is not None:
+        protocol = replace(protocol, time_budget=time_budget)
+    return protocol if early is None else replace(protocol, abort_dead=early)

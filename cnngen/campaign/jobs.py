@@ -1,0 +1,124 @@
+"""What one worker does for one network: train it, and keep the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from cnngen.backend import get_backend
+from cnngen.campaign.shared import SharedData
+from cnngen.campaign.workers import report_epoch
+from cnngen.data import Dataset
+from cnngen.energy import Meter
+from cnngen.errors import BackendError, CnnGenError, DataError, StoreError
+from cnngen.network import Network
+from cnngen.protocol import Protocol, Status, TrainingResult
+from cnngen.record import make_record
+from cnngen.store import load_run, save
+from cnngen.training import Trained, train
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """How energy is measured; see `Meter`. `alone`: one model at a time on the machine."""
+
+    country: str | None = None
+    tdp: float | None = None
+    alone: bool = True
+    idle_seconds: float = 0.0
+
+    def meter(self) -> Meter:
+        """The meter of this process. Raises `CnnGenError` as `Meter` does."""
+        return _meter(self)
+
+
+@cache
+def _meter(how: Metering) -> Meter:
+    return Meter(
+        country=how.country,
+        tdp=how.tdp,
+        mode="machine" if how.alone else "process",
+        idle_seconds=how.idle_seconds if how.alone else 0.0,
+        shared=not how.alone,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One network to train. `key` is that of its run; `seed` and `space` are recorded."""
+
+    key: str
+    network: Network
+    protocol: Protocol
+    backend: str
+    metering: Metering
+    seed: int | None = None
+    space: str | None = None
+
+
+def train_job(
+    job: Job, data: Dataset | SharedData, folder: Path | None, again: bool = False
+) -> Trained:
+    """Train a network, and save its run where there is a folder.
+
+    Whatever goes wrong with the network becomes the status of its record. Raises
+    `StoreError` where the run cannot be written, and ImportError for a broken framework.
+    """
+    report = report_epoch.get()
+    images = data.open() if isinstance(data, SharedData) else data
+    try:
+        trained = train(
+            job.network,
+            images,
+            job.protocol,
+            backend=job.backend,
+            meter=job.metering.meter(),
+            seed=job.seed,
+            space=job.space,
+            on_epoch=lambda epoch: report(job.key, epoch),
+        )
+    except (ImportError, BackendError, DataError):
+        raise
+    except MemoryError as error:
+        trained = failed(job, images, "out_of_memory", str(error) or "no memory was left")
+    except Exception as error:
+        trained = failed(job, images, "error", f"{type(error).__name__}: {error}")
+    return trained if folder is None else keep(job, trained, folder, again)
+
+
+def failed(job: Job, data: Dataset, status: Status, cause: str) -> Trained:
+    """The record of a training that did not come to an end."""
+    backend = get_backend(job.backend)
+    try:
+        source = backend.emit(job.network)
+    except Exception as error:
+        source = ""
+        cause = f"{cause}; {type(error).__name__}: {error}"
+    record = make_record(
+        job.network,
+        data,
+        job.protocol,
+        TrainingResult(status, cause[:1000], (), 0.0, None, None, "unknown"),
+        backend=job.backend,
+        framework=backend.version() or "unknown",
+        energy=None,
+        energy_cause="the training did not come to an end",
+        seed=job.seed,
+        space=job.space,
+    )
+    return Trained(record, source)
+
+
+def keep(job: Job, trained: Trained, folder: Path, again: bool) -> Trained:
+    """Save a run; where another process was faster, its run counts."""
+    try:
+        save(folder, trained.record, job.network, trained.source, overwrite=again)
+    except StoreError:
+        if again or not (folder / job.key).is_dir():
+            raise
+        try:
+            return Trained(load_run(folder / job.key), trained.source)
+        except CnnGenError:
+            raise StoreError(f"{folder / job.key} is there already and cannot be read") from None
+    return trained

@@ -1,0 +1,177 @@
+"""What a campaign is: the settings that decide which networks are trained, and how."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from cnngen.data import Dataset
+from cnngen.errors import CnnGenError, StoreError
+from cnngen.protocol import Protocol
+from cnngen.sampling import NO_BOUNDS, Bounds, Draw, draws
+from cnngen.space import load_space
+from cnngen.store import write_file
+
+FILE = "campaign.json"
+SCHEMA = 1
+
+Settings = dict[str, object]
+"""A plan with the data set it met, flat: `protocol.epochs`. What JSON can hold."""
+
+
+class Shard(NamedTuple):
+    """Part `number` of `parts`, counted from 1: every so-manieth network of the list."""
+
+    number: int
+    parts: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.parts}"
+
+
+WHOLE = Shard(1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The networks of a campaign and their training.
+
+    Network number i depends on `space`, `bounds`, `seed` and i alone: more of them, or
+    shards, never change the list. Raises `CnnGenError` for what cannot be planned.
+    """
+
+    count: int
+    space: str = "paper"
+    protocol: Protocol
+    backend: str = "torch"
+    seed: int = 0
+    bounds: Bounds = NO_BOUNDS
+    country: str | None = None
+    tdp: float | None = None
+    shard: Shard = WHOLE
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise CnnGenError(f"a campaign of {self.count} networks trains nothing")
+        number, parts = self.shard
+        if not 1 <= number <= parts:
+            raise CnnGenError(
+                f"there is no shard {self.shard}",
+                hint="Shards are counted from 1: 1/4, 2/4, 3/4, 4/4.",
+            )
+
+    @property
+    def space_name(self) -> str:
+        """The name that records give for the space."""
+        return load_space(self.space).name
+
+    def draws(self, data: Dataset) -> Iterator[Draw]:
+        """The networks of this shard, in order, for the images of a data set."""
+        drawn = draws(
+            self.count,
+            self.space,
+            input_shape=data.input_shape,
+            classes=data.classes,
+            seed=self.seed,
+            bounds=self.bounds,
+        )
+        return islice(drawn, self.shard.number - 1, None, self.shard.parts)
+
+    def __len__(self) -> int:
+        """How many networks this shard has."""
+        return len(range(self.shard.number - 1, self.count, self.shard.parts))
+
+    def settings(self, data: Dataset) -> Settings:
+        """All that decides what the campaign's records will be."""
+        space = load_space(self.space)
+        content = hashlib.sha256(repr(space.model_dump()).encode()).hexdigest()[:16]
+        return _flat(
+            {
+                "schema": SCHEMA,
+                "count": self.count,
+                "seed": self.seed,
+                "shard": str(self.shard),
+                "space": {"name": space.name, "digest": content},
+                "bounds": asdict(self.bounds),
+                "backend": self.backend,
+                "protocol": asdict(self.protocol),
+                "data": asdict(data.summary),
+                "country": self.country,
+                "tdp": self.tdp,
+            }
+        )
+
+
+def claim(folder: Path, settings: Settings) -> None:
+    """Make a folder that of a campaign, or find that it is already.
+
+    A campaign that has only grown goes on. Raises `StoreError` that names the differences
+    where another one is there.
+    """
+    there = read(folder)
+    if there is not None:
+        differing = differences(there, settings)
+        if _count(there) < _count(settings):
+            differing.pop("count")
+        if differing:
+            told = "; ".join(
+                f"{name} is {json.dumps(old)} there, {json.dumps(new)} here"
+                for name, (old, new) in differing.items()
+            )
+            raise StoreError(
+                f"{folder} holds another campaign: {told}",
+                hint="Take another folder, or the same settings; only --count may grow.",
+            )
+        if there == settings:
+            return
+    write_file(folder, FILE, (json.dumps(settings, indent=2) + "\n").encode())
+
+
+def read(folder: Path) -> Settings | None:
+    """The settings of the campaign in a folder; None where there is none.
+
+    Raises `StoreError` where they cannot be read.
+    """
+    path = folder / FILE
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(
+            f"{path} cannot be read: {error}", hint="Remove it to begin a campaign over the runs."
+        ) from None
+    if not isinstance(settings, dict):
+        raise StoreError(f"{path} holds no settings")
+    if settings.get("schema") != SCHEMA:
+        raise StoreError(f"{path} is of another version of CNNGen")
+    return settings
+
+
+def differences(some: Settings, others: Settings) -> dict[str, tuple[object, object]]:
+    """The settings in which two campaigns differ, with both values."""
+    return {
+        name: (some.get(name), others.get(name))
+        for name in dict.fromkeys([*some, *others])
+        if some.get(name) != others.get(name)
+    }
+
+
+def _count(settings: Settings) -> int:
+    count = settings.get("count")
+    return count if isinstance(count, int) else 0
+
+
+def _flat(tree: Mapping[str, object], prefix: str = "") -> Settings:
+    flat: Settings = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = json.loads(json.dumps(value))  # tuples become lists
+    return flat

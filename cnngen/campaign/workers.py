@@ -1,0 +1,320 @@
+"""Executors that train on this machine: worker processes, or this process itself.
+
+They have the shape of `concurrent.futures.Executor`. The standard library's own pool breaks
+as a whole when a process of it dies; here that is the end of one future, and another process
+takes the place.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from cnngen.protocol import Epoch
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Report = Callable[[str, Epoch], None]
+"""Takes a run's key and an epoch that has ended."""
+
+PATIENCE = 6 * 3600.0
+"""Seconds without a sign of life after which a worker counts as hung."""
+
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+)
+"""What frameworks read when they are imported."""
+
+report_epoch: ContextVar[Report] = ContextVar("report_epoch", default=lambda key, epoch: None)
+"""Where a job tells of its epochs; the executor that runs it says."""
+
+
+class WorkerDied(Exception):
+    """A worker ended before its work did.
+
+    `out_of_memory`: the system ended it for memory. `by_model`: the model may be to blame.
+    """
+
+    def __init__(self, cause: str, *, out_of_memory: bool = False, by_model: bool = True) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.out_of_memory = out_of_memory
+        self.by_model = by_model
+
+
+class InProcess(Executor):
+    """Runs each call at once, here."""
+
+    def __init__(self, on_epoch: Report | None = None) -> None:
+        self._on_epoch = on_epoch
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        token = report_epoch.set(self._on_epoch) if self._on_epoch else None
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        finally:
+            if token is not None:
+                report_epoch.reset(token)
+        return future
+
+
+class Workers(Executor):
+    """Worker processes on this machine, each with its part of the cores.
+
+    A call whose process dies, or gives no sign of life for `patience` seconds, ends with
+    `WorkerDied`. Leaving the context by an exception drops the calls that are running.
+    `OMP_NUM_THREADS` and its like are set to cores / `count` where they are not set already.
+    """
+
+    def __init__(
+        self, count: int = 1, on_epoch: Report | None = None, *, patience: float = PATIENCE
+    ) -> None:
+        self.threads = max(1, _cores() // count)
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._seats = [_Seat(self._tasks, self.threads, on_epoch, patience) for _ in range(count)]
+        self._closed = False
+        for seat in self._seats:
+            seat.start()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        if self._closed:
+            raise RuntimeError("these workers take no more work")
+        future: Future[T] = Future()
+        self._tasks.put(_Task(future, fn, args, kwargs))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if not self._closed:
+            self._closed = True
+            if cancel_futures:
+                self._cancel_waiting()
+            for _ in self._seats:
+                self._tasks.put(None)
+        if wait:
+            for seat in self._seats:
+                seat.join()
+
+    def drop(self) -> None:
+        """End the workers at once, and with them what they do."""
+        self.shutdown(wait=False, cancel_futures=True)
+        for seat in self._seats:
+            seat.drop()
+        self.shutdown()
+
+    @property
+    def processes(self) -> list[int]:
+        """The processes at work now, by their ids."""
+        return [seat.worker.pid for seat in self._seats if seat.worker is not None]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.shutdown()
+        else:
+            self.drop()
+
+    def _cancel_waiting(self) -> None:
+        while True:
+            try:
+                task = self._tasks.get_nowait()
+            except queue.Empty:
+                return
+            if task is not None:
+                task.future.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    future: Future[Any]
+    fn: Callable[..., object]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+
+
+class _Seat(threading.Thread):
+    """A place for a worker: hands it one task after the other, and replaces it."""
+
+    def __init__(
+        self,
+        tasks: queue.SimpleQueue[_Task | None],
+        threads: int,
+        on_epoch: Report | None,
+        patience: float,
+    ) -> None:
+        super().__init__(name="cnngen worker", daemon=True)
+        self.tasks = tasks
+        self.threads = threads
+        self.on_epoch = on_epoch
+        self.patience = patience
+        self.worker: _Worker | None = None
+        self.dropped = False
+
+    def run(self) -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            # Workers inherit this: Ctrl-C is for the campaign to act on.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        while (task := self.tasks.get()) is not None:
+            if not task.future.set_running_or_notify_cancel():
+                continue
+            try:
+                task.future.set_result(self._do(task))
+            except Exception as error:
+                task.future.set_exception(error)
+        self._end()
+
+    def drop(self) -> None:
+        self.dropped = True
+        if (worker := self.worker) is not None:
+            worker.kill()
+
+    def _do(self, task: _Task) -> object:
+        if self.worker is None:
+            self.worker = _Worker(self.threads)
+        if self.dropped:
+            raise WorkerDied("it was dropped")
+        try:
+            return self.worker.do(task, self.on_epoch, self.patience)
+        except WorkerDied:
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        if self.worker is not None:
+            self.worker.end()
+            self.worker = None
+
+
+class _Worker:
+    """A process and the line to it."""
+
+    def __init__(self, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.line, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
+        with _thread_variables(threads):
+            self.process.start()
+        theirs.close()
+        self.pid = self.process.pid or 0
+        self.kills = _kills_for_memory()
+
+    def do(self, task: _Task, on_epoch: Report | None, patience: float) -> object:
+        try:
+            self.line.send((task.fn, task.args, task.kwargs))
+            while wait([self.line, self.process.sentinel], patience):
+                kind, value = self.line.recv()
+                if kind == "epoch":
+                    if on_epoch is not None:
+                        on_epoch(*value)
+                elif kind == "done":
+                    return value
+                else:
+                    raise value
+        except (EOFError, ConnectionError):
+            raise self._death() from None
+        self.kill()
+        raise WorkerDied(f"no sign of life for {patience:,.0f} s")
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def end(self) -> None:
+        self.line.close()  # it reads this as the end of its work
+        self.process.join(5)
+        if self.process.exitcode is None:
+            self.kill()
+            self.process.join()
+        self.process.close()
+
+    def _death(self) -> WorkerDied:
+        self.process.join(5)
+        code = self.process.exitcode
+        if code is None:
+            self.kill()
+            return WorkerDied("its worker closed the line")
+        if code >= 0:
+            return WorkerDied(f"its worker ended with code {code}")
+        name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
+        if -code == signal.SIGKILL and _kills_for_memory() > self.kills:
+            return WorkerDied("the system ended its worker for memory", out_of_memory=True)
+        return WorkerDied(f"its worker was ended by {name}")
+
+
+def _work(line: Connection) -> None:
+    """The life of a worker process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if sys.platform == "linux":
+        # Where memory runs out, this process goes and not the campaign.
+        Path("/proc/self/oom_score_adj").write_text("500")
+    report_epoch.set(lambda key, epoch: line.send(("epoch", (key, epoch))))
+    while True:
+        try:
+            fn, args, kwargs = line.recv()
+        except (EOFError, ConnectionError):
+            return
+        try:
+            answer = ("done", fn(*args, **kwargs))
+        except Exception as error:
+            answer = ("failed", error)
+        try:
+            line.send(answer)
+        except (TypeError, AttributeError, ValueError, pickle.PicklingError) as error:
+            line.send(("failed", RuntimeError(f"{answer[1]!r} cannot be sent: {error}")))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+_starting = threading.Lock()
+
+
+@contextmanager
+def _thread_variables(threads: int) -> Iterator[None]:
+    """What a process that starts inside finds in its environment. A child could not set
+    these itself before what its main module imports is imported."""
+    with _starting:
+        unset = [name for name in THREAD_VARIABLES if name not in os.environ]
+        os.environ.update(dict.fromkeys(unset, str(threads)))
+        try:
+            yield
+        finally:
+            for name in unset:
+                del os.environ[name]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _kills_for_memory() -> int:
+    """How many processes the system has ended for want of memory since it started."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -1,0 +1,235 @@
+"""Commands for whole data sets of trainings."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from cnngen.cli.options import (
+    Backend,
+    Country,
+    Data,
+    Epochs,
+    Flops,
+    Layers,
+    Parameters,
+    ProtocolName,
+    Range,
+    Seed,
+    Space,
+    Tdp,
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of runs.")]
+
+
+class Part(NamedTuple):
+    """One part of several, counted from 1."""
+
+    number: int
+    parts: int
+
+
+def _part(text: str) -> Part:
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if match is None:
+        raise typer.BadParameter(f"'{text}' is no shard; write NUMBER/PARTS: 1/4")
+    return Part(*map(int, match.groups()))
+
+
+def campaign(
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many networks.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder that runs are kept in.")],
+    space: Space = "paper",
+    data: Data = "digits",
+    protocol: ProtocolName = "quick",
+    backend: Backend = "torch",
+    seed: Seed = 0,
+    layers: Layers = None,
+    parameters: Parameters = None,
+    flops: Flops = None,
+    epochs: Epochs = None,
+    time_budget: Annotated[
+        float | None, typer.Option("--time-budget", help="Most seconds for a model.")
+    ] = None,
+    early: Annotated[
+        int | None,
+        typer.Option("--early", min=1, help="Give up after so many epochs of constant output."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", min=1, help="Models trained side by side.")
+    ] = 1,
+    shard: Annotated[
+        Part | None,
+        typer.Option("--shard", parser=_part, metavar="I/N", help="Part I of N of the list."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, or where."),
+    ] = None,
+    country: Country = None,
+    tdp: Tdp = None,
+    idle: Annotated[
+        float,
+        typer.Option("--idle", min=0, help="Seconds of the idle machine to measure; 1 worker."),
+    ] = 5.0,
+    patience: Annotated[
+        float, typer.Option("--patience", min=0.001, help="Hours without an epoch: it hangs.")
+    ] = 6.0,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Move unreadable runs aside and train them anew.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write logs into OUT/tensorboard.")
+    ] = False,
+) -> None:
+    """Train many networks drawn from a space: a data set of trainings.
+
+    The same command goes on where it was stopped, however it was stopped. Ctrl-C
+    waits for the models in training; a second one drops them.
+
+    cnngen campaign -n 200 --space compact -o runs/compact --workers 2
+    cnngen campaign -n 1300 -d cifar10 -p paper --country FRA -o runs/paper
+    cnngen campaign -n 1300 -d cifar10 -p paper --shard 3/8 -o runs/part3
+    """
+    from cnngen.campaign import WHOLE, Plan, Shard, Watch, local, run_campaign
+    from cnngen.cli.measure import protocol_of
+    from cnngen.cli.output import console
+    from cnngen.cli.progress import Display, pace
+    from cnngen.data import load_data
+    from cnngen.sampling import Bounds
+
+    plan = Plan(
+        count=count,
+        space=space,
+        protocol=protocol_of(protocol, epochs=epochs, time_budget=time_budget, early=early),
+        backend=backend,
+        seed=seed,
+        bounds=Bounds(layers or Range(), parameters or Range(), flops or Range()),
+        country=country,
+        tdp=tdp,
+        shard=Shard(*shard) if shard else WHOLE,
+    )
+    hire = local(workers, patience=patience * 3600)
+    if ray is not None:
+        from cnngen.campaign.cluster import on_ray
+
+        hire = on_ray(ray)
+    stop = threading.Event()
+    images = load_data(data)
+    display = Display(len(plan))
+    watches: list[Watch] = [display]
+    if tensorboard:
+        from cnngen.campaign.tensorboard import TensorBoard
+
+        watches.append(TensorBoard(out / "tensorboard"))
+
+    def ask_to_stop() -> None:
+        display.say("Waiting for the models in training; Ctrl-C again drops them.")
+
+    try:
+        with _stopping(stop, ask_to_stop), display:
+            tally = run_campaign(
+                plan,
+                images,
+                out,
+                hire=hire,
+                idle_seconds=idle,
+                repair=repair,
+                watches=watches,
+                stop=stop,
+            )
+    except KeyboardInterrupt:
+        tally = display.tally
+        stop.set()
+    summary = f"{tally.done:,} of {tally.total:,} networks in {out}: {pace(tally)}"
+    if stop.is_set():
+        print(f"cnngen: stopped; {summary}. The same command goes on.", file=sys.stderr)
+        raise typer.Exit(130)
+    console.print(summary, markup=False, soft_wrap=True)
+    if tally.unreadable:
+        print(
+            f"cnngen: {tally.unreadable:,} runs cannot be read; --repair moves them aside and "
+            "trains them anew",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
+
+
+def index(
+    folder: Folder,
+    card: Annotated[
+        bool, typer.Option("--card", help="Write README.md and its figures, too.")
+    ] = False,
+) -> None:
+    """Make the index of a folder anew from its runs: index.parquet, for pandas and others.
+
+    cnngen index runs
+    cnngen index runs --card
+    """
+    from cnngen.index import FILE, write_index
+
+    broken = write_index(folder)
+    print(folder / FILE)
+    if card:
+        _write_card(folder)
+    for name, reason in broken.items():
+        print(f"{folder / name}: {reason}", file=sys.stderr)
+    if broken:
+        raise typer.Exit(1)
+
+
+def merge(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that gets all runs.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER…", help="Where they are.")],
+) -> None:
+    """Copy the runs of several folders into one, such as those of a campaign's shards.
+
+    Runs that are there already are passed over, so it may be stopped and
+    begun again. Where the same training has two results, the first stays.
+
+    cnngen merge runs/all runs/part1 runs/part2
+    """
+    from cnngen.campaign.merge import merge_folders
+    from cnngen.cli.output import progress_console
+
+    with progress_console.status("Copying"):
+        merged = merge_folders(out, folders)
+    print(f"{out}: {merged.copied:,} runs copied, {merged.same:,} were there")
+    _write_card(out)
+    for path, reason in (*merged.conflicts.items(), *merged.broken.items()):
+        print(f"{path}: {reason}", file=sys.stderr)
+    if merged.conflicts or merged.broken:
+        raise typer.Exit(1)
+
+
+def _write_card(folder: Path) -> None:
+    from cnngen.card import FILE, write_card
+
+    card = write_card(folder)
+    print(card or f"{folder / FILE} is not CNNGen's own, and was left as it is")
+
+
+@contextmanager
+def _stopping(stop: threading.Event, asked: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C sets an event, the second is a KeyboardInterrupt."""
+
+    def act(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        asked()
+
+    before = signal.signal(signal.SIGINT, act)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,119 @@
+"""What is seen of trainings while they run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+)
+
+from cnngen.campaign import Job, Tally, Watch
+from cnngen.cli.output import progress_console
+from cnngen.protocol import Epoch
+from cnngen.record import Record
+
+LINE_EVERY = 60.0
+"""Seconds between lines where there is no terminal."""
+
+
+class Display(Watch):
+    """Bars on a terminal: one for all networks, one for each in training. Elsewhere, such as
+    in the log of a batch job, a line now and then."""
+
+    def __init__(self, total: int) -> None:
+        self.tally = Tally(total)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=progress_console,
+            transient=True,
+            disable=not progress_console.is_terminal,
+        )
+        self._all = self._progress.add_task("networks", total=total, note="")
+        self._bars: dict[str, TaskID] = {}
+        self._line_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """A line above the bars."""
+        self._progress.console.print(text, markup=False, soft_wrap=True)
+
+    def began(self, job: Job) -> None:
+        self.tally.began(job)
+        name = f"{job.network.id[:8]}, {len(job.network)} layers"
+        self._bars[job.key] = self._progress.add_task(name, total=job.protocol.epochs, note="")
+
+    def epoch(self, key: str, epoch: Epoch) -> None:
+        if (bar := self._bars.get(key)) is not None:
+            note = f"validation accuracy {epoch.validation_accuracy:.3f}"
+            self._progress.update(bar, completed=epoch.number, note=note)
+
+    def lost(self, job: Job, cause: str) -> None:
+        self._remove(job.key)
+        self.say(f"{job.network.id[:8]} begins anew: {cause}")
+
+    def ended(self, record: Record, *, new: bool) -> None:
+        self.tally.ended(record, new=new)
+        self._remove(record.key)
+        self._count()
+
+    def broken(self, run: Path, reason: str, moved: Path | None) -> None:
+        self.tally.broken(run, reason, moved)
+        self._count()
+        then = "left as it is, and not trained" if moved is None else f"moved to {moved}"
+        print(f"{run}: {reason}; {then}", file=sys.stderr)
+
+    def _remove(self, key: str) -> None:
+        if (bar := self._bars.pop(key, None)) is not None:
+            self._progress.remove_task(bar)
+
+    def _count(self) -> None:
+        done = self.tally.done + self.tally.unreadable
+        self._progress.update(self._all, completed=done, note=pace(self.tally))
+        if not progress_console.is_terminal and time.monotonic() - self._line_at > LINE_EVERY:
+            self._line_at = time.monotonic()
+            self.say(f"{done:,} of {self.tally.total:,} networks, {pace(self.tally)}")
+
+
+def pace(tally: Tally) -> str:
+    """How fast it goes, how long it goes on, what it used and what failed."""
+    parts = []
+    if tally.an_hour is not None:
+        parts.append(f"{tally.an_hour:,.3g} an hour")
+    if tally.seconds_left:
+        parts.append(f"{duration(tally.seconds_left)} left")
+    parts.append(f"{tally.energy * 1000:,.3g} Wh")
+    parts += [f"{status} {count:,}" for status, count in tally.failures.items()]
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """A time in the two largest of days, hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    units = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    first = next((i for i, (count, _) in enumerate(units) if count), 3)
+    return " ".join(f"{count} {unit}" for count, unit in units[first : first + 2])

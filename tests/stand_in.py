@@ -1,0 +1,82 @@
+"""A backend that trains nothing, in no time, so that campaigns can be killed by the dozen.
+
+What it does with a network is told by environment variables, which workers inherit.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cnngen.backend import Backend
+from cnngen.data import Dataset
+from cnngen.network import Network
+from cnngen.protocol import Epoch, Protocol, TrainingResult
+
+# CodeCarbon takes seconds to start; without it a record says why it has no energy.
+sys.modules["codecarbon"] = None  # type: ignore[assignment]
+
+
+class StandIn(Backend):
+    name = "stand_in"
+    interface = 1
+    install = "it is only here for tests"
+    capabilities = frozenset({"emit", "train"})
+
+    def version(self) -> str | None:
+        return "stand_in 1.0"
+
+    def emit(self, network: Network, *, script: bool = False) -> str:
+        return f"# {network.id}\n"
+
+    def train(
+        self,
+        source: str,
+        network: Network,
+        data: Dataset,
+        protocol: Protocol,
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> TrainingResult:
+        if log := os.environ.get("STAND_IN_LOG"):
+            with Path(log).open("a") as file:
+                threads = os.environ["OMP_NUM_THREADS"]
+                file.write(f"{os.getpid()} {network.id} {threads} {data.images.sum()}\n")
+        time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")))
+        for word in os.environ.get("STAND_IN_FAILS", "").split():
+            start, how = word.split(":")
+            if network.id.startswith(start):
+                fail(how, network)
+        epochs = []
+        for number in range(1, protocol.epochs + 1):
+            accuracy = number / (protocol.epochs + 1)
+            epochs.append(Epoch(number, 0.0, 1.0, accuracy, 1.0, accuracy))
+            if on_epoch is not None:
+                on_epoch(epochs[-1])
+        return TrainingResult("ok", None, tuple(epochs), 0.01, 0.5, 0.75, "cpu", 1)
+
+
+def fail(how: str, network: Network) -> None:
+    match how:
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "kill-once":
+            mark = Path(os.environ["STAND_IN_LOG"] + f".{network.id}")
+            if not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "exit":
+            os._exit(3)
+        case "hang":
+            time.sleep(1000)
+        case "memory":
+            raise MemoryError("9 GB")
+        case "bug":
+            raise ZeroDivisionError("a bug of the backend")
+        case "import":
+            raise ImportError("no framework here")
