@@ -11,18 +11,47 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from cnngen.backend import Backend
+from cnngen.campaign import Plan
 from cnngen.data import Dataset
 from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol, TrainingResult
 
-# CodeCarbon takes seconds to start; without it a record says why it has no energy.
-sys.modules["codecarbon"] = None  # type: ignore[assignment]
+NAME = "stand_in"
+
+if "pytest" not in sys.modules:
+    # CodeCarbon takes seconds to start; without it a record says why it has no energy.
+    sys.modules["codecarbon"] = None  # type: ignore[assignment]
+
+
+def install(folder: Path) -> str:
+    """Make the backend known, as pip would, to processes that have this in PYTHONPATH."""
+    info = folder / "stand_in-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stand-in\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[cnngen.backends]\nstand_in = stand_in:StandIn\n")
+    tests = Path(__file__).parent
+    return os.pathsep.join([str(folder), str(tests), str(tests.parent)])
+
+
+def images(name: str = "made up") -> Dataset:
+    """Thirty images of three classes."""
+    pixels = (np.arange(30 * 64) % 251).astype(np.uint8).reshape(30, 8, 8, 1)
+    return Dataset(name, pixels, np.arange(30) % 3, ("a", "b", "c"))
+
+
+def plan(count: int, **settings: Any) -> Plan:
+    """A campaign of small networks that takes no time."""
+    fixed: dict[str, Any] = {"space": "compact", "protocol": Protocol(epochs=2), "backend": NAME}
+    return Plan(count=count, **fixed | settings)
 
 
 class StandIn(Backend):
-    name = "stand_in"
+    name = NAME
     interface = 1
     install = "it is only here for tests"
     capabilities = frozenset({"emit", "train"})

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import ParamSpec, TypeVar, cast
 
 from cnngen.campaign.crew import Crew, Hire
-from cnngen.campaign.workers import Report, WorkerDied
+from cnngen.campaign.worker import Report
+from cnngen.campaign.workers import WorkerDied
 from cnngen.data import Dataset
 from cnngen.errors import CnnGenError
 

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from cnngen.campaign.shared import SharedData, shared
-from cnngen.campaign.workers import PATIENCE, InProcess, Report, Workers
+from cnngen.campaign.worker import Report
+from cnngen.campaign.workers import PATIENCE, InProcess, Workers
 from cnngen.data import Dataset
 
 

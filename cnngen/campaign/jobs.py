@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cnngen.backend import get_backend
 from cnngen.campaign.shared import SharedData
-from cnngen.campaign.workers import report_epoch
+from cnngen.campaign.worker import report_epoch
 from cnngen.data import Dataset
 from cnngen.energy import Meter
 from cnngen.errors import BackendError, CnnGenError, DataError, StoreError

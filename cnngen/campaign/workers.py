@@ -7,30 +7,27 @@ takes the place.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import pickle
 import queue
 import signal
+import socket
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from cnngen.protocol import Epoch
+from cnngen.campaign.worker import Report, report_epoch
+from cnngen.errors import CnnGenError
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Report = Callable[[str, Epoch], None]
-"""Takes a run's key and an epoch that has ended."""
-
 PATIENCE = 6 * 3600.0
 """Seconds without a sign of life after which a worker counts as hung."""
 
@@ -40,8 +37,14 @@ THREAD_VARIABLES = (
 )
 """What frameworks read when they are imported."""
 
-report_epoch: ContextVar[Report] = ContextVar("report_epoch", default=lambda key, epoch: None)
-"""Where a job tells of its epochs; the executor that runs it says."""
+STARTS = 3
+"""Processes started in a row of which none gets to work, after which there is no use in it."""
+
+START = """
+from multiprocessing.connection import Connection
+from cnngen.campaign.worker import main
+main(Connection({}))
+"""
 
 
 class WorkerDied(Exception):
@@ -122,7 +125,7 @@ class Workers(Executor):
     @property
     def processes(self) -> list[int]:
         """The processes at work now, by their ids."""
-        return [seat.worker.pid for seat in self._seats if seat.worker is not None]
+        return [seat.worker.process.pid for seat in self._seats if seat.worker is not None]
 
     def __exit__(
         self,
@@ -172,9 +175,6 @@ class _Seat(threading.Thread):
         self.dropped = False
 
     def run(self) -> None:
-        if hasattr(signal, "pthread_sigmask"):
-            # Workers inherit this: Ctrl-C is for the campaign to act on.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         while (task := self.tasks.get()) is not None:
             if not task.future.set_running_or_notify_cancel():
                 continue
@@ -187,18 +187,25 @@ class _Seat(threading.Thread):
     def drop(self) -> None:
         self.dropped = True
         if (worker := self.worker) is not None:
-            worker.kill()
+            worker.process.kill()
 
     def _do(self, task: _Task) -> object:
-        if self.worker is None:
-            self.worker = _Worker(self.threads)
-        if self.dropped:
-            raise WorkerDied("it was dropped")
-        try:
-            return self.worker.do(task, self.on_epoch, self.patience)
-        except WorkerDied:
-            self._end()
-            raise
+        for _ in range(STARTS):
+            if self.worker is None:
+                self.worker = _Worker(self.threads)
+            worker = self.worker
+            if self.dropped:
+                worker.process.kill()
+            try:
+                return worker.do(task, self.on_epoch, self.patience)
+            except WorkerDied:
+                self._end()
+                if worker.ready or self.dropped:
+                    raise
+        raise CnnGenError(
+            "worker processes end before they begin",
+            hint="What they print tells why; is there memory left, and may processes start?",
+        )
 
     def _end(self) -> None:
         if self.worker is not None:
@@ -207,51 +214,76 @@ class _Seat(threading.Thread):
 
 
 class _Worker:
-    """A process and the line to it."""
+    """A process and the line to it.
+
+    It is no process of `multiprocessing`, which would import the main module again and with
+    it run whatever stands there unguarded.
+    """
 
     def __init__(self, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.line, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
-        with _thread_variables(threads):
-            self.process.start()
-        theirs.close()
-        self.pid = self.process.pid or 0
+        unset = [name for name in THREAD_VARIABLES if name not in os.environ]
+        ours, theirs = socket.socketpair()
+        with theirs:
+            number = theirs.fileno()
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", START.format(number)],
+                env=os.environ
+                | dict.fromkeys(unset, str(threads))
+                | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                pass_fds=[number],
+                stdin=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the campaign to act on
+            )
+        self.line = Connection(ours.detach())
         self.kills = _kills_for_memory()
+        self.ready = False
 
     def do(self, task: _Task, on_epoch: Report | None, patience: float) -> object:
         try:
             self.line.send((task.fn, task.args, task.kwargs))
-            while wait([self.line, self.process.sentinel], patience):
-                kind, value = self.line.recv()
-                if kind == "epoch":
-                    if on_epoch is not None:
-                        on_epoch(*value)
-                elif kind == "done":
-                    return value
-                else:
-                    raise value
+            while (message := self._next(patience)) is not None:
+                match message:
+                    case "ready", _:
+                        self.ready = True
+                    case "epoch", (key, epoch):
+                        if on_epoch is not None:
+                            on_epoch(key, epoch)
+                    case "done", value:
+                        return value
+                    case "failed", error:
+                        raise error
         except (EOFError, ConnectionError):
             raise self._death() from None
-        self.kill()
-        raise WorkerDied(f"no sign of life for {patience:,.0f} s")
-
-    def kill(self) -> None:
         self.process.kill()
+        raise WorkerDied(f"no sign of life for {patience:,.0f} s")
 
     def end(self) -> None:
         self.line.close()  # it reads this as the end of its work
-        self.process.join(5)
-        if self.process.exitcode is None:
-            self.kill()
-            self.process.join()
-        self.process.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+    def _next(self, patience: float) -> tuple[str, Any] | None:
+        """The next message; None where none comes in time. Raises EOFError for the end."""
+        deadline = time.monotonic() + patience
+        # A child of the worker may hold the line open when the worker itself is gone.
+        while not self.line.poll(min(1.0, max(0.0, deadline - time.monotonic()))):
+            if self.process.poll() is not None:
+                raise EOFError
+            if time.monotonic() >= deadline:
+                return None
+        kind, value = self.line.recv()
+        return kind, value
 
     def _death(self) -> WorkerDied:
-        self.process.join(5)
-        code = self.process.exitcode
-        if code is None:
-            self.kill()
+        try:
+            code = self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
             return WorkerDied("its worker closed the line")
         if code >= 0:
             return WorkerDied(f"its worker ended with code {code}")
@@ -259,52 +291,6 @@ class _Worker:
         if -code == signal.SIGKILL and _kills_for_memory() > self.kills:
             return WorkerDied("the system ended its worker for memory", out_of_memory=True)
         return WorkerDied(f"its worker was ended by {name}")
-
-
-def _work(line: Connection) -> None:
-    """The life of a worker process."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if sys.platform == "linux":
-        # Where memory runs out, this process goes and not the campaign.
-        Path("/proc/self/oom_score_adj").write_text("500")
-    report_epoch.set(lambda key, epoch: line.send(("epoch", (key, epoch))))
-    while True:
-        try:
-            fn, args, kwargs = line.recv()
-        except (EOFError, ConnectionError):
-            return
-        try:
-            answer = ("done", fn(*args, **kwargs))
-        except Exception as error:
-            answer = ("failed", error)
-        try:
-            line.send(answer)
-        except (TypeError, AttributeError, ValueError, pickle.PicklingError) as error:
-            line.send(("failed", RuntimeError(f"{answer[1]!r} cannot be sent: {error}")))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
-
-
-_starting = threading.Lock()
-
-
-@contextmanager
-def _thread_variables(threads: int) -> Iterator[None]:
-    """What a process that starts inside finds in its environment. A child could not set
-    these itself before what its main module imports is imported."""
-    with _starting:
-        unset = [name for name in THREAD_VARIABLES if name not in os.environ]
-        os.environ.update(dict.fromkeys(unset, str(threads)))
-        try:
-            yield
-        finally:
-            for name in unset:
-                del os.environ[name]
 
 
 def _cores() -> int:
