@@ -219,7 +219,7 @@ class _Score:
 
 def _score(losses: list[Tensor], guesses: list[Tensor], right: Tensor) -> _Score:
     """The score over batches, of which `losses` are the means."""
-    if not guesses:
+    if not len(right):
         return _Score(nan, nan, False)
     guessed = torch.cat(guesses)
     sizes = torch.tensor([len(guess) for guess in guesses], device=right.device)

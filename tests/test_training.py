@@ -1,0 +1,346 @@
+"""Training with PyTorch: what is learnt, from which images, and what stops it."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from cnngen import Dataset, Network, Protocol, load_data, parse, resolve
+from cnngen.data import splits
+from cnngen.errors import CnnGenError, DataError
+from cnngen.protocol import PROTOCOLS, Epoch, TrainingResult
+from cnngen_torch import TorchBackend
+from cnngen_torch import train as trainer
+from cnngen_torch.batches import batch_sizes, flip_crop, on_device, pixels
+from cnngen_torch.train import load
+
+LENET = """input
+    conv(filters=6, kernel=5, stride=1, padding=same, activation=relu)
+    max_pooling(size=2, stride=2, padding=valid)
+    convbn(filters=16, kernel=3, stride=1, padding=same, activation=relu)
+    max_pooling(size=2, stride=2, padding=valid)
+    flatten dense(units=64, activation=relu) dense output"""
+DEAD = "input conv(filters=2, kernel=1) flatten dropout(rate=0.9) dense output"
+ON_1X1 = "input bnconv(filters=4, kernel=8, stride=1, padding=valid) bnconv(kernel=1) flatten dense output"
+
+
+def network(text: str = LENET, shape: tuple[int, int, int] = (8, 8, 1)) -> Network:
+    return resolve(parse(text), space="compact", input_shape=shape, classes=10, seed=0)
+
+
+def run(
+    protocol: Protocol, data: Dataset | None = None, text: str = LENET, source: str | None = None
+) -> TrainingResult:
+    data = data or load_data("digits")
+    net = network(text, data.input_shape)
+    return trainer.train(source or net.to_source("torch"), net, data, protocol)
+
+
+def figures(result: TrainingResult) -> list[float | None]:
+    """All that must be equal where the training was."""
+    kept = [(e.train_loss, e.train_accuracy, e.validation_loss) for e in result.epochs]
+    return [*(x for epoch in kept for x in epoch), result.test_loss, result.test_accuracy]
+
+
+def random_data(images: int, shape: tuple[int, int, int] = (8, 8, 1), seed: int = 0) -> Dataset:
+    random = np.random.default_rng(seed)
+    return Dataset(
+        "random",
+        random.integers(0, 256, (images, *shape), dtype=np.uint8),
+        random.integers(0, 10, images),
+        tuple("abcdefghij"),
+    )
+
+
+def test_a_small_network_learns_the_digits() -> None:
+    result = run(Protocol(epochs=12))
+    assert (result.status, result.cause, len(result.epochs)) == ("ok", None, 12)
+    assert result.test_accuracy is not None
+    assert result.test_accuracy > 0.95
+    assert result.epochs[-1].train_loss < result.epochs[0].train_loss / 4
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_training_is_what_a_textbook_loop_does(optimizer: str) -> None:
+    data, net = load_data("digits"), network()
+    protocol = Protocol(epochs=2, optimizer=optimizer, schedule="cosine", warmup=0.5)  # type: ignore[arg-type]
+    result = run(protocol)
+
+    parts = splits(data, protocol)
+    torch.manual_seed(0)
+    model = load(net.to_source("torch"))
+    order = torch.Generator().manual_seed(0)
+    chosen = (
+        torch.optim.Adam(model.parameters(), eps=1e-7)
+        if optimizer == "adam"
+        else torch.optim.SGD(model.parameters(), momentum=0.9)
+    )
+    criterion = nn.CrossEntropyLoss()
+    steps, done = math.ceil(len(parts.train) / 64), 0
+    for epoch in result.epochs:
+        model.train()
+        total, hits = 0.0, 0
+        shuffled = parts.train[torch.randperm(len(parts.train), generator=order).numpy()]
+        for start in range(0, len(shuffled), 64):
+            rows = shuffled[start : start + 64]
+            x = torch.tensor(data.images[rows].transpose(0, 3, 1, 2) / 255.0, dtype=torch.float32)
+            y = torch.tensor(data.labels[rows])
+            warm = steps / 2
+            after = (1 + math.cos(math.pi * (done - warm) / (2 * steps - warm))) / 2
+            share = (done + 1) / warm if done < warm - 1 else after if done >= warm else 1.0
+            chosen.param_groups[0]["lr"] = 1e-3 * share
+            chosen.zero_grad()
+            logits = model(x)
+            loss = criterion(logits, y)
+            loss.backward()
+            chosen.step()
+            total += loss.item() * len(rows)
+            hits += int((logits.argmax(1) == y).sum())
+            done += 1
+        assert epoch.train_loss == pytest.approx(total / len(shuffled), rel=1e-4)
+        assert epoch.train_accuracy == pytest.approx(hits / len(shuffled), abs=2e-3)
+    model.eval()
+    with torch.no_grad():
+        x = torch.tensor(data.images[parts.test].transpose(0, 3, 1, 2) / 255.0, dtype=torch.float32)
+        loss = criterion(model(x), torch.tensor(data.labels[parts.test]))
+    assert result.test_loss == pytest.approx(loss.item(), rel=1e-4)
+
+
+def test_images_for_validation_and_test_teach_nothing() -> None:
+    data, protocol = load_data("digits"), Protocol(epochs=2)
+    parts = splits(data, protocol)
+    images, labels = data.images.copy(), data.labels.copy()
+    for rows in (parts.validation, parts.test):
+        images[rows] = 255 - images[rows]
+        labels[rows] = (labels[rows] + 1) % 10
+    clean, poisoned = run(protocol), run(protocol, replace(data, images=images, labels=labels))
+    for one, other in zip(clean.epochs, poisoned.epochs, strict=True):
+        assert (one.train_loss, one.train_accuracy) == (other.train_loss, other.train_accuracy)
+        assert one.validation_loss != other.validation_loss
+    assert clean.test_loss != poisoned.test_loss
+
+
+def test_validation_and_test_figures_are_of_their_own_images() -> None:
+    data, protocol = load_data("digits"), Protocol(epochs=1)
+    clean = run(protocol)
+    for name, changed in (("validation", True), ("test", False)):
+        labels = data.labels.copy()
+        rows = getattr(splits(data, protocol), name)
+        labels[rows] = (labels[rows] + 1) % 10
+        other = run(protocol, replace(data, labels=labels))
+        assert (clean.epochs[0].validation_loss != other.epochs[0].validation_loss) is changed
+        assert (clean.test_loss != other.test_loss) is not changed
+
+
+EVERYTHING = Protocol(epochs=2, seed=5, augmentation="flip_crop", schedule="cosine")
+
+
+def test_two_processes_reach_the_same_bits() -> None:
+    program = (
+        "import json, test_training as t;"
+        "print(json.dumps(t.figures(t.run(t.EVERYTHING, text=t.DEAD))))"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", program], cwd="tests", capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert told[0] == told[1]
+    assert json.loads(told[0]) == figures(run(EVERYTHING, text=DEAD))
+
+
+def test_each_seed_trains_its_own_way_and_leaves_pytorch_as_it_was() -> None:
+    torch.manual_seed(1)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    one, other = run(Protocol(epochs=1, seed=1)), run(Protocol(epochs=1, seed=2))
+    assert figures(one) != figures(other)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+    assert one.threads == 1
+
+
+def test_the_emitted_source_is_what_trains() -> None:
+    source = network().to_source("torch")
+    slower = source.replace("return self.dense2(x)", "return self.dense2(x) * 0.5")
+    assert slower != source
+    assert figures(run(Protocol(epochs=1), source=slower)) != figures(run(Protocol(epochs=1)))
+
+
+def test_the_data_set_is_read_where_it_lies_even_if_it_cannot_be_written() -> None:
+    data = load_data("digits")
+    images = data.images.copy()
+    images.flags.writeable = False
+    shared = replace(data, images=images)
+    assert on_device(shared, torch.device("cpu"))[0].data_ptr() == images.ctypes.data
+    assert figures(run(Protocol(epochs=1), shared)) == figures(run(Protocol(epochs=1)))
+
+
+def test_a_loss_that_is_no_number_is_a_status_with_its_epoch() -> None:
+    result = run(Protocol(epochs=5, optimizer="sgd", learning_rate=1e30))
+    assert (result.status, result.cause_epoch, len(result.epochs)) == ("nan", 1, 1)
+    assert "loss became nan in epoch 1" in str(result.cause)
+    assert result.test_accuracy is None
+
+
+def test_an_exhausted_time_budget_is_a_status_and_what_was_reached_is_tested() -> None:
+    result = run(Protocol(epochs=100_000, time_budget=0.4))
+    assert (result.status, result.cause_epoch) == ("time_budget", len(result.epochs) + 1)
+    assert "0.4 s" in str(result.cause)
+    assert result.test_accuracy is not None
+    assert result.train_seconds >= 0.4
+
+
+@pytest.mark.parametrize(("abort", "epochs"), [(None, 5), (2, 2)])
+def test_a_network_that_gives_one_class_is_dead_and_stops_only_if_asked(
+    abort: int | None, epochs: int
+) -> None:
+    net = network()
+    # No gradient passes a factor of zero: the logits are the last biases.
+    source = net.to_source("torch").replace("return self.dense2(x)", "return self.dense2(x * 0)")
+    result = run(Protocol(epochs=5, abort_dead=abort), source=source)
+    assert (result.status, result.cause_epoch, len(result.epochs)) == ("dead", epochs, epochs)
+    assert "one class for all images since epoch 1" in str(result.cause)
+    assert result.test_accuracy == pytest.approx(0.1, abs=0.05)
+
+
+def test_a_fault_in_the_network_is_an_error_with_its_cause() -> None:
+    source = network().to_source("torch").replace("flatten(1)", "flatten(2)")
+    result = run(Protocol(epochs=2), source=source)
+    assert (result.status, result.cause_epoch, result.epochs) == ("error", 1, ())
+    assert "mat1 and mat2" in str(result.cause)
+
+
+def test_a_network_too_large_for_memory_is_a_status() -> None:
+    program = """
+import json, resource, test_training as t
+from cnngen import Protocol
+t.run(Protocol(epochs=1))
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, used + 2**27))
+text = "input conv(filters=4096, kernel=7, stride=1, padding=same) flatten dense output"
+result = t.run(Protocol(epochs=1), text=text)
+print(json.dumps([result.status, result.cause, result.epochs]))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd="tests", capture_output=True, text=True, check=True
+    )
+    status, cause, epochs = json.loads(ran.stdout)
+    assert (status, epochs) == ("out_of_memory", [])
+    assert "memory" in cause or "bad_alloc" in cause
+
+
+def test_what_a_callback_raises_is_no_fault_of_the_network() -> None:
+    def stop(_: Epoch) -> None:
+        raise ValueError("the window was closed")
+
+    net = network()
+    with pytest.raises(ValueError, match="the window was closed"):
+        TorchBackend().train(net.to_source("torch"), net, load_data("digits"), Protocol(), stop)
+    with pytest.raises(DataError, match="sets no test images aside"):
+        run(PROTOCOLS["standard"])
+
+
+@given(images=st.integers(1, 1000), batch=st.integers(1, 100))
+def test_batches_hold_every_image_and_never_one_alone(images: int, batch: int) -> None:
+    """Law: sizes add up to the images; all are the batch's but the last, which is 1 only where
+    the batch or the whole is."""
+    sizes = batch_sizes(images, batch)
+    assert sum(sizes) == images
+    assert all(size == batch for size in sizes[:-1])
+    assert sizes[-1] <= batch + 1
+    assert sizes[-1] > 1 or batch == 1 or images == 1
+
+
+def test_an_image_left_over_trains_through_batch_norm_on_a_map_of_one_pixel() -> None:
+    data = random_data(100 + 1 + 26)
+    protocol = Protocol(epochs=1, batch=10, validation_share=0.0)
+    assert len(splits(data, protocol).train) % 10 == 1
+    result = run(protocol, data, ON_1X1)
+    assert (result.status, result.cause) == ("ok", None)
+    assert math.isnan(result.epochs[0].validation_loss)
+    alone = run(replace(protocol, batch=1), data, ON_1X1)
+    assert alone.status == "error"
+    assert "more than 1 value per channel" in str(alone.cause)
+
+
+def test_bfloat16_is_near_float32_and_recorded() -> None:
+    full, half = run(Protocol(epochs=2)), run(Protocol(epochs=2, precision="bfloat16"))
+    assert figures(full) != figures(half)
+    assert half.epochs[-1].train_loss == pytest.approx(full.epochs[-1].train_loss, rel=0.05)
+
+
+def test_augmentation_flips_and_moves_whole_images() -> None:
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (5, 16, 24, 3), dtype=torch.uint8)
+    chosen = torch.arange(5).repeat(40)
+    seen = set()
+    for number, made in zip(chosen.tolist(), flip_crop(images, chosen), strict=True):
+        mirrored = np.pad(images[number].numpy(), ((2, 2), (3, 3), (0, 0)), mode="reflect")
+        found = [
+            (flip, down, right)
+            for flip in (False, True)
+            for down in range(5)
+            for right in range(7)
+            if np.array_equal(
+                made.numpy(),
+                mirrored[down : down + 16, right : right + 24][:, :: -1 if flip else 1],
+            )
+        ]
+        assert found
+        seen.add(found[0])
+    assert {flip for flip, _, _ in seen} == {False, True}
+    assert {down for _, down, _ in seen} == set(range(5))
+    assert {right for _, _, right in seen} == set(range(7))
+
+
+def test_pixels_are_channels_last_floats() -> None:
+    images = random_data(3, (4, 5, 3)).images
+    made = pixels(torch.from_numpy(images))
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    assert np.allclose(made.numpy(), images.transpose(0, 3, 1, 2) / 255)
+
+
+def test_a_schedule_warms_up_in_a_line_and_falls_as_a_cosine() -> None:
+    flat = Protocol(epochs=10, learning_rate=2.0, warmup=2.0)
+    assert [flat.learning_rate_at(step, 2) for step in range(6)] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+    curve = replace(flat, schedule="cosine")
+    assert curve.learning_rate_at(3, 2) == curve.learning_rate_at(4, 2) == 2.0
+    assert curve.learning_rate_at(12, 2) == pytest.approx(1.0)
+    assert 0 < curve.learning_rate_at(19, 2) < 0.05
+    assert Protocol().learning_rate_at(12_345, 7) == 1e-3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"schedule": "step"},
+        {"warmup": -1.0},
+        {"warmup": 10.0},
+        {"warmup": math.nan},
+        {"augmentation": "mixup"},
+        {"abort_dead": 0},
+        {"precision": "float16"},
+    ],
+)
+def test_a_protocol_that_cannot_be_followed_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(CnnGenError, match="cannot be followed"):
+        Protocol(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_papers_protocol_is_the_papers() -> None:
+    paper = PROTOCOLS["paper"]
+    assert (paper.split, paper.test_share, paper.validation_share) == ("pooled", 0.2, 0.2)
+    assert (paper.epochs, paper.batch, paper.optimizer) == (36, 64, "adam")
+    assert (paper.precision, paper.schedule, paper.augmentation) == ("float32", "constant", "none")
+    assert PROTOCOLS["standard"].split == "official"
