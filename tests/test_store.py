@@ -21,7 +21,7 @@ from cnngen.energy import Component, Energy, Provenance
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.language import parse
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol, TrainingResult
+from cnngen.protocol import ADDED, Epoch, Protocol, TrainingResult
 from cnngen.record import Record, make_record, record_id, this_machine
 from cnngen.resolution import lower
 from cnngen.store import load, load_run, save, sweep
@@ -267,6 +267,18 @@ def test_a_runs_key_tells_network_backend_protocol_and_data_apart() -> None:
 def test_a_key_is_the_same_in_every_version() -> None:
     data = replace(record().data, digest="0123456789abcdef")
     assert record_id("f" * 16, "torch", Protocol(), data) == "ffffffffffffffff-torch-8f21c1d8"
+    younger = replace(Protocol(), schedule="cosine")
+    assert record_id("f" * 16, "torch", younger, data) != "ffffffffffffffff-torch-8f21c1d8"
+
+
+def test_a_record_of_an_older_version_reads_as_one_that_did_without() -> None:
+    kept = record()
+    text = json.loads(kept.to_json())
+    del text["cause_epoch"]
+    for name in ADDED:
+        del text["protocol"][name]
+    older = Record.from_json(json.dumps(text))
+    assert (older, older.key) == (kept, kept.key)
 
 
 def test_a_run_is_not_overwritten_unless_that_is_asked(tmp_path: Path) -> None:
@@ -543,6 +555,10 @@ protocol_validation_share float64
 protocol_precision string
 protocol_seed Int64
 protocol_time_budget float64
+protocol_schedule string
+protocol_warmup float64
+protocol_augmentation string
+protocol_abort_dead Int64
 data_name string
 data_shape string
 data_classes Int64
@@ -550,6 +566,7 @@ data_images Int64
 data_digest string
 status string
 cause string
+cause_epoch Int64
 device string
 test_accuracy float64
 validation_accuracy float64
