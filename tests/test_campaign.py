@@ -421,7 +421,7 @@ def test_ctrl_c_ends_with_code_130_and_says_how_to_go_on(
 def test_a_campaign_with_pytorch_gives_records_an_index_and_a_card(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "cnngen", "campaign", "-n", "8", "-s", "compact", "--layers", ":14",
-         "--epochs", "1", "-w", "2", "-o", "runs", "--country", "FRA", "--tensorboard"],
+         "--epochs", "4", "-w", "2", "-o", "runs", "--country", "FRA", "--tensorboard"],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -435,7 +435,7 @@ def test_a_campaign_with_pytorch_gives_records_an_index_and_a_card(tmp_path: Pat
     assert len({record.id for record in records}) == 8
     for record in records:
         assert record.status == "ok"
-        assert (record.hardware.threads, record.epochs) == (1, 1)
+        assert (record.hardware.threads, record.epochs) == (1, 4)
         assert record.energy is not None
         assert record.energy.country_name == "France"
         assert record.energy.provenance.shared

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from cnngen.campaign.run import Watch
-from cnngen.errors import CnnGenError
+from cnngen.errors import CnnGenError, StoreError
 from cnngen.protocol import Epoch
 from cnngen.record import Record
 
 try:
+    # Its writer of whole files would import TensorFlow, where that is installed.
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    from tensorboard.summary.writer.record_writer import RecordWriter
 except ImportError as error:
     raise CnnGenError(
         f"TensorBoard logs need its package ({error})",
@@ -23,11 +26,11 @@ except ImportError as error:
 
 
 class TensorBoard(Watch):
-    """Writes each epoch's losses and accuracies, and the test's, under the run's key."""
+    """Writes each epoch's losses and accuracies, then the test's, into a run's own folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._writers: dict[str, EventFileWriter] = {}
+        self._logs: dict[str, RecordWriter] = {}
         self._written: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -39,7 +42,7 @@ class TensorBoard(Watch):
         if not new:
             return
         with self._lock:
-            # Epochs of workers on other machines are not told as they end.
+            # Workers on other machines do not tell of epochs as they end.
             for epoch in record.history[self._written.pop(record.key, 0) :]:
                 self._epoch(record.key, epoch)
             self._written.pop(record.key, None)
@@ -47,7 +50,7 @@ class TensorBoard(Watch):
             if record.energy is not None:
                 figures["energy/Wh"] = record.energy.total_energy * 1000
             self._add(record.key, record.epochs, figures)
-            self._writers.pop(record.key).close()
+            self._logs.pop(record.key).close()
 
     def _epoch(self, key: str, epoch: Epoch) -> None:
         figures = {
@@ -60,11 +63,25 @@ class TensorBoard(Watch):
         self._written[key] = epoch.number
 
     def _add(self, key: str, step: int, figures: Mapping[str, float | None]) -> None:
-        if key not in self._writers:
-            self._writers[key] = EventFileWriter(str(self._folder / key))
         values = [
             Summary.Value(tag=tag, simple_value=figure)
             for tag, figure in figures.items()
             if figure is not None
         ]
-        self._writers[key].add_event(Event(step=step, summary=Summary(value=values)))
+        try:
+            if key not in self._logs:
+                self._logs[key] = self._begin(key)
+            event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
+            self._logs[key].write(event.SerializeToString())
+            self._logs[key].flush()
+        except OSError as error:
+            raise StoreError(f"{self._folder} cannot be written: {error.strerror}") from None
+
+    def _begin(self, key: str) -> RecordWriter:
+        folder = self._folder / key
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}"
+        log = RecordWriter((folder / name).open("xb"))
+        first = Event(wall_time=time.time(), file_version="brain.Event:2")
+        log.write(first.SerializeToString())
+        return log

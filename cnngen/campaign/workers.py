@@ -37,7 +37,7 @@ THREAD_VARIABLES = (
 )
 """What frameworks read when they are imported."""
 
-STARTS = 3
+STARTS = 10
 """Processes started in a row of which none gets to work, after which there is no use in it."""
 
 START = """
