@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
-from pathlib import Path
-from typing import ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
 
 from cnngen.backend import Backend
 from cnngen.network import Network
+from cnngen_keras import engine
 from cnngen_keras.source import emit
 
-ENGINES = {
-    "tensorflow": ("tensorflow", "tensorflow-cpu"),
-    "torch": ("torch",),
-    "jax": ("jax",),
-}
-"""Keras's own backends, and the packages that bring each."""
+if TYPE_CHECKING:
+    from cnngen.data import Dataset
+    from cnngen.protocol import Epoch, Protocol, TrainingResult
 
 
 class KerasBackend(Backend):
@@ -27,33 +21,32 @@ class KerasBackend(Backend):
     name = "keras"
     interface = 1
     install = "pip install 'cnngen[tensorflow]'  # or 'cnngen[jax]', 'cnngen[torch,keras]'"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "script"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "script", "train"})
 
     def version(self) -> str | None:
-        """Versions of Keras and of the engine that it would start with."""
-        keras = _installed("keras")
-        name = engine()
-        version = next(filter(None, map(_installed, ENGINES.get(name, ()))), None)
+        """Versions of Keras and of the engine that it runs on, or would start with."""
+        keras = engine.package_version("keras")
+        name = engine.engine()
+        version = engine.version(name)
         return f"keras {keras}, {name} {version}" if keras and version else None
 
     def emit(self, network: Network, *, script: bool = False) -> str:
         """Source with a function `build() -> keras.Model`."""
         return emit(network, script=script)
 
+    def train(
+        self,
+        source: str,
+        network: Network,
+        data: Dataset,
+        protocol: Protocol,
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> TrainingResult:
+        """Train the model of an emitted file by `fit`.
 
-def engine() -> str:
-    """The engine that Keras would start with, chosen as Keras chooses it."""
-    if named := os.environ.get("KERAS_BACKEND"):
-        return named
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    try:
-        return str(json.loads((home / "keras.json").read_text())["backend"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "tensorflow"
+        Raises `BackendError` where Keras's engine could not share this process.
+        """
+        engine.start()
+        from cnngen_keras.train import train
 
-
-def _installed(package: str) -> str | None:
-    try:
-        return installed(package)
-    except PackageNotFoundError:
-        return None
+        return train(source, network, data, protocol, on_epoch)

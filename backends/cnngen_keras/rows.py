@@ -1,0 +1,43 @@
+"""How many images make a batch, and how they are augmented."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnngen.data.dataset import Images, Labels
+
+
+def batch_sizes(images: int, batch: int) -> list[int]:
+    """How many images each batch of an epoch has.
+
+    An image that is left over alone joins the batch before it, as in every backend: in some
+    frameworks batch normalisation has no variance for one image on a map of 1x1.
+    """
+    sizes = [batch] * (images // batch)
+    rest = images % batch
+    if rest == 1 and sizes:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    return sizes
+
+
+def flip_crop(images: Images, chosen: Labels, random: np.random.Generator) -> Images:
+    """The chosen images, each flipped left to right or not and moved by at most an eighth of its
+    size along each axis; what comes in at the border is its mirror image."""
+    count, height, width, channels = len(chosen), *images.shape[1:]
+    columns = _moved(width, count, random)
+    flipped = random.random((count, 1)) < 0.5
+    columns = np.where(flipped, width - 1 - columns, columns)
+    rows = chosen[:, None] * height + _moved(height, count, random)
+    positions = rows[:, :, None] * width + columns[:, None, :]
+    cropped: Images = images.reshape(-1, channels).take(positions.ravel(), axis=0)
+    return cropped.reshape(count, height, width, channels)
+
+
+def _moved(size: int, count: int, random: np.random.Generator) -> Labels:
+    """(count, size) positions along an axis, each row moved and mirrored at both ends."""
+    most = size // 8
+    positions: Labels = np.abs(np.arange(size) + random.integers(-most, most + 1, (count, 1)))
+    positions = np.abs(size - 1 - positions)
+    return size - 1 - positions
