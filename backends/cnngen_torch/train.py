@@ -141,7 +141,7 @@ def _train(
             loss = F.cross_entropy(logits, right)
         torch.autograd.backward(loss)
         optimizer.step(rate)
-        return loss.detach(), logits.detach().argmax(1)
+        return loss.detach(), logits.argmax(1)
 
     @torch.inference_mode()
     def evaluate(rows: Tensor) -> _Score:
