@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnngen.atomic import write_file
 from cnngen.index import FILE as INDEX
-from cnngen.store import load, write_file
+from cnngen.store import load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +135,9 @@ def _spread(table: pd.DataFrame) -> Iterator[str]:
 
 def _plain(value: object) -> str:
     """A value that Markdown takes for nothing but text."""
-    text = "" if str(value) in ("<NA>", "nan", "None") else " ".join(str(value).split())
+    import pandas as pd
+
+    text = "" if pd.isna(value) else " ".join(str(value).split())  # type: ignore[call-overload]
     return re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", text)
 
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnngen.atomic import write_file
 from cnngen.errors import StoreError
 from cnngen.record import KEY
-from cnngen.store import DESCRIPTION, RECORD, load_run, write_file
+from cnngen.store import DESCRIPTION, RECORD, load_run
 from cnngen.table import cells, columns
 
 if TYPE_CHECKING:

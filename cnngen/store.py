@@ -2,23 +2,21 @@
 
 A run's folder is named by its record's key and holds the resolved description `model.cnn`,
 the source that was trained `<backend>.py`, `model.svg` and `model.png`, `adjacency.json` and
-`record.json`. Runs being written lie in the sub-folder `.partial`.
+`record.json`.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
-import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from cnngen.atomic import write_folder, writing
 from cnngen.errors import CnnGenError, StoreError, shorten
 from cnngen.record import KEY, Record
 
@@ -27,16 +25,11 @@ if TYPE_CHECKING:
 
     from cnngen.network import Network
 
-PARTIAL = ".partial"
 BROKEN = ".broken"
 RECORD = "record.json"
 DESCRIPTION = "model.cnn"
 MAX_RECORD = 2**26
 """Most bytes of a record that are read."""
-
-STALE = 600.0
-"""Seconds after which a run that is still being written counts as a dead writer's. Writing
-one takes a second."""
 
 
 def save(
@@ -54,15 +47,9 @@ def save(
     too large to be drawn. Raises `StoreError` where the run is there already and `overwrite`
     is not set, or where it cannot be written.
     """
-    folder = Path(folder)
     _check(record, network)
     files = _files(record, network, source)
-
-    def fill(new: Path) -> None:
-        for name, content in files.items():
-            _write(new / name, content)
-
-    return _install(folder, record.key, fill, overwrite=overwrite)
+    return write_folder(folder, record.key, files, overwrite=overwrite)
 
 
 def adopt(folder: str | Path, run: str | Path) -> Path:
@@ -72,13 +59,12 @@ def adopt(folder: str | Path, run: str | Path) -> Path:
     """
     run = Path(run)
     record = load_run(run)
-
-    def fill(new: Path) -> None:
-        for file in sorted(run.iterdir()):
-            if file.is_file() and not file.is_symlink():
-                _write(new / file.name, file.read_bytes())
-
-    return _install(Path(folder), record.key, fill)
+    try:
+        whole = [file for file in sorted(run.iterdir()) if not file.is_symlink() and file.is_file()]
+        files = {file.name: file.read_bytes() for file in whole}
+    except OSError as error:
+        raise StoreError(f"{run} cannot be read: {error.strerror}") from None
+    return write_folder(folder, record.key, files)
 
 
 def set_aside(run: str | Path) -> Path:
@@ -88,60 +74,10 @@ def set_aside(run: str | Path) -> Path:
     """
     run = Path(run)
     place = run.parent / BROKEN / f"{run.name}.{secrets.token_hex(4)}"
-    with _writing(place):
+    with writing(place):
         place.parent.mkdir(exist_ok=True)
         run.rename(place)
     return place
-
-
-def write_file(folder: str | Path, name: str, content: bytes) -> Path:
-    """Write a file into a store's folder, or a sub-folder of it, whole or not at all.
-
-    Raises `StoreError` where that cannot be done.
-    """
-    path = Path(folder) / name
-    partial = Path(folder) / PARTIAL / f"{path.name}.file.{secrets.token_hex(4)}"
-    with _writing(path):
-        for place in (partial.parent, path.parent):
-            place.mkdir(parents=True, exist_ok=True)
-        try:
-            _write(partial, content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        _sync(path.parent)
-    return path
-
-
-def _install(
-    folder: Path, key: str, fill: Callable[[Path], None], *, overwrite: bool = False
-) -> Path:
-    """Let a run be filled elsewhere, and give it its name when it is whole."""
-    target = folder / key
-    with _writing(target):
-        partial = folder / PARTIAL
-        partial.mkdir(parents=True, exist_ok=True)
-        for path in (partial, target):
-            if path.is_symlink():
-                raise StoreError(f"{path} is a symbolic link", hint="Remove it.")
-        sweep(folder)
-        if target.exists() and not overwrite:
-            raise FileExistsError(errno.EEXIST, "exists")
-        token = secrets.token_hex(4)
-        new, old = (partial / f"{key}.{kind}.{token}" for kind in ("new", "old"))
-        try:
-            new.mkdir()
-            fill(new)
-            _sync(new)
-            if target.exists() and overwrite:
-                os.utime(target)  # so that nobody takes it for a leftover
-                target.rename(old)
-            new.rename(target)
-            _sync(folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-            _settle(old, target)
-    return target
 
 
 class Runs(Sequence[Record]):
@@ -269,33 +205,6 @@ def _read(run: Path) -> Record:
     return record
 
 
-def sweep(folder: str | Path) -> None:
-    """Clear away what killed writers left in a folder; undo replacements they were amid."""
-    partial = Path(folder) / PARTIAL
-    for left in partial.iterdir() if partial.is_dir() else ():
-        name = re.fullmatch(
-            rf"({KEY}|[a-z.]+)\.(new|old|file)\.[0-9a-f]+", left.name, re.IGNORECASE
-        )
-        with suppress(OSError):  # another process may be sweeping, too
-            if name is None or time.time() - left.lstat().st_mtime < STALE:
-                continue
-            match name[2]:
-                case "old":
-                    _settle(left, Path(folder) / name[1])
-                case "new":
-                    shutil.rmtree(left)
-                case _:
-                    left.unlink()
-
-
-def _settle(old: Path, target: Path) -> None:
-    """End the replacement of a run: drop the old one, or put it back where none took its
-    place."""
-    if old.exists() and not target.exists():
-        old.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _check(record: Record, network: Network) -> None:
     """Refuse what would not be a run: nothing that cannot be read again is written."""
     if not re.fullmatch(KEY, record.key):
@@ -324,38 +233,3 @@ def _files(record: Record, network: Network, source: str) -> dict[str, bytes]:
         files["model.svg"] = to_svg(network).encode()
         files["model.png"] = to_png(network)
     return files
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Force a folder's names to the disk, where the system offers it."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-@contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    """Turn the system's refusals into `StoreError`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY) and target.exists():
-            raise StoreError(
-                f"{target} is there already",
-                hint="Equal networks trained alike have one run; ask to overwrite it.",
-            ) from None
-        reason = error.strerror or str(error)
-        raise StoreError(
-            f"{target} cannot be written: {reason}",
-            hint="Runs need a folder, with room in it, that you may write to.",
-        ) from None

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cnngen.adjacency import Graph
+from cnngen.atomic import sweep
 from cnngen.data.dataset import Dataset
 from cnngen.energy import Component, Energy, Provenance
 from cnngen.errors import CnnGenError, StoreError
@@ -24,7 +25,7 @@ from cnngen.network import Network
 from cnngen.protocol import ADDED, Epoch, Protocol, TrainingResult
 from cnngen.record import Record, make_record, record_id, this_machine
 from cnngen.resolution import lower
-from cnngen.store import load, load_run, save, sweep
+from cnngen.store import load, load_run, save
 from cnngen.table import table
 
 FILES = {"model.cnn", "torch.py", "model.svg", "model.png", "adjacency.json", "record.json"}

@@ -10,12 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from cnngen.atomic import write_file
 from cnngen.data import Dataset
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.protocol import Protocol
 from cnngen.sampling import NO_BOUNDS, Bounds, Draw, draws
 from cnngen.space import load_space
-from cnngen.store import write_file
 
 FILE = "campaign.json"
 SCHEMA = 1

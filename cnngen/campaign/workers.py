@@ -122,11 +122,6 @@ class Workers(Executor):
             seat.drop()
         self.shutdown()
 
-    @property
-    def processes(self) -> list[int]:
-        """The processes at work now, by their ids."""
-        return [seat.worker.process.pid for seat in self._seats if seat.worker is not None]
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
