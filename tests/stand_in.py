@@ -72,7 +72,7 @@ class StandIn(Backend):
     ) -> TrainingResult:
         if log := os.environ.get("STAND_IN_LOG"):
             with Path(log).open("a") as file:
-                threads = os.environ["OMP_NUM_THREADS"]
+                threads = os.environ.get("OMP_NUM_THREADS", "-")
                 file.write(f"{os.getpid()} {network.id} {threads} {data.images.sum()}\n")
         time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")))
         for word in os.environ.get("STAND_IN_FAILS", "").split():

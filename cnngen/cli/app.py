@@ -44,7 +44,4 @@ def run(arguments: Sequence[str]) -> int:
     except CnnGenError as error:
         print(f"cnngen: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("cnngen: stopped; what was finished is kept", file=sys.stderr)
-        return 130
     return 0

@@ -133,8 +133,12 @@ def _train(
     from cnngen.cli.progress import Display
 
     make_folder(out)
-    with Display(count) as display, in_process()(data, tell_epochs([display])) as crew:
-        records = list(train_jobs(jobs, data, out, crew, again=again, watches=[display]))
+    try:
+        with Display(count) as display, in_process()(data, tell_epochs([display])) as crew:
+            records = list(train_jobs(jobs, data, out, crew, again=again, watches=[display]))
+    except KeyboardInterrupt:
+        print("cnngen: stopped; the same command goes on.", file=sys.stderr)
+        raise typer.Exit(130) from None
     if display.tally.unreadable:
         raise typer.Exit(1)
     return records
