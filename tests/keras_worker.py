@@ -1,13 +1,12 @@
-"""Builds and runs emitted Keras files under one engine: a process of its own, since
-TensorFlow and PyTorch do not share one. Called with a folder of cases; writes `results.json`.
-
-A case is `NAME.py` with `NAME.npz`: `input` (batch, height, width, channels), and PyTorch's
-weights keyed `operation.weight`.
+"""Runs emitted Keras files under one engine: a process of its own, since TensorFlow and PyTorch
+do not share one. Called by the conformance kit with a folder of cases. In the folder that BESIDE
+names it also trains by `script.py`, and builds `deep.py` where that is; writes `results.json`.
 """
 
 import contextlib
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,64 +14,66 @@ from types import ModuleType
 import keras
 import numpy as np
 
+from cnngen.testing import Runner, Weights, serve
 
-def load(path: Path) -> ModuleType:
-    module = ModuleType(path.stem)
-    exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
+NAMES = {
+    "Conv2D": ("kernel", "bias"),
+    "Dense": ("kernel", "bias"),
+    "BatchNormalization": ("scale", "shift", "mean", "variance"),
+}
+"""The kit's names of a layer's weights, in the order of Keras; their axes are Keras's."""
+
+
+class KerasRunner(Runner[keras.Model]):
+    """`build()` of an emitted file."""
+
+    def build(self, source: str) -> keras.Model:
+        return load(source).build()
+
+    def weights(self, model: keras.Model) -> Weights:
+        return {
+            layer.name: dict(zip(NAMES[type(layer).__name__], layer.get_weights(), strict=False))
+            for layer in model.layers
+            if layer.get_weights()
+        }
+
+    def set_weights(self, model: keras.Model, weights: Weights) -> None:
+        for name, own in weights.items():
+            layer = model.get_layer(name)
+            layer.set_weights([own[w] for w in NAMES[type(layer).__name__] if w in own])
+
+    def outputs(self, model: keras.Model, images: np.ndarray) -> np.ndarray:
+        return keras.ops.convert_to_numpy(model(images, training=False))
+
+    def parameters(self, model: keras.Model) -> int:
+        trained = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+        assert model.count_params() == sum(int(np.prod(w.shape)) for w in model.weights)
+        return trained
+
+    def shapes(self, model: keras.Model) -> dict[str, tuple[int, ...]]:
+        return {layer.name: layer.output.shape[1:] for layer in model.layers}
+
+
+def load(source: str) -> ModuleType:
+    module = ModuleType("emitted")
+    exec(compile(source, "emitted.py", "exec"), module.__dict__)
     return module
 
 
-def copy_weights(model: keras.Model, weights: dict[str, np.ndarray]) -> None:
-    for layer in model.layers:
-        own = {
-            key.split(".")[1]: w for key, w in weights.items() if key.split(".")[0] == layer.name
-        }
-        if "running_mean" in own:
-            layer.set_weights(
-                [own[k] for k in ("weight", "bias", "running_mean", "running_var")],
-            )
-        elif own:
-            kernel = own["weight"]
-            kernel = kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel.T
-            layer.set_weights([kernel, *([own["bias"]] if "bias" in own else [])])
-
-
-def run(path: Path) -> dict:
-    model = load(path).build()
-    with np.load(path.with_suffix(".npz")) as arrays:
-        weights = dict(arrays)
-    images = weights.pop("input")
-    initial = {
-        layer.name: [float(np.abs(w).max()) for w in layer.get_weights()] for layer in model.layers
-    }
-    copy_weights(model, weights)
-    output = keras.ops.convert_to_numpy(model(images, training=False))
-    np.save(path.with_suffix(".out.npy"), output)
-    return {
-        "shapes": {layer.name: layer.output.shape[1:] for layer in model.layers},
-        "parameters": model.count_params(),
-        "trainable": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
-        "dtype": str(output.dtype),
-        "initial": initial,
-    }
-
-
-def train(path: Path) -> str:
-    """What the file prints when it is run as a script."""
+def train(source: str, data: Path) -> str:
+    """What a file prints when it is run as a script."""
     module = ModuleType("__main__")
-    sys.argv = [path.name, "data.npz", "--epochs", "12", "--learning-rate", "0.01"]
+    sys.argv = ["script.py", str(data), "--epochs", "12", "--learning-rate", "0.01"]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
+        exec(compile(source, "script.py", "exec"), module.__dict__)
     return printed.getvalue()
 
 
 if __name__ == "__main__":
+    serve(KerasRunner())
+    beside = Path(os.environ["BESIDE"])
     results = {"engine": keras.backend.backend()}
-    for path in sorted(Path().glob("*.py")):
-        if path.stem == "script":
-            results["script"] = train(path)
-        elif path.stem == "deep":
-            results["deep"] = len(load(path).build().layers)
-        else:
-            results[path.stem] = run(path)
-    Path("results.json").write_text(json.dumps(results))
+    results["script"] = train((beside / "script.py").read_text(), beside / "data.npz")
+    if (beside / "deep.py").exists():
+        results["deep"] = len(load((beside / "deep.py").read_text()).build().layers)
+    (beside / "results.json").write_text(json.dumps(results))

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from spelled_out import random_network
 
 import cnngen.backend as backend_module
 from cnngen.backend import Backend, backend_names, get_backend
@@ -26,6 +25,7 @@ from cnngen.operations import (
     Pool,
 )
 from cnngen.sampling import sample
+from cnngen.testing.wild import random_network
 
 ROOT = Path(__file__).parent.parent
 

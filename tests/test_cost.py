@@ -4,7 +4,6 @@ from types import ModuleType
 
 import pytest
 import torch
-from spelled_out import random_network
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnngen.backend import get_backend
@@ -12,6 +11,7 @@ from cnngen.language import parse
 from cnngen.network import Network
 from cnngen.resolution import lower
 from cnngen.sampling import sample
+from cnngen.testing.wild import random_network
 
 CONV = "conv(filters={}, kernel=3, stride=1, padding=same, activation=relu, bias=true)"
 POOL = "max_pooling(size=2, stride=2, padding=valid)"

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
-from spelled_out import by_hand, nested, random_network
 from torch import nn
 from torch.nn import functional as F
 
@@ -21,23 +21,19 @@ from cnngen.language import parse
 from cnngen.language.tree import Description, Layer
 from cnngen.network import Network
 from cnngen.operations import (
-    Add,
     BatchNorm,
-    Concat,
     Conv2d,
     Dense,
     Dropout,
     Flatten,
-    GlobalPool,
     Pool,
 )
 from cnngen.resolution import lower
 from cnngen.sampling import sample
-
-ROOT = Path(__file__).parent.parent
-BACKBONE = "input(9x7x2) convbn(filters=4, kernel=2x3, stride=2x1, padding=same, activation=gelu, bias=false, epsilon=1e-5) output"
-SMALL = "input(6x6x1) convbn(filters=8, kernel=6, stride=1, padding=valid, activation=relu, bias=true, epsilon=1e-3) flatten dense(units=2, activation=linear) output(2)"
-REASONABLE_NAMES = ("class", "nn", "torch", "F", "self", "None", "Net", "__import__", "x" * 64)
+from cnngen.testing import BackendConformance, Runner, Weights
+from cnngen.testing.networks import BACKBONE, SMALL, by_hand, nested
+from cnngen.testing.reference import evaluate
+from cnngen.testing.wild import random_network
 
 
 def emit(network: Network, *, script: bool = False) -> str:
@@ -60,73 +56,80 @@ def images(network: Network, count: int = 2) -> torch.Tensor:
     return torch.randn(count, channels, height, width)
 
 
+class TorchRunner(Runner[nn.Module]):
+    """`Net` of an emitted file, in this process."""
+
+    names: ClassVar = {
+        nn.BatchNorm2d: {
+            "weight": "scale",
+            "bias": "shift",
+            "running_mean": "mean",
+            "running_var": "variance",
+        },
+        nn.Conv2d: {"weight": "kernel", "bias": "bias"},
+        nn.Linear: {"weight": "kernel", "bias": "bias"},
+    }
+
+    def build(self, source: str) -> nn.Module:
+        return load(source).Net()
+
+    def weights(self, model: nn.Module) -> Weights:
+        found: dict[str, dict[str, np.ndarray]] = {}
+        for key, tensor in model.state_dict().items():
+            module, name = key.split(".")
+            if name != "num_batches_tracked":
+                own = self.names[type(getattr(model, module))][name]
+                found.setdefault(module, {})[own] = turned(tensor).numpy()
+        return found
+
+    def set_weights(self, model: nn.Module, weights: Weights) -> None:
+        state = {}
+        for key in model.state_dict():
+            module, name = key.split(".")
+            if name != "num_batches_tracked":
+                own = self.names[type(getattr(model, module))][name]
+                state[key] = turned_back(torch.from_numpy(weights[module][own]))
+        model.double().load_state_dict(state, strict=False)
+
+    def outputs(self, model: nn.Module, images: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(images).permute(0, 3, 1, 2)
+        with torch.no_grad():
+            y = model.to(x.dtype).eval()(x)
+        return (y.permute(0, 2, 3, 1) if y.dim() == 4 else y).numpy()
+
+    def parameters(self, model: nn.Module) -> int:
+        return sum(parameter.numel() for parameter in model.parameters())
+
+
+def turned(weight: torch.Tensor) -> torch.Tensor:
+    """PyTorch's axes of a weight as the kit's: inputs before outputs, pixels first."""
+    if weight.dim() == 4:
+        return weight.permute(2, 3, 1, 0)
+    return weight.T if weight.dim() == 2 else weight
+
+
+def turned_back(weight: torch.Tensor) -> torch.Tensor:
+    """The kit's axes as PyTorch's."""
+    if weight.dim() == 4:
+        return weight.permute(3, 2, 0, 1)
+    return weight.T if weight.dim() == 2 else weight
+
+
+class TestTorch(BackendConformance):
+    backend = "torch"
+    runner = TorchRunner()
+    framework = ("torch",)
+    float64 = 1e-10
+
+
 # ---- What the code computes, against the definition of each operation
 
 
-def padded(x: torch.Tensor, op: Conv2d | Pool, size: tuple[int, int], value: float) -> torch.Tensor:
-    """The input with TensorFlow's `same` padding, from its documentation."""
-    if op.padding == "valid":
-        return x
-    sides: list[int] = []
-    for n, k, s in zip(x.shape[2:], size, op.stride, strict=True):
-        out = math.ceil(n / s)
-        total = max((out - 1) * s + k - n, 0)
-        sides = [total // 2, total - total // 2, *sides]
-    return F.pad(x, sides, value=value)
-
-
-def windows(x: torch.Tensor, op: Pool) -> torch.Tensor:
-    """Every window of a pooling, its pixels in the last axis; nan stands for padding."""
-    x = padded(x, op, op.size, math.nan)
-    x = x.unfold(2, op.size[0], op.stride[0]).unfold(3, op.size[1], op.stride[1])
-    return x.flatten(4)
-
-
-def definition(op, module: nn.Module | None, inputs: list[torch.Tensor]) -> torch.Tensor:
-    x = inputs[0]
-    match op:
-        case Conv2d():
-            x = padded(x, op, op.kernel, 0.0)
-            x = F.conv2d(x, module.weight, module.bias, stride=op.stride)
-        case Dense():
-            x = x @ module.weight.T + module.bias
-        case BatchNorm():
-            mean, var = (v[:, None, None] for v in (module.running_mean, module.running_var))
-            scale, shift = (v[:, None, None] for v in (module.weight, module.bias))
-            return (x - mean) / torch.sqrt(var + op.epsilon) * scale + shift
-        case Pool(pooling="max"):
-            return windows(x, op).nan_to_num(nan=-math.inf).amax(-1)
-        case Pool():
-            return windows(x, op).nanmean(-1)
-        case GlobalPool(pooling=kind):
-            return x.flatten(2).max(2).values if kind == "max" else x.flatten(2).mean(2)
-        case Flatten():
-            return torch.stack([image.movedim(0, -1).reshape(-1) for image in x])
-        case Add():
-            return inputs[0] + inputs[1]
-        case Concat():
-            return torch.cat(inputs, 1)
-        case Dropout():
-            return x
-    return {
-        "linear": lambda x: x,
-        "relu": lambda x: x.clamp(min=0),
-        "selu": lambda x: (
-            1.0507009873554805
-            * torch.where(x > 0, x, 1.6732632423543772 * (torch.exp(x.clamp(max=0)) - 1))
-        ),
-        "tanh": torch.tanh,
-        "gelu": lambda x: x * (1 + torch.erf(x / math.sqrt(2))) / 2,
-        "sigmoid": lambda x: 1 / (1 + torch.exp(-x)),
-    }[op.activation](x)
-
-
 def from_definitions(network: Network, net: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    values = [x]
-    for node in network.nodes[1:]:
-        module = getattr(net, node.name, None)
-        values.append(definition(node.operation, module, [values[i] for i in node.inputs]))
-    return values[-1]
+    weights = TorchRunner().weights(net)
+    last = evaluate(network, weights, x.permute(0, 2, 3, 1).numpy())[-1]
+    expected = torch.from_numpy(last).to(x.dtype)
+    return expected.permute(0, 3, 1, 2) if expected.dim() == 4 else expected
 
 
 def randomise(net: nn.Module) -> None:
@@ -300,85 +303,12 @@ def test_merges_nested_a_thousand_deep_run_forward_and_backward(mode):
 # ---- The text
 
 
-def written(folder: Path) -> int:
-    """Files of every kind: sampled, wild, deep, wide numbers, long names, scripts."""
-    networks = [random_network(seed) for seed in range(80)]
-    networks += [sample("paper", seed=seed) for seed in range(60)]
-    networks += [nested(60), nested(1001, "concat"), lower(parse(BACKBONE))]
-    networks += [lower(parse(f"{name} -> {SMALL}")) for name in REASONABLE_NAMES]
-    huge = 10**6
-    networks.append(
-        by_hand(
-            (huge, huge - 1, huge),
-            Conv2d(huge, (huge, huge - 2), (99_999, 99_998), "same", "sigmoid", False),
-            Pool("avg", (99_998, 5), (3, 99_997), "same"),
-            Pool("avg", (4, 5), (1, 2), "same"),
-        )
-    )
-    for number, network in enumerate(networks):
-        script = number % 5 == 0 and not network.is_backbone
-        (folder / f"net{number}.py").write_text(emit(network, script=script))
-    return len(networks)
-
-
-def test_files_pass_ruff_as_it_comes(tmp_path):
-    count = written(tmp_path)
-    for command in (["check"], ["format", "--check"]):
-        run = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", "."],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-        assert run.returncode == 0, run.stdout[-3000:] + run.stderr
-    assert count > 150
-    assert all(path.read_bytes().isascii() for path in tmp_path.glob("*.py"))
-
-
 def test_files_depend_on_torch_alone_and_scripts_on_numpy_too():
     imports = re.compile(r"^(?:import|from) (\w+)", re.MULTILINE)
     network = sample("paper", seed=1)
     assert set(imports.findall(emit(network))) == {"torch"}
     scripted = set(imports.findall(emit(network, script=True)))
     assert scripted - set(sys.stdlib_module_names) == {"torch", "numpy"}
-
-
-def test_equal_networks_give_equal_text_in_every_process():
-    program = (
-        "from cnngen.backend import get_backend\n"
-        "from cnngen.sampling import sample\n"
-        "import hashlib\n"
-        "text = ''.join(\n"
-        "    get_backend(name).emit(sample('paper', seed=seed), script=True)\n"
-        "    for name in ('torch', 'keras') for seed in range(5))\n"
-        "print(hashlib.sha256(text.encode()).hexdigest())"
-    )
-    digests = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("0", "1", "12345")
-    }
-    assert len(digests) == 1
-
-
-def test_parsing_the_description_in_the_docstring_gives_the_network_back():
-    for network in [random_network(seed) for seed in range(20)]:
-        text = load(emit(network)).__doc__.split("\n\n", 2)[2]
-        assert lower(parse(text)) == network
-
-
-@pytest.mark.parametrize("name", REASONABLE_NAMES)
-def test_no_name_reaches_more_than_the_docstring(name):
-    plain, named = (emit(lower(parse(prefix + SMALL))) for prefix in ("", f"{name} -> "))
-    code = "import torch\n"
-    assert named.split(code, 1)[1] == plain.split(code, 1)[1]
-    assert build(lower(parse(f"{name} -> {SMALL}")))(torch.zeros(2, 1, 6, 6)).shape == (2, 2)
 
 
 @pytest.mark.parametrize("evil", ['"""\nimport os', "a\\", "na\xefve", 'x"', "two\nlines"])

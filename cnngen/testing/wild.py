@@ -4,15 +4,17 @@ windows, every activation, many bodies. Sizes are kept valid by simple means of 
 from __future__ import annotations
 
 from random import Random
+from typing import Any, Literal
 
 from cnngen.language.tree import Body, Description, Layer, Merge, Node
 from cnngen.network import Network
-from cnngen.operations import Input, Operation
+from cnngen.operations import Activation
 from cnngen.resolution import lower
 
-ACTIVATIONS = ("linear", "relu", "selu", "tanh", "gelu", "sigmoid")
+ACTIVATIONS: tuple[Activation, ...] = ("linear", "relu", "selu", "tanh", "gelu", "sigmoid")
 
 Shape = tuple[int, int, int]
+Pair = tuple[int, int]
 
 
 def random_network(seed: int, shape: Shape | None = None) -> Network:
@@ -21,6 +23,7 @@ def random_network(seed: int, shape: Shape | None = None) -> Network:
 
 
 def random_description(seed: int, shape: Shape | None = None) -> Description:
+    """The description of `random_network(seed, shape)`."""
     random = Random(seed)
     shape = shape or (random.randint(5, 14), random.randint(5, 14), random.randint(1, 3))
     maker = _Maker(random)
@@ -44,34 +47,10 @@ def random_description(seed: int, shape: Shape | None = None) -> Description:
     return Description(tuple(features), tuple(head), None, shape, 5)
 
 
-def nested(depth: int, mode: str = "add") -> Network:
-    """Merges inside merges, `depth` of them, on a 6x6 image of 2 channels."""
-    conv = Layer("conv", _conv_parameters(2, (1, 1), (1, 1), "same", "tanh"))
-    inner: list[Node] = [conv]
-    for _ in range(depth):
-        # The nested merge comes first, so that many merges begin at one and the same value.
-        inner = [Merge(mode, (Body((*inner, conv), ()),))]
-        if mode == "concat":
-            inner.append(conv)
-    head = (
-        Layer("global_avg_pooling"),
-        Layer("dense", {"units": 3, "activation": "linear"}),
-    )
-    return lower(Description(tuple(inner), head, None, (6, 6, 2), 3))
-
-
-def by_hand(shape: Shape, *operations: Operation) -> Network:
-    """Operations in sequence, without a description."""
-    from cnngen.network import Node as NetworkNode
-
-    nodes = [NetworkNode("input", Input(shape), (), shape)]
-    for number, operation in enumerate(operations):
-        inferred = operation.output_shape(nodes[-1].shape)
-        nodes.append(NetworkNode(f"op{number + 1}", operation, (number,), inferred))
-    return Network(tuple(nodes))
-
-
-def _conv_parameters(filters, kernel, stride, padding, activation, bias=True):
+def conv_parameters(
+    filters: int, kernel: Pair, stride: Pair, padding: str, activation: str, bias: bool = True
+) -> dict[str, Any]:
+    """All hyper-parameters of a convolution."""
     return {
         "filters": filters,
         "kernel": kernel,
@@ -86,7 +65,7 @@ class _Maker:
     def __init__(self, random: Random) -> None:
         self.random = random
 
-    def windows(self, at: Shape, largest: int, keep: bool):
+    def windows(self, at: Shape, largest: int, keep: bool) -> tuple[Pair, Pair, str]:
         """Kernel, stride and padding that fit; with `keep`, ones that keep the size."""
         random = self.random
         kernel = (random.randint(1, largest), random.randint(1, largest))
@@ -97,14 +76,21 @@ class _Maker:
                 padding = random.choice(("same", "valid"))
         return kernel, stride, padding
 
-    def convolution(self, chain, at, keep, filters=None, stride=None) -> Shape:
+    def convolution(
+        self,
+        chain: list[Node] | list[Layer],
+        at: Shape,
+        keep: bool,
+        filters: int | None = None,
+        stride: Pair | None = None,
+    ) -> Shape:
         random = self.random
         filters = filters or random.randint(1, 6)
         kernel, own_stride, padding = self.windows(at, 5, keep or stride is not None)
         stride = stride or own_stride
         activation = random.choice(ACTIVATIONS)
         kind = random.choice(("conv", "conv", "convbn", "bnconv"))
-        parameters = _conv_parameters(
+        parameters = conv_parameters(
             filters, kernel, stride, padding, activation, random.random() < 0.7
         )
         if kind != "conv":
@@ -112,7 +98,7 @@ class _Maker:
         chain.append(Layer(kind, parameters))
         return (*_size(at, kernel, stride, padding), filters)
 
-    def pooling(self, chain, at, keep) -> Shape:
+    def pooling(self, chain: list[Node], at: Shape, keep: bool) -> Shape:
         size, stride, padding = self.windows(at, 4, keep)
         chain.append(
             Layer(
@@ -125,11 +111,12 @@ class _Maker:
     def merge(self, at: Shape, depth: int) -> tuple[Merge, Shape]:
         """A merge; both sides of a body may shrink the map by one and the same stride."""
         random = self.random
-        mode = random.choice(("add", "concat"))
+        modes: tuple[Literal["add", "concat"], ...] = ("add", "concat")
+        mode = random.choice(modes)
         bodies = []
         main = right_at = at
         for _ in range(random.choice((1, 1, 2, 3))):
-            right: list[Node] = []
+            right: list[Layer] = []
             stride = (1, 1)
             empty = random.random() < 0.4
             if not empty:
@@ -167,7 +154,7 @@ class _Maker:
         return Layer("dense", {"units": units, "activation": activation})
 
 
-def _size(at: Shape, kernel, stride, padding) -> tuple[int, int]:
+def _size(at: Shape, kernel: Pair, stride: Pair, padding: str) -> Pair:
     sizes = []
     for axis in (0, 1):
         count = 0
