@@ -21,12 +21,12 @@ format: .venv/installed-dev
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-# Minutes to an hour; not part of CI.
+# Minutes, not part of CI; benchmarks/train.py takes longer still.
 soak: .venv/installed-dev
 	$(BIN)/python benchmarks/soak.py
 
 bench: .venv/installed-dev
-	for script in parse sample emit picture startup memory; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in parse sample emit picture startup memory energy index; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 $(BIN)/uv:
 	$(PYTHON) -m venv .venv
