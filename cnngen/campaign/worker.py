@@ -35,7 +35,7 @@ def main(line: Connection) -> None:
     while True:
         try:
             fn, args, kwargs = line.recv()
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
             return
         try:
             answer = ("done", fn(*args, **kwargs))

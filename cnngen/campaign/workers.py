@@ -236,21 +236,19 @@ class _Worker:
     def do(self, task: _Task, on_epoch: Report | None, patience: float) -> object:
         try:
             self.line.send((task.fn, task.args, task.kwargs))
-            while (message := self._next(patience)) is not None:
-                match message:
-                    case "ready", _:
-                        self.ready = True
-                    case "epoch", (key, epoch):
-                        if on_epoch is not None:
-                            on_epoch(key, epoch)
-                    case "done", value:
-                        return value
-                    case "failed", error:
-                        raise error
-        except (EOFError, ConnectionError):
+        except OSError:
             raise self._death() from None
-        self.process.kill()
-        raise WorkerDied(f"no sign of life for {patience:,.0f} s")
+        while True:
+            match self._next(patience):
+                case "ready", _:
+                    self.ready = True
+                case "epoch", (key, epoch):
+                    if on_epoch is not None:
+                        on_epoch(key, epoch)
+                case "done", value:
+                    return value
+                case "failed", error:
+                    raise error
 
     def end(self) -> None:
         self.line.close()  # it reads this as the end of its work
@@ -262,16 +260,20 @@ class _Worker:
         self.process.stdin.close()
         self.process.wait()
 
-    def _next(self, patience: float) -> tuple[str, Any] | None:
-        """The next message; None where none comes in time. Raises EOFError for the end."""
+    def _next(self, patience: float) -> tuple[str, Any]:
+        """The next message. Raises `WorkerDied` where none comes in time, or ever."""
         deadline = time.monotonic() + patience
-        # A child of the worker may hold the line open when the worker itself is gone.
-        while not self.line.poll(min(1.0, max(0.0, deadline - time.monotonic()))):
-            if self.process.poll() is not None:
-                raise EOFError
-            if time.monotonic() >= deadline:
-                return None
-        kind, value = self.line.recv()
+        try:
+            # A child of the worker may hold the line open when the worker itself is gone.
+            while not self.line.poll(min(1.0, max(0.0, deadline - time.monotonic()))):
+                if self.process.poll() is not None:
+                    raise self._death()
+                if time.monotonic() >= deadline:
+                    self.process.kill()
+                    raise WorkerDied(f"no sign of life for {patience:,.0f} s")
+            kind, value = self.line.recv()
+        except (EOFError, OSError):  # the latter within a message
+            raise self._death() from None
         return kind, value
 
     def _death(self) -> WorkerDied:

@@ -1,0 +1,103 @@
+"""Worker processes as an executor, apart from any campaign."""
+
+from __future__ import annotations
+
+import gc
+import math
+import operator
+import os
+import signal
+import struct
+import time
+from multiprocessing.connection import Connection
+
+import pytest
+
+from cnngen.campaign import InProcess, WorkerDied, Workers, workers
+from cnngen.errors import CnnGenError
+
+
+@pytest.fixture(scope="module")
+def crew():
+    with Workers(1, patience=30) as crew:
+        yield crew
+
+
+def test_a_call_gives_what_it_gives_or_raises_what_it_raises(crew: Workers) -> None:
+    for executor in (crew, InProcess()):
+        assert executor.submit(math.gcd, 12, 18).result() == 6
+        assert executor.submit(int, "ff", base=16).result() == 255
+        assert list(executor.map(operator.neg, [1, 2, 3])) == [-1, -2, -3]
+        with pytest.raises(ZeroDivisionError):
+            executor.submit(operator.truediv, 1, 0).result()
+
+
+@pytest.mark.parametrize("error", [EOFError, OSError, BrokenPipeError])
+def test_an_error_of_a_call_is_not_taken_for_the_end_of_its_worker(
+    crew: Workers, error: type[Exception]
+) -> None:
+    pid = crew.submit(os.getpid).result()
+    with pytest.raises(error, match="mine"):
+        crew.submit(fail, error("mine")).result()
+    assert crew.submit(os.getpid).result() == pid
+
+
+def test_what_cannot_be_sent_is_an_error_of_the_call(crew: Workers) -> None:
+    with pytest.raises(RuntimeError, match="cannot be sent"):
+        crew.submit(open, os.devnull).result()
+    with pytest.raises(AttributeError):
+        crew.submit(lambda: 1).result()
+    assert crew.submit(abs, -1).result() == 1
+
+
+def test_a_worker_that_ends_is_the_end_of_one_call_alone(crew: Workers) -> None:
+    futures = [
+        crew.submit(math.sqrt, 4),
+        crew.submit(os._exit, 3),
+        crew.submit(os.kill, 0, signal.SIGKILL),  # its whole group, which is it alone
+        crew.submit(math.sqrt, 9),
+    ]
+    assert futures[0].result() == 2
+    with pytest.raises(WorkerDied, match="code 3"):
+        futures[1].result()
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        futures[2].result()
+    assert futures[3].result() == 3
+
+
+def test_a_worker_killed_amid_its_answer_has_died(crew: Workers) -> None:
+    future = crew.submit(half_an_answer)
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        future.result()
+    assert crew.submit(abs, -1).result() == 1
+
+
+def test_dropping_ends_what_runs_and_cancels_what_waits() -> None:
+    crew = Workers(1)
+    running, waiting = crew.submit(time.sleep, 100), crew.submit(abs, -1)
+    while not running.running():
+        time.sleep(0.01)
+    crew.drop()
+    assert isinstance(running.exception(), WorkerDied)
+    assert waiting.cancelled()
+    with pytest.raises(RuntimeError, match="no more work"):
+        crew.submit(abs, -1)
+
+
+def test_workers_that_cannot_begin_are_an_error_and_no_endless_trying(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "START", "raise SystemExit(1)  # {}")
+    with Workers(1) as crew, pytest.raises(CnnGenError, match="end before they begin"):
+        crew.submit(abs, -1).result()
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def half_an_answer() -> None:
+    """The head of a message of 1,000 bytes, one of them, and the end."""
+    (line,) = (item for item in gc.get_objects() if isinstance(item, Connection))
+    os.write(line.fileno(), struct.pack("!i", 1000) + b"x")
+    os.kill(os.getpid(), signal.SIGKILL)
