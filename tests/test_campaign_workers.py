@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from cnngen.campaign import InProcess, WorkerDied, Workers, workers
+from cnngen.campaign.workers import THREAD_VARIABLES
 from cnngen.errors import CnnGenError
 
 
@@ -101,3 +102,14 @@ def half_an_answer() -> None:
     (line,) = (item for item in gc.get_objects() if isinstance(item, Connection))
     os.write(line.fileno(), struct.pack("!i", 1000) + b"x")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_stated_number_of_threads_is_that_of_every_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    with Workers(1) as workers:
+        seen = [workers.submit(os.getenv, name).result() for name in THREAD_VARIABLES]
+    assert set(seen) == {"3"}

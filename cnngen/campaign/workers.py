@@ -84,13 +84,14 @@ class Workers(Executor):
 
     A call whose process dies, or gives no sign of life for `patience` seconds, ends with
     `WorkerDied`. Leaving the context by an exception drops the calls that are running.
-    `OMP_NUM_THREADS` and its like are set to cores / `count` where they are not set already.
+    `OMP_NUM_THREADS` and its like are set to cores / `count` where they are not set already,
+    or to `OMP_NUM_THREADS` where that is.
     """
 
     def __init__(
         self, count: int = 1, on_epoch: Report | None = None, *, patience: float = PATIENCE
     ) -> None:
-        self.threads = max(1, _cores() // count)
+        self.threads = _threads(count)
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._seats = [_Seat(self._tasks, self.threads, on_epoch, patience) for _ in range(count)]
         self._closed = False
@@ -288,6 +289,13 @@ class _Worker:
         if -code == signal.SIGKILL and _kills_for_memory() > self.kills:
             return WorkerDied("the system ended its worker for memory", out_of_memory=True)
         return WorkerDied(f"its worker was ended by {name}")
+
+
+def _threads(count: int) -> int:
+    """Threads for each of so many workers."""
+    # PyTorch takes MKL's number over OpenMP's, so one that is stated must be both.
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    return int(stated) if stated.isdecimal() and int(stated) else max(1, _cores() // count)
 
 
 def _cores() -> int:
