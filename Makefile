@@ -26,7 +26,7 @@ soak: .venv/installed-dev
 	$(BIN)/python benchmarks/soak.py
 
 bench: .venv/installed-dev
-	for script in parse sample emit picture startup memory energy index; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in parse sample emit picture startup memory; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 $(BIN)/uv:
 	$(PYTHON) -m venv .venv
