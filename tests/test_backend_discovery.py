@@ -109,7 +109,7 @@ class Toynet(ModuleType):
             "add": Add,
             "concat": Concat,
         }[function]
-        return lambda *inputs, **options: kind(**options).output_shape(*inputs)
+        return lambda *inputs, name, **options: kind(**options).output_shape(*inputs)
 
 
 def test_the_backend_of_the_documentation_works(declare, monkeypatch):

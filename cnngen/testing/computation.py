@@ -101,7 +101,9 @@ class ComputationConformance:
         for name, (network, _, outcome) in self._ran().items():
             for node in network.nodes:
                 if isinstance(node.operation, Conv2d | Dense):
-                    kernel = outcome.initial[node.name]["kernel"]
+                    own = outcome.initial.get(node.name, {})
+                    assert "kernel" in own, f"{name}: there is no kernel of {node.name}"
+                    kernel = own["kernel"]
                     area = math.prod(kernel.shape[:-2])
                     bound = math.sqrt(6 / (area * (kernel.shape[-2] + kernel.shape[-1])))
                     share = np.abs(kernel).max() / bound

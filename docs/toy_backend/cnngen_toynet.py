@@ -1,0 +1,75 @@
+"""cnngen_toynet: networks for a framework with a function for each operation."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from importlib.metadata import PackageNotFoundError, version
+
+from cnngen.backend import Backend
+from cnngen.emit import Block, Copy, Step, call, program, title
+from cnngen.network import Network, Node
+from cnngen.operations import (
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Pool,
+)
+
+FUNCTIONS = {
+    Conv2d: "toynet.conv",
+    BatchNorm: "toynet.batch_norm",
+    Pool: "toynet.pool",
+    GlobalPool: "toynet.global_pool",
+    Dropout: "toynet.dropout",
+    Flatten: "toynet.flatten",
+    Dense: "toynet.dense",
+    Add: "toynet.add",
+    Concat: "toynet.concat",
+}
+
+
+class ToynetBackend(Backend):
+    name = "toynet"
+    interface = 1
+    install = "pip install cnngen-toynet"
+
+    def version(self) -> str | None:
+        try:
+            return f"toynet {version('cnngen-toynet')}"
+        except PackageNotFoundError:
+            return None
+
+    def emit(self, network: Network, *, script: bool = False) -> str:
+        main = program(network)
+        lines = ['"""' + "\n".join(title(network)), '"""', "", "import toynet", ""]
+        lines.append(f"SHAPE = {network.input_shape}")
+        for block in main.steps:
+            if isinstance(block, Block):
+                lines += ["", "", f"def merge{block.number}(x):", *body(block)]
+        return "\n".join([*lines, "", "", "def network(x):", *body(main), ""])
+
+
+def body(block: Block) -> list[str]:
+    lines = []
+    for step in block.steps:
+        match step:
+            case Block(number):
+                lines.append(f"    x = merge{number}(x)")
+            case Copy(target, source):
+                lines.append(f"    {target} = {source}")
+            case Step(node, target, sources, notes):
+                lines += [f"    # {note}" for note in notes]
+                function = FUNCTIONS[type(node.operation)]
+                lines += call(f"{target} = {function}", [*sources, *options(node)])
+    return [*lines, "    return x"]
+
+
+def options(node: Node) -> Iterator[str]:
+    yield f'name="{node.name}"'
+    for field in fields(node.operation):
+        value = getattr(node.operation, field.name)
+        yield f'{field.name}="{value}"' if isinstance(value, str) else f"{field.name}={value}"
