@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import cos, isfinite, pi
+from math import cos, isfinite, pi, sqrt
 from typing import Literal, get_args
 
 from cnngen.errors import CnnGenError
@@ -110,6 +110,29 @@ PROTOCOLS: dict[str, Protocol] = {
 36 epochs, Adam, batch 64."""
 
 
+def batch_sizes(images: int, batch: int) -> list[int]:
+    """How many images each batch of an epoch has, in every backend.
+
+    An image that is left over alone joins the batch before it: batch normalisation has no
+    variance for one image on a map of 1x1.
+    """
+    sizes = [batch] * (images // batch)
+    rest = images % batch
+    if rest == 1 and sizes:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    return sizes
+
+
+def chance(class_counts: Sequence[int]) -> float:
+    """An accuracy that needs no image, given how many of each class there are: that of always
+    naming the commonest, and three standard errors."""
+    total = sum(class_counts)
+    share = max(class_counts) / total
+    return share + 3 * sqrt(share * (1 - share) / total)
+
+
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """One pass over the training images. Accuracies are shares from 0 to 1."""
@@ -126,7 +149,8 @@ class Epoch:
 class TrainingResult:
     """What training gave. Figures that were not reached are None.
 
-    `cause_epoch` is the epoch, counted from 1, in which the cause arose. `threads` are those the framework computed with; `gpu` names the card, if one was used.
+    `cause_epoch` is the epoch, counted from 1, in which the cause arose. `threads` are those
+    the framework computed with; `gpu` names the card, if one was used.
     """
 
     status: Status

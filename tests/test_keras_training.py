@@ -16,16 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from keras_trainings import EXACT, FEW, few, network
 from torch.nn import functional as F
 
 from cnngen import Protocol
 from cnngen.data import splits
-from cnngen_keras.rows import batch_sizes as keras_sizes
 from cnngen_keras.rows import flip_crop
-from cnngen_torch.batches import batch_sizes
 from cnngen_torch.train import load
 
 TESTS = Path(__file__).parent
@@ -234,12 +230,6 @@ print("keras" in sys.modules, "tensorflow" in sys.modules)
     assert "Keras cannot run on tensorflow in a process that has loaded torch" in refusal
     assert "KERAS_BACKEND=jax" in refusal
     assert loaded == "False False"
-
-
-@given(images=st.integers(1, 1000), batch=st.integers(1, 100))
-def test_batches_are_of_the_sizes_that_pytorchs_are(images: int, batch: int) -> None:
-    """Law: both backends cut an epoch alike."""
-    assert keras_sizes(images, batch) == batch_sizes(images, batch)
 
 
 def test_augmentation_flips_and_moves_whole_images() -> None:

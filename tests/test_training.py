@@ -18,10 +18,10 @@ from torch import nn
 from cnngen import Dataset, Network, Protocol, load_data, parse, resolve
 from cnngen.data import splits
 from cnngen.errors import CnnGenError, DataError
-from cnngen.protocol import PROTOCOLS, Epoch, TrainingResult
+from cnngen.protocol import PROTOCOLS, Epoch, TrainingResult, batch_sizes
 from cnngen_torch import TorchBackend
 from cnngen_torch import train as trainer
-from cnngen_torch.batches import batch_sizes, flip_crop, on_device, pixels
+from cnngen_torch.batches import flip_crop, on_device, pixels
 from cnngen_torch.train import load
 
 LENET = """input
@@ -193,9 +193,16 @@ def test_a_loss_that_is_no_number_is_a_status_with_its_epoch() -> None:
     assert result.test_accuracy is None
 
 
+def test_a_time_budget_holds_where_an_epoch_is_one_step() -> None:
+    result = run(Protocol(epochs=100_000, batch=10_000, time_budget=0.4))
+    assert result.status == "time_budget"
+    assert 1 <= len(result.epochs) < 10_000
+
+
 def test_an_exhausted_time_budget_is_a_status_and_what_was_reached_is_tested() -> None:
     result = run(Protocol(epochs=100_000, time_budget=0.4))
-    assert (result.status, result.cause_epoch) == ("time_budget", len(result.epochs) + 1)
+    assert result.status == "time_budget"
+    assert result.cause_epoch in (len(result.epochs), len(result.epochs) + 1)
     assert "0.4 s" in str(result.cause)
     assert result.test_accuracy is not None
     assert result.train_seconds >= 0.4

@@ -1,25 +1,10 @@
-"""How many images make a batch, and how they are augmented."""
+"""How images are augmented."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from cnngen.data.dataset import Images, Labels
-
-
-def batch_sizes(images: int, batch: int) -> list[int]:
-    """How many images each batch of an epoch has.
-
-    An image that is left over alone joins the batch before it, as in every backend: in some
-    frameworks batch normalisation has no variance for one image on a map of 1x1.
-    """
-    sizes = [batch] * (images // batch)
-    rest = images % batch
-    if rest == 1 and sizes:
-        sizes[-1] += 1
-    elif rest:
-        sizes.append(rest)
-    return sizes
 
 
 def flip_crop(images: Images, chosen: Labels, random: np.random.Generator) -> Images:

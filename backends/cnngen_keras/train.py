@@ -9,22 +9,20 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import isfinite, nan, sqrt
+from math import isfinite, nan
 from types import ModuleType
 from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from cnngen.data import Dataset, splits
 from cnngen.data.dataset import Labels
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol, Status, TrainingResult
+from cnngen.protocol import Epoch, Protocol, Status, TrainingResult, batch_sizes, chance
 from cnngen_keras.batches import Batches
 from cnngen_keras.engine import machine
-from cnngen_keras.rows import batch_sizes
 
 EVALUATION_NUMBERS = 2**23
 """Numbers that all operations together put out for one batch of evaluation."""
@@ -60,8 +58,8 @@ def train(
     training = Batches(data, parts.train, sizes, seed=protocol.seed, augmented=augmented)
     validation = unshuffled(parts.validation) if len(parts.validation) else None
     test = unshuffled(parts.test)
-    chance = _chance(data.labels[parts.train])
-    watch = _Watch(protocol, training, validation or unshuffled(parts.train), chance, on_epoch)
+    by_chance = chance(np.bincount(data.labels[parts.train]).tolist())
+    watch = _Watch(protocol, training, validation or unshuffled(parts.train), by_chance, on_epoch)
     clock = [_Clock(watch, len(sizes))] if protocol.time_budget else []
     with _seed(protocol.seed), _precision(POLICIES[protocol.precision]), _kept(watch):
         model = on_bytes(load(source, network.id))
@@ -109,7 +107,7 @@ def on_bytes(model: keras.Model) -> keras.Model:
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Shuffles the images for each epoch, and keeps what is reached, whatever stops it.
 
-    `chance` is an accuracy that needs no images; `judged` are those on which a model that is
+    `by_chance` is an accuracy that needs no images; `judged` are those on which a model that is
     no better must give several classes, or it is dead.
     """
 
@@ -118,14 +116,14 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         protocol: Protocol,
         training: Batches,
         judged: Batches,
-        chance: float,
+        by_chance: float,
         on_epoch: Callable[[Epoch], None] | None,
     ) -> None:
         super().__init__()
         self.protocol = protocol
         self.training = training
         self.judged = judged
-        self.chance = chance
+        self.by_chance = by_chance
         self.on_epoch = on_epoch
         self.status: Status = "ok"
         self.cause: str | None = None
@@ -178,7 +176,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
             self.stop("nan", f"the training loss became {ended.train_loss} in epoch {self.number}")
             return
         # Guessing on purpose, only to see whether all guesses are one, is seldom called for.
-        dead = ended.train_accuracy <= self.chance and self._is_constant()
+        dead = ended.train_accuracy <= self.by_chance and self._is_constant()
         self.dead = self.dead + 1 if dead else 0
         if self.dead == self.protocol.abort_dead:
             self.model.stop_training = True
@@ -244,12 +242,6 @@ def _optimizer(protocol: Protocol, steps: int) -> keras.optimizers.Optimizer:
     if protocol.optimizer == "sgd":
         return keras.optimizers.SGD(rate, momentum=0.9)
     return keras.optimizers.Adam(rate, epsilon=1e-7)
-
-
-def _chance(labels: npt.NDArray[np.int64]) -> float:
-    """The accuracy of always naming the commonest class, and three standard errors."""
-    share = int(np.bincount(labels).max()) / len(labels)
-    return share + 3 * sqrt(share * (1 - share) / len(labels))
 
 
 class _CallersOwn(Exception):

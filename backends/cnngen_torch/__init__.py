@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, ClassVar
 
 from cnngen.backend import Backend
+from cnngen.errors import BackendError
 from cnngen.network import Network
 from cnngen_torch.source import emit
 
@@ -42,6 +44,11 @@ class TorchBackend(Backend):
         protocol: Protocol,
         on_epoch: Callable[[Epoch], None] | None = None,
     ) -> TrainingResult:
+        if "tensorflow" in sys.modules and "torch" not in sys.modules:
+            raise BackendError(
+                "PyTorch cannot be loaded into a process that has loaded TensorFlow",
+                hint="Train each in a process of its own.",
+            )
         # A thread that waits for others sleeps after some microseconds. Where other programs
         # need the cores, threads that wait busily make a step up to 300 times as slow.
         # The OpenMP library of PyTorch reads this once, when it is loaded.

@@ -32,21 +32,6 @@ def _on_cpu(data: Dataset) -> tuple[Tensor, Tensor]:
         return images, torch.from_numpy(np.ascontiguousarray(data.labels))
 
 
-def batch_sizes(images: int, batch: int) -> list[int]:
-    """How many images each batch of an epoch has.
-
-    An image that is left over alone joins the batch before it: batch normalisation has no
-    variance for one image on a map of 1x1.
-    """
-    sizes = [batch] * (images // batch)
-    rest = images % batch
-    if rest == 1 and sizes:
-        sizes[-1] += 1
-    elif rest:
-        sizes.append(rest)
-    return sizes
-
-
 def pixels(images: Tensor) -> Tensor:
     """(N, H, W, C) bytes as (N, C, H, W) floats from 0 to 1, channels last in memory."""
     return images.permute(0, 3, 1, 2).float().div_(255)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from math import isfinite, nan, sqrt
+from math import isfinite, nan
 from types import ModuleType
 
 import torch
@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from cnngen.data import Dataset, Splits, splits
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol, Status, TrainingResult
-from cnngen_torch.batches import batch_sizes, flip_crop, on_device, pixels, taken
+from cnngen.protocol import Epoch, Protocol, Status, TrainingResult, batch_sizes, chance
+from cnngen_torch.batches import flip_crop, on_device, pixels, taken
 from cnngen_torch.optimizers import OPTIMIZERS
 
 MULTIPLY_ADDS_A_THREAD = 10_000_000
@@ -155,7 +155,16 @@ def _train(
             guesses.append(logits.argmax(1))
         return _score(losses, guesses, right)
 
-    chance = _chance(labels[train])
+    def is_late() -> bool:
+        budget = protocol.time_budget
+        return budget is not None and time.perf_counter() - began > budget
+
+    def stop_late() -> None:
+        reached.seconds = time.perf_counter() - began
+        budget = protocol.time_budget
+        reached.stop("time_budget", f"{budget:g} s were over in epoch {reached.number}")
+
+    by_chance = chance(labels[train].bincount().tolist())
     replay: Step | None = None
     done = dead = 0
     for number in range(1, protocol.epochs + 1):
@@ -175,11 +184,10 @@ def _train(
             losses.append(loss)
             guesses.append(guess)
             done += 1
-            if protocol.time_budget and time.perf_counter() - began > protocol.time_budget:
+            if is_late():
                 break
         if len(losses) < len(sizes):
-            reached.seconds = time.perf_counter() - began
-            reached.stop("time_budget", f"{protocol.time_budget:g} s were over in epoch {number}")
+            stop_late()
             break
         trained, validated = _score(losses, guesses, right), evaluate(validation)
         ended = time.perf_counter()
@@ -197,8 +205,11 @@ def _train(
             reached.stop("nan", f"the training loss became {trained.loss} in epoch {number}")
             return
         constant = validated.constant if len(validation) else trained.constant
-        dead = dead + 1 if constant and trained.accuracy <= chance else 0
+        dead = dead + 1 if constant and trained.accuracy <= by_chance else 0
         if dead == protocol.abort_dead:
+            break
+        if number < protocol.epochs and is_late():
+            stop_late()
             break
     if dead and reached.status == "ok":
         reached.stop("dead", f"it gives one class for all images since epoch {number - dead + 1}")
@@ -231,12 +242,6 @@ def _score(losses: list[Tensor], guesses: list[Tensor], right: Tensor) -> _Score
 
 def _split(rows: Tensor, labels: Tensor, sizes: int | list[int]) -> Iterator[tuple[Tensor, Tensor]]:
     return zip(torch.split(rows, sizes), torch.split(labels, sizes), strict=True)
-
-
-def _chance(labels: Tensor) -> float:
-    """The accuracy of always naming the commonest class, and three standard errors."""
-    share = labels.bincount().max().item() / len(labels)
-    return share + 3 * sqrt(share * (1 - share) / len(labels))
 
 
 def captured(step: Step, chosen: Tensor, right: Tensor) -> Step:
