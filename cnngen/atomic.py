@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from cnngen.errors import StoreError
 
@@ -79,6 +80,30 @@ def write_file(folder: str | Path, name: str, content: bytes) -> Path:
             partial.unlink(missing_ok=True)
         _sync(path.parent)
     return path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into, which takes the place of the one at `path` when the block ends well.
+
+    A link stays and its target changes; the mode stays; what is no regular file, such as a
+    device, is written to. Raises OSError where that cannot be done, and leaves nothing.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with partial.open("xb") as file:
+            yield file
+        if path.exists():
+            shutil.copymode(path, partial)
+        partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink()
 
 
 def sweep(folder: str | Path) -> None:

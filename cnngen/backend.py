@@ -59,6 +59,12 @@ class Backend(ABC):
         equal text.
         """
 
+    def prepare(self) -> None:  # noqa: B027 — most have nothing to do
+        """Load the framework and wake its devices, so that no training is charged for it.
+
+        Called before energy is measured; may be called often.
+        """
+
     def train(
         self,
         source: str,

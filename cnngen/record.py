@@ -162,7 +162,9 @@ def record_id(network_id: str, backend: str, protocol: Protocol, data: DataSumma
     for field in fields(protocol):
         if field.name in ADDED and given[field.name] == field.default:
             del given[field.name]
-    how = json.dumps([given, asdict(data)], sort_keys=True)
+    images = asdict(data)
+    del given["name"], images["name"]  # the same by another name is the same
+    how = json.dumps([given, images], sort_keys=True)
     return f"{network_id}-{backend}-{hashlib.sha256(how.encode()).hexdigest()[:8]}"
 
 

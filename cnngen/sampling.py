@@ -144,10 +144,11 @@ def draws(
 def sample_descriptions(
     count: int, space: str | Path | Space = "paper", *, seed: int = 0
 ) -> Iterator[Description]:
-    """Sentences drawn one after the other; they may repeat."""
+    """The sentences of `sample_many` without bounds, their hyper-parameters open; they may
+    repeat."""
     space = load_space(space)
     for number in range(count):
-        yield sample_description(space, seed=_mix(seed, number, "network"))
+        yield sample_description(space, seed=_mix(_mix(seed, number, "network"), 0))
 
 
 def sample_description(

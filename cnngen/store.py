@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from cnngen.atomic import write_folder, writing
-from cnngen.errors import CnnGenError, StoreError, shorten
+from cnngen.errors import CnnGenError, Source, StoreError, shorten
 from cnngen.record import KEY, Record
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def load_run(run: str | Path) -> Record:
     try:
         return _read(Path(run))
     except StoreError as error:
-        raise StoreError(f"{run}: {error.message}") from None
+        raise StoreError(error.message, source=Source("", str(run))) from None
 
 
 def is_run(path: Path) -> bool:
@@ -178,9 +178,8 @@ def find_run(start: str, folders: Sequence[Path]) -> Path:
     found = [run for run in runs if run.name.startswith(start)]
     if len(found) == 1:
         return found[0]
-    where = " and ".join(map(str, folders[:1])) or "here"
     if not found:
-        raise StoreError(f"no run in {where} starts with '{shorten(start)}'")
+        raise StoreError(f"no run in {folders[0]} starts with '{shorten(start)}'")
     some = ", ".join(run.name for run in found[:4])
     raise StoreError(
         f"{len(found):,} runs start with '{start}': {some}", hint="Name more of its digits."

@@ -49,6 +49,7 @@ def train(
     check_trainable(network, data)
     chosen, framework = trainer(backend)
     source = chosen.emit(network)
+    chosen.prepare()
     with (meter or Meter()).window(network.id) as window:
         result = chosen.train(source, network, data, protocol, on_epoch)
     record = make_record(

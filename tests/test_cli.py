@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -171,6 +172,11 @@ MISTAKES = {
     "unknown protocol": (["train", "lenet.cnn", "-p", "fast"], "quick, paper"),
     "unwritable folder": (["sample", "-o", "lenet.cnn/x"], "cannot be made"),
     "unwritable file": (["generate", "lenet.cnn", "-o", "no/where.py"], "cannot be written"),
+    "a folder to write": (["generate", "lenet.cnn", "-o", "."], "cannot be written"),
+    "a file as a folder": (["generate", "lenet.cnn", "-o", "lenet.txt/x.py"], "cannot be written"),
+    "a name too long": (["generate", "lenet.cnn", "-o", "x" * 300 + ".py"], "cannot be written"),
+    "an npz nowhere": (["export", "lenet.txt/x.npz"], "cannot be written"),
+    "an empty shard": (["campaign", "-n", "2", "--shard", "3/4", "-o", "c"], "is empty"),
     "no such picture": (["draw", "lenet.cnn", "-o", "net.jpg"], ".svg or .png"),
     "a backbone": (["train", "backbone.cnn"], "backbone"),
     "a wrong shape": (["train", "big.cnn"], "8x8x1"),
@@ -208,3 +214,65 @@ def test_a_mistake_is_a_short_message_with_code_2_and_leaves_nothing_behind(
         assert 1 <= len(done.stderr.strip().splitlines()) <= 5
     assert done.stdout == ""
     assert sorted(folder.rglob("*")) == before
+
+
+def test_stdin_that_is_no_text_is_refused(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cnngen", "check", "-"],
+        cwd=folder,
+        input=b"\xff",
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"<stdin>: is no text: byte 0 is not UTF-8" in done.stderr
+
+
+def test_formatting_a_link_changes_what_it_points_to_and_keeps_its_mode(folder: Path) -> None:
+    (folder / "lenet.cnn").chmod(0o750)
+    (folder / "link.cnn").symlink_to("lenet.cnn")
+    assert cnngen("format", "--write", "link.cnn", cwd=folder).returncode == 0
+    assert (folder / "link.cnn").is_symlink()
+    assert cnngen("format", "--check", "lenet.cnn", cwd=folder).returncode == 0
+    assert (folder / "lenet.cnn").stat().st_mode & 0o777 == 0o750
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(folder: Path) -> None:
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        assert cnngen("generate", "lenet.cnn", "-o", "pipe", cwd=folder).returncode == 0
+        assert reader.communicate()[0] == cnngen("generate", "lenet.cnn", cwd=folder).stdout
+    assert pipe.is_fifo()
+
+
+def test_open_samples_are_those_that_are_resolved(folder: Path) -> None:
+    sentences = cnngen("sample", "--open", "-n", "3", cwd=folder).stdout.splitlines()
+    networks = cnngen("sample", "-n", "3", cwd=folder).stdout.splitlines()
+    for sentence, network in zip(sentences, networks, strict=True):
+        words = re.sub(r"(?<=\w)\(.*?\)", "", network.replace("[add", "[").replace("[concat", "["))
+        assert sentence.split() == words.split()
+
+
+def test_the_framework_is_loaded_before_energy_is_measured(folder: Path) -> None:
+    """A training must not be charged for an import that only the first one in a process has."""
+    code = """
+import sys
+import cnngen
+from cnngen.energy import Meter
+
+class Watching(Meter):
+    def window(self, name):
+        assert "torch" in sys.modules
+        return super().window(name)
+
+data = cnngen.load_data("digits")
+network = cnngen.sample("compact", input_shape=data.input_shape, seed=1)
+protocol = cnngen.Protocol("one", epochs=1)
+assert "torch" not in sys.modules
+assert cnngen.train(network, data, protocol, meter=Watching()).record.status == "ok"
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -281,6 +281,22 @@ def test_the_last_convolution_takes_the_channels_that_an_inner_sum_leaves() -> N
     assert filters[1:] == [9, 5, 14]
 
 
+def test_a_convolution_before_a_sum_takes_what_the_sum_will_need() -> None:
+    text = (
+        "input(8x8x3) [concat ( conv , Empty )] "
+        "[add ( [concat ( conv , conv(filters=33) )] , Empty )] output"
+    )
+    assert resolve(parse(text)).output_shape[2] >= 34
+
+
+@pytest.mark.parametrize("shape", [(-5, 3, 3), (0, 8, 1), (32, 32), (2_000_000, 8, 1)])
+def test_images_that_cannot_be_are_refused(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(ResolveError, match="shape"):
+        resolve(parse("input conv flatten dense output"), input_shape=shape)
+    with pytest.raises(ResolveError, match="classes"):
+        resolve(parse("input conv flatten dense output"), classes=-3)
+
+
 def test_filters_start_at_16_and_grow_with_each_reducing_convolution() -> None:
     text = (
         "input(32x32x3) conv(stride=1, padding=same) conv(stride=2) conv(stride=1, padding=same)"
@@ -372,6 +388,15 @@ def test_sides_that_never_meet_are_reported_with_both_sizes_and_places() -> None
     assert error.position == (2, 3)
     assert "left (line 2, column 5) can reach 16x16" in error.message
     assert "right (line 3, column 5) can reach 32x32" in error.message
+
+
+def test_sides_that_reach_one_size_from_different_ones_are_shown_from_one() -> None:
+    error = contradiction(
+        "input(32x32x3) conv(kernel=1, padding=same) "
+        "[ ( conv(stride=2, kernel=1, padding=same) , Empty ) ] output"
+    )
+    assert "from 32x32 (and the same from 3 other sizes)" in error.message
+    assert "can reach 16x16, right" in error.message
 
 
 def test_a_contradiction_inside_a_merge_is_found_at_its_own_place() -> None:

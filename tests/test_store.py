@@ -267,7 +267,7 @@ def test_a_runs_key_tells_network_backend_protocol_and_data_apart() -> None:
 
 def test_a_key_is_the_same_in_every_version() -> None:
     data = replace(record().data, digest="0123456789abcdef")
-    assert record_id("f" * 16, "torch", Protocol(), data) == "ffffffffffffffff-torch-8f21c1d8"
+    assert record_id("f" * 16, "torch", Protocol(), data) == "ffffffffffffffff-torch-05f43a34"
     younger = replace(Protocol(), schedule="cosine")
     assert record_id("f" * 16, "torch", younger, data) != "ffffffffffffffff-torch-8f21c1d8"
 
@@ -658,3 +658,19 @@ def test_reading_runs_imports_no_pandas_and_no_framework(tmp_path: Path) -> None
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_cause_with_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    from cnngen.cli.records import table as show_table
+
+    show_table([record(status="error", cause="at [/job:localhost] [bold]x")])
+    printed = capsys.readouterr().out.replace("\n", "")
+    assert "[/job" in printed
+
+
+def test_names_of_data_and_protocol_do_not_change_the_key() -> None:
+    summary = dataset().summary
+    one = record_id("a" * 16, "torch", Protocol("one"), summary)
+    other = record_id("a" * 16, "torch", Protocol("other"), replace(summary, name="else"))
+    assert one == other
+    assert one != record_id("a" * 16, "torch", Protocol("one", epochs=11), summary)

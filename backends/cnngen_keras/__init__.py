@@ -34,6 +34,11 @@ class KerasBackend(Backend):
         """Source with a function `build() -> keras.Model`."""
         return emit(network, script=script)
 
+    def prepare(self) -> None:
+        """Start Keras. Raises `BackendError` where its engine could not share this process."""
+        engine.start()
+        import cnngen_keras.train  # noqa: F401
+
     def train(
         self,
         source: str,
@@ -42,11 +47,8 @@ class KerasBackend(Backend):
         protocol: Protocol,
         on_epoch: Callable[[Epoch], None] | None = None,
     ) -> TrainingResult:
-        """Train the model of an emitted file by `fit`.
-
-        Raises `BackendError` where Keras's engine could not share this process.
-        """
-        engine.start()
+        """Train the model of an emitted file by `fit`."""
+        self.prepare()
         from cnngen_keras.train import train
 
         return train(source, network, data, protocol, on_epoch)

@@ -36,14 +36,7 @@ class TorchBackend(Backend):
     def emit(self, network: Network, *, script: bool = False) -> str:
         return emit(network, script=script)
 
-    def train(
-        self,
-        source: str,
-        network: Network,
-        data: Dataset,
-        protocol: Protocol,
-        on_epoch: Callable[[Epoch], None] | None = None,
-    ) -> TrainingResult:
+    def prepare(self) -> None:
         if "tensorflow" in sys.modules and "torch" not in sys.modules:
             raise BackendError(
                 "PyTorch cannot be loaded into a process that has loaded TensorFlow",
@@ -53,6 +46,20 @@ class TorchBackend(Backend):
         # need the cores, threads that wait busily make a step up to 300 times as slow.
         # The OpenMP library of PyTorch reads this once, when it is loaded.
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+        import torch
+
+        if torch.cuda.is_available():
+            torch.zeros(1, device="cuda")
+
+    def train(
+        self,
+        source: str,
+        network: Network,
+        data: Dataset,
+        protocol: Protocol,
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> TrainingResult:
+        self.prepare()
         from cnngen_torch.train import train
 
         return train(source, network, data, protocol, on_epoch)

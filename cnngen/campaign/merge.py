@@ -56,7 +56,7 @@ def _merge_run(run: Path, out: Path, merged: Merged) -> None:
     if not there.exists():
         adopt(out, run)
         merged.copied += 1
-    elif (there / RECORD).read_bytes() == (run / RECORD).read_bytes():
+    elif _same(there, run):
         merged.same += 1
     else:
         accuracy = "-" if record.test_accuracy is None else f"{record.test_accuracy:.3f}"
@@ -64,6 +64,13 @@ def _merge_run(run: Path, out: Path, merged: Merged) -> None:
             f"{there} is another result of the same training and stays; this one ended "
             f"{record.status} at {record.finished} with accuracy {accuracy}"
         )
+
+
+def _same(there: Path, run: Path) -> bool:
+    try:
+        return (there / RECORD).read_bytes() == (run / RECORD).read_bytes()
+    except OSError:
+        return False  # what is there is broken
 
 
 def _common(folders: Sequence[Path]) -> plans.Settings | None:

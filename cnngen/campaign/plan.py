@@ -64,6 +64,8 @@ class Plan:
                 f"there is no shard {self.shard}",
                 hint="Shards are counted from 1: 1/4, 2/4, 3/4, 4/4.",
             )
+        if number > self.count:
+            raise CnnGenError(f"shard {self.shard} of {self.count} networks is empty")
 
     @property
     def space_name(self) -> str:

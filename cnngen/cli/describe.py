@@ -36,7 +36,7 @@ def read(path: Path) -> Description:
     from cnngen import language
 
     if path == STDIN:
-        return language.parse(sys.stdin.read(language.MAX_CHARACTERS + 1), "<stdin>")
+        return language.decode(sys.stdin.buffer.read(4 * language.MAX_CHARACTERS + 1), "<stdin>")
     return language.read(path)
 
 
@@ -162,10 +162,10 @@ def sample(
 
     bounds = Bounds(layers or Range(), parameters or Range(), flops or Range())
     if as_open:
-        if out or as_json or bounds != Bounds():
+        if out or as_json or input_shape or classes or bounds != Bounds():
             raise CnnGenError(
-                "--open prints sentences alone",
-                hint="Leave out --out, --json and the bounds, which need resolved networks.",
+                "--open prints sentences alone, and two may be equal",
+                hint="Leave out --out, --json, --input, --classes and bounds: those need networks.",
             )
         for description in sample_descriptions(count, space, seed=seed):
             print(format(description))
@@ -233,7 +233,11 @@ def draw(
     file: File,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="An .svg or .png file. [the description's name .svg]"),
+        typer.Option(
+            "--out",
+            "-o",
+            help="An .svg or .png file; the description's name with .svg if not given.",
+        ),
     ] = None,
     scale: Annotated[float, typer.Option(min=0.1, max=10, help="Of a .png.")] = 2.0,
     trace: Annotated[
@@ -254,13 +258,14 @@ def draw(
     from cnngen.picture import to_png, to_svg, trace_picture
 
     out = out or Path("network.svg" if file == STDIN else file.with_suffix(".svg").name)
-    if out.suffix not in (".svg", ".png"):
+    kind = out.suffix.lower()
+    if kind not in (".svg", ".png"):
         raise CnnGenError(f"'{out}' is no picture", hint="Name a file that ends in .svg or .png.")
-    if trace and out.suffix != ".svg":
+    if trace and kind != ".svg":
         raise CnnGenError("a traced model is drawn as .svg", hint=f"Name it {out.stem}.svg.")
     network = _resolved(file, input_shape, classes, space, seed)
     if trace:
         output.write(out, trace_picture(network))
     else:
-        output.write(out, to_svg(network) if out.suffix == ".svg" else to_png(network, scale))
+        output.write(out, to_svg(network) if kind == ".svg" else to_png(network, scale))
     print(f"{out}: {output.summary_line(network)}")

@@ -71,7 +71,9 @@ def first(
         make_job(draw.network, images, chosen, backend, Metering(), draw.seed, space)
         for draw in drawn
     )
-    _show(_train(jobs, count, images, out), out)
+    records, unreadable = _train(jobs, count, images, out)
+    _show(records, out)
+    _end(unreadable)
 
 
 def train(
@@ -117,17 +119,20 @@ def train(
     for network in networks:
         check_trainable(network, images)
     jobs = [make_job(network, images, chosen, backend, metering) for network in networks]
-    records = _train(jobs, len(jobs), images, out, again=again)
+    records, unreadable = _train(jobs, len(jobs), images, out, again=again)
     if as_json:
         print_json([json.loads(record.to_json()) for record in records])
     else:
         _show(records, out)
+    _end(unreadable)
 
 
 def _train(
     jobs: Iterable[Job], count: int, data: Dataset, out: Path, *, again: bool = False
-) -> list[Record]:
-    """Train one network after the other in this process; each is stored when it is done."""
+) -> tuple[list[Record], int]:
+    """Train one network after the other in this process; each is stored when it is done.
+
+    Gives the records, and how many runs that are there cannot be read."""
     from cnngen.campaign import in_process, tell_epochs, train_jobs
     from cnngen.cli.output import make_folder
     from cnngen.cli.progress import Display
@@ -139,15 +144,20 @@ def _train(
     except KeyboardInterrupt:
         print("cnngen: stopped; the same command goes on.", file=sys.stderr)
         raise typer.Exit(130) from None
-    if display.tally.unreadable:
+    return records, display.tally.unreadable
+
+
+def _end(unreadable: int) -> None:
+    if unreadable:
+        print("cnngen: --again trains anew what cannot be read", file=sys.stderr)
         raise typer.Exit(1)
-    return records
 
 
 def _show(records: list[Record], out: Path) -> None:
     from cnngen.cli.records import say_where, table
 
-    table(records)
+    if records:
+        table(records)
     say_where(records, out)
 
 
@@ -179,7 +189,7 @@ def show(
     run = folder if is_run(folder) else None
     if run_id is not None:
         run = find_run(run_id, [folder])
-    elif not folder.exists() and re.fullmatch("[0-9a-f]{2,16}", str(folder)):
+    elif not folder.exists() and re.fullmatch("[0-9a-f]{2,16}(-[a-z0-9_-]*)?", str(folder)):
         run = find_run(str(folder), [Path("runs"), *sorted(Path("runs").glob("*/"))])
     if run is not None:
         record = load_run(run)
@@ -196,12 +206,14 @@ def show(
     runs = load(folder)
     if as_json:
         print_json([json.loads(record.to_json()) for record in runs])
-    elif not runs.broken and not len(runs):
-        console.print(f"{folder} holds no runs", markup=False)
-    else:
+    elif len(runs):
         table(runs)
+    elif not runs.broken:
+        console.print(f"{folder} holds no runs", markup=False)
     for path, reason in runs.broken:
         print(f"{path}: {reason}", file=sys.stderr)
+    if runs.broken:
+        raise typer.Exit(1)
 
 
 def export(

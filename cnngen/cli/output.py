@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cnngen import shapes
+from cnngen.atomic import replacing
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
 
@@ -26,12 +26,10 @@ def print_json(value: object) -> None:
 
 def write(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all. Raises `CnnGenError` where that cannot be done."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        partial.replace(path)
+        with replacing(path) as file:
+            file.write(content.encode() if isinstance(content, str) else content)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise CnnGenError(f"{path} cannot be written: {error.strerror}") from None
 
 

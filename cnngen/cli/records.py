@@ -15,6 +15,7 @@ from cnngen.cli.output import console, short
 from cnngen.record import Record
 
 MOST_ROWS = 40
+MOST_CAUSES = 10
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -27,7 +28,7 @@ def table(records: Sequence[Record]) -> None:
     if not one_setting:
         rows.add_column("trained")
     if any(r.status != "ok" for r in records):
-        rows.add_column("status", ratio=1)
+        rows.add_column("status", no_wrap=True)
     ordered = sorted(records, key=lambda r: -1 if r.test_accuracy is None else r.test_accuracy)
     for r in ordered[: -MOST_ROWS - 1 : -1]:
         energy = r.energy
@@ -43,14 +44,20 @@ def table(records: Sequence[Record]) -> None:
         ]
         if not one_setting:
             row.append(_setting(r))
-        rows.add_row(*row, "" if r.cause is None else f"{r.status}: {r.cause}")
+        row.append("" if r.status == "ok" else r.status)
+        rows.add_row(*map(Text, row))  # not strings, in which rich would find markup
     if one_setting:
-        console.print(f"[bold]{_setting(records[0])}[/]")
+        console.print(Text(_setting(records[0]), "bold"))
     console.print(rows)
     if len(ordered) > MOST_ROWS:
         console.print(f"… and {len(ordered) - MOST_ROWS:,} more", style="dim")
+    causes = [f"{r.id[:8]} {r.status}: {r.cause}" for r in ordered if r.cause is not None]
+    for cause in causes[:MOST_CAUSES]:
+        console.print(Text(cause))
+    if len(causes) > MOST_CAUSES:
+        console.print(f"… and {len(causes) - MOST_CAUSES:,} more causes", style="dim")
     for line in (*dict.fromkeys(_worth(record) for record in ordered), *_others(ordered)):
-        console.print(line, style="dim")
+        console.print(line, style="dim", markup=False)
 
 
 def one(record: Record, run: Path) -> None:
@@ -92,7 +99,7 @@ def one(record: Record, run: Path) -> None:
         rows.add_row(name, Text(fact.strip()))
     console.print(rows)
     for line in (_worth(record), *_others([record])):
-        console.print(line, style="dim")
+        console.print(line, style="dim", markup=False)
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:

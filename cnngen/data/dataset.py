@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from cnngen.atomic import replacing
 from cnngen.errors import DataError
 
 if TYPE_CHECKING:
@@ -144,9 +144,8 @@ def save_npz(dataset: Dataset, path: str | Path, protocol: Protocol) -> None:
     path = Path(path)
     parts = splits(dataset, protocol)
     train = np.concatenate([parts.train, parts.validation])
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with partial.open("wb") as file:
+        with replacing(path) as file:
             np.savez(
                 file,
                 x_train=dataset.images[train],
@@ -154,9 +153,7 @@ def save_npz(dataset: Dataset, path: str | Path, protocol: Protocol) -> None:
                 x_test=dataset.images[parts.test],
                 y_test=dataset.labels[parts.test],
             )
-        partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise DataError(f"{path} cannot be written: {error.strerror}") from None
 
 

@@ -2,7 +2,7 @@
 
 from cnngen.language.comments import format_text
 from cnngen.language.formatter import format
-from cnngen.language.parser import MAX_CHARACTERS, parse, read
+from cnngen.language.parser import MAX_CHARACTERS, decode, parse, read
 from cnngen.language.tree import Body, Description, Layer, Merge
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Description",
     "Layer",
     "Merge",
+    "decode",
     "format",
     "format_text",
     "parse",

@@ -70,16 +70,23 @@ def read(path: str | Path) -> Description:
             raise DescriptionError("is no file", source=source)
         if path.stat().st_size > 4 * MAX_CHARACTERS:
             raise DescriptionError("the file is too large for a description", source=source)
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
     except OSError as error:
         raise DescriptionError(f"cannot be read: {error.strerror}", source=source) from None
-    except UnicodeDecodeError as error:
-        raise DescriptionError(
-            f"is no text: byte {error.start} is not UTF-8", source=source
-        ) from None
     except ValueError:
         raise DescriptionError("is no path of a file", source=source) from None
-    return parse(text, str(path))
+    return decode(content, str(path))
+
+
+def decode(content: bytes, name: str) -> Description:
+    """Parse the bytes of a file. Raises `DescriptionError` as `parse` does, and for no UTF-8."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DescriptionError(
+            f"is no text: byte {error.start} is not UTF-8", source=Source("", name)
+        ) from None
+    return parse(text, name)
 
 
 @dataclass(slots=True)

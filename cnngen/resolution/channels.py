@@ -179,9 +179,14 @@ class _Channels:
                 self.values[root] = value
                 news.append(root)
 
-        def bound(root: int, most: int) -> None:
+        def at_most(root: int, most: int) -> None:
             if root not in self.values and most < self.most.get(root, most + 1):
                 self.most[root] = most
+                news.append(root)
+
+        def at_least(root: int, least: int) -> None:
+            if root not in self.values and least > self._least(root):
+                self.least[root] = least
                 news.append(root)
 
         if left == right and whole in self.values:
@@ -195,8 +200,12 @@ class _Channels:
         elif whole in self.values and right in self.values:
             learn(left, self.values[whole] - self.values[right])
         elif (most := self._most(whole)) is not None:
-            bound(left, most - self._least(right))
-            bound(right, most - self._least(left))
+            at_most(left, most - self._least(right))
+            at_most(right, most - self._least(left))
+        at_least(whole, self._least(left) + self._least(right))
+        for part, other in ((left, right), (right, left)):
+            if (most := self._most(other)) is not None:
+                at_least(part, self._least(whole) - most)
         return news
 
     def _impossible(self, total: _Sum, whole: int, left: int, right: int) -> ResolveError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from cnngen import shapes
 from cnngen.errors import ResolveError
 from cnngen.language.tree import Description, Layer, Merge, MergeMode, Value, gather
+from cnngen.language.values import LARGEST
 from cnngen.network import Network
 from cnngen.operations import WORDS
 from cnngen.resolution.channels import choose_filters
@@ -96,6 +97,11 @@ def _input_shape(
     description: Description, wanted: tuple[int, int, int] | None
 ) -> tuple[int, int, int]:
     own = description.input_shape
+    if wanted and not (len(wanted) == 3 and all(1 <= size <= LARGEST for size in wanted)):
+        raise ResolveError(
+            f"an image cannot have the shape {wanted}",
+            hint=f"Give height, width and channels, each from 1 to {LARGEST:,}.",
+        )
     if own and wanted and own != wanted:
         raise ResolveError(
             f"the description is for {shapes.text(own)} images, these are {shapes.text(wanted)}",
@@ -108,6 +114,8 @@ def _input_shape(
 
 def _classes(description: Description, wanted: int | None) -> int | None:
     """How many classes the last dense layer tells apart; None for a backbone."""
+    if wanted is not None and not 1 <= wanted <= LARGEST:
+        raise ResolveError(f"there cannot be {wanted} classes", hint=f"From 1 to {LARGEST:,}.")
     if description.is_backbone:
         return None
     last = description.head[-1]

@@ -153,9 +153,15 @@ def _no_meeting(
 ) -> ResolveError:
     item = items[merge.place]
     assert isinstance(item, Merge)
+    # One size to start from, the largest: over several, both sides may reach a size, only
+    # never from the same.
+    start = np.zeros_like(reached)
+    start[np.flatnonzero(reached)[-1]] = True
+    others = int(reached.sum()) - 1
+    same = f" (and the same from {others} other sizes)" if others else ""
     number = next(i for i, other in enumerate(merge.bodies) if other is body)
     tree = item.bodies[number]
-    left, right = (sizes.names(_through(side, reached)) for side in (body.left, body.right))
+    left, right = (sizes.names(_through(side, start)) for side in (body.left, body.right))
     source = description.source
 
     def place(span: Span) -> str:
@@ -171,7 +177,7 @@ def _no_meeting(
         else (" For so many sizes, open windows here only keep the size or use padding=same.")
     )
     return ResolveError(
-        f"the sides of this merge can never meet: from {sizes.names(reached)}, left"
+        f"the sides of this merge can never meet: from {sizes.names(start)}{same}, left"
         f"{place(tree.left[0].span)} can reach {left}, right{place(right_span)} "
         f"{'can reach' if tree.right else 'is Empty and stays at'} {right}",
         hint="Leave a stride, window or padding open on one side, or give both the same."
