@@ -25,6 +25,7 @@ import numpy as np
 
 from cnngen import Bounds, Dataset, Network, Protocol, load_data, parse, resolve, sample
 from cnngen.data import splits
+from cnngen.protocol import batch_sizes
 
 LENET = (
     "input conv(filters=6, kernel=5, stride=1, padding=same, activation=relu) "
@@ -213,7 +214,7 @@ def limit(net: Network, data: Dataset, protocol: Protocol, after_epoch: Turns) -
     import torch
     from torch.nn import functional as F
 
-    from cnngen_torch.batches import batch_sizes, pixels
+    from cnngen_torch.batches import pixels
     from cnngen_torch.optimizers import Adam
     from cnngen_torch.train import load
 
