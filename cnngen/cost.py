@@ -41,3 +41,14 @@ def cost(network: Network) -> Cost:
         multiply_adds += node.operation.multiply_adds(*inputs)
         activations += prod(node.shape)
     return Cost(len(network.nodes), parameters, buffers, multiply_adds, activations)
+
+
+def short(count: int) -> str:
+    """A count to three digits: 950, 12.3 k, 4.56 M."""
+    if count < 1000:
+        return str(count)
+    for power, unit in enumerate("kMGTPE", 1):
+        value = count / 1000**power
+        if value < 999.5:
+            return f"{value:.3g} {unit}"
+    return f"{count:.2e}"

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from cnngen import shapes
 from cnngen.atomic import replacing
+from cnngen.cost import short
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
 
@@ -85,12 +86,3 @@ def summary_line(network: Network) -> str:
         f"{cost.layers} layers, {cost.parameters:,} parameters, {short(cost.flops)} FLOPs, "
         f"{shapes.text(network.input_shape)} to {end}, id {network.id}"
     )
-
-
-def short(count: float) -> str:
-    """A count with three digits and a letter: 1.23 M."""
-    for letter in ("", "k", "M", "G", "T"):
-        if count < 999.5:
-            return f"{count:.3g} {letter}".rstrip()
-        count /= 1000
-    return f"{count:.3g} P"

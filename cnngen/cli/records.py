@@ -11,7 +11,8 @@ from statistics import fmean
 from rich.table import Table
 from rich.text import Text
 
-from cnngen.cli.output import console, short
+from cnngen.cli.output import console
+from cnngen.cost import short
 from cnngen.record import Record
 
 MOST_ROWS = 40

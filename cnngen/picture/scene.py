@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from cnngen.cost import short
 from cnngen.errors import CnnGenError
 from cnngen.network import Network, Node
 from cnngen.operations import WORDS
@@ -171,23 +172,12 @@ def _facts(network: Network) -> str:
     cost = network.cost
     facts = [
         f"{cost.layers:,} layers",
-        f"{_short(cost.parameters)} parameters",
-        f"{_short(cost.flops)} FLOPs",
+        f"{short(cost.parameters)} parameters",
+        f"{short(cost.flops)} FLOPs",
         f"input {times(shape_text(network.input_shape))}",
         f"{network.classes:,} classes" if network.classes else "no classification",
     ]
     return ", ".join(facts)
-
-
-def _short(count: int) -> str:
-    """A count to three digits: 950, 12.3 k, 4.56 M."""
-    if count < 1000:
-        return str(count)
-    for power, unit in enumerate("kMGTPE", 1):
-        value = count / 1000**power
-        if value < 999.5:
-            return f"{value:.3g} {unit}"
-    return f"{count:.2e}"
 
 
 def _line(wire: Wire) -> Line:

@@ -37,6 +37,9 @@ Item = Layer | Merge | str
 """A step of `Description.walk`. Its place in the walk is what identifies a layer: sampled
 descriptions use one `Layer` in many places."""
 
+Windows = Sequence[Given | None]
+"""What each item of a walk says of its window; None for those that have none."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Universe:
@@ -90,11 +93,12 @@ def reach(items: Sequence[Item], description: Description, space: Space, start: 
     the size.
     """
     merges = sum(isinstance(item, Merge) for item in items)
+    windows = [given(item) if isinstance(item, Layer) else None for item in items]
     for freedom in FREEDOMS:
-        sizes = _possible(items, space, start, freedom)
+        sizes = _possible(items, windows, space, start, freedom)
         if len(sizes) <= MAX_SIZES and merges * len(sizes) ** 2 * 4 <= MAX_BYTES:
             universe = _universe(sizes)
-            chain = _relate(items, space, universe, freedom)
+            chain = _relate(items, windows, space, universe, freedom)
             return Reach(chain, universe, freedom, space)
     raise ResolveError(
         f"the map of a {start[0]}x{start[1]} image can take {len(sizes):,} sizes here, too many "
@@ -130,11 +134,10 @@ def _closure(space: Space, start: Size, freedom: Freedom) -> frozenset[Size]:
 
 
 def _possible(
-    items: Sequence[Item], space: Space, start: Size, freedom: Freedom
+    items: Sequence[Item], windows: Windows, space: Space, start: Size, freedom: Freedom
 ) -> frozenset[Size]:
     """The sizes that may occur, taking the sides of a merge to meet wherever they can."""
-    told = {given(item) for item in items if isinstance(item, Layer)} - {None}
-    if told <= {*OPEN}:
+    if {*windows} <= {None, *OPEN}:
         # One universe for all sampled descriptions, so that their relations are cached.
         sizes = _closure(space, start, freedom)
         if len(sizes) <= FEW_SIZES:
@@ -143,10 +146,9 @@ def _possible(
     seen: dict[frozenset[Size], None] = {here: None}
     merges: list[frozenset[Size]] = []
     lefts: list[frozenset[Size]] = []
-    for item in items:
+    for item, known in zip(items, windows, strict=True):
         match item:
             case Layer():
-                known = given(item)
                 if known is not None:
                     here = spread(space, known, freedom, here)
                     seen[here] = None
@@ -200,17 +202,16 @@ class _OpenMerge:
 
 
 def _relate(
-    items: Sequence[Item], space: Space, universe: Universe, freedom: Freedom
+    items: Sequence[Item], windows: Windows, space: Space, universe: Universe, freedom: Freedom
 ) -> list[Step]:
     """The steps of the main column, from the innermost merge outwards."""
     identity = _identity(universe)
     chain: list[Step] = []
     relation = identity
     merges: list[_OpenMerge] = []
-    for place, item in enumerate(items):
+    for place, (item, known) in enumerate(zip(items, windows, strict=True)):
         match item:
             case Layer():
-                known = given(item)
                 if known is not None:
                     step = Step(place, _window_relation(space, known, freedom, universe), known)
                     chain.append(step)
