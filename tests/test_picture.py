@@ -464,4 +464,4 @@ def test_the_picture_in_the_documentation_is_of_the_description_beside_it() -> N
     docs = Path(__file__).parent.parent / "docs"
     page = (docs / "pictures.md").read_text()
     (text,) = re.findall(r"```\n(Example .*?)```", page, re.DOTALL)
-    assert (docs / "picture.svg").read_text() == to_svg(lower(parse(text)))
+    assert (docs / "images" / "picture.svg").read_text() == to_svg(lower(parse(text)))
