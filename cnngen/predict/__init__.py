@@ -1,0 +1,35 @@
+"""Predictors: what a training would give, without the training.
+
+    known = examples("runs/digits")
+    model = PREDICTORS["trees"]().fit(known, "accuracy")
+    model.predict([network]).mean
+
+A predictor reads networks alone. Others are added by packages, in the entry-point group
+`cnngen.predictors`: a name and a class that is a `Predictor`.
+"""
+
+from cnngen.predict.examples import TARGETS, Example, Target, examples
+from cnngen.predict.interface import Prediction, Predictor
+from cnngen.predict.registry import PREDICTORS, load
+from cnngen.predict.scores import Score, judge, kendall, score
+from cnngen.predict.splits import Split, by_data, by_size, repeats, split
+
+__all__ = [
+    "PREDICTORS",
+    "TARGETS",
+    "Example",
+    "Prediction",
+    "Predictor",
+    "Score",
+    "Split",
+    "Target",
+    "by_data",
+    "by_size",
+    "examples",
+    "judge",
+    "kendall",
+    "load",
+    "repeats",
+    "score",
+    "split",
+]

@@ -1,0 +1,161 @@
+"""Examples to learn from: networks, and what their trainings gave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cnngen.errors import CnnGenError, StoreError
+from cnngen.network import Network
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cnngen.record import Record
+
+Target = Literal["accuracy", "time", "energy", "trainability"]
+
+TARGETS: Mapping[Target, str] = {
+    "accuracy": "test_accuracy",
+    "time": "train_seconds",
+    "energy": "energy_total_energy",
+    "trainability": "trainability",
+}
+"""What can be predicted, and the column of a table of records that holds it: a share from 0
+to 1, seconds, kWh, and 1 or 0 for a training that did or did not end above chance."""
+
+DESCRIPTIONS = ("description", "text")
+"""Columns of resolved descriptions: in a shipped data set, and in a folder's index."""
+
+MAX_ROWS = 1_000_000
+MAX_TEXT = 2**22
+"""Most rows of a file, and most characters of a description, that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A network that was trained. A target is None where the training did not reach it.
+
+    `data` names the data set, `status` says how the training ended.
+    """
+
+    network: Network
+    targets: Mapping[Target, float | None]
+    data: str
+    status: str = "ok"
+
+
+def examples(
+    source: str | Path, on_progress: Callable[[int, int], None] | None = None
+) -> list[Example]:
+    """The examples of a folder of runs, or of a Parquet file with resolved descriptions.
+
+    A run that cannot be read is left out. Rows come in the order of the file, runs in that of
+    their keys. `on_progress` is told how many of how many are read. Raises `StoreError` where
+    the source cannot be read, and `CnnGenError` for a description that is none.
+    """
+    source = Path(source)
+    read = []
+    count, rows = _folder(source) if source.is_dir() else _parquet(source)
+    for number, example in enumerate(rows, 1):
+        read.append(example)
+        if on_progress is not None:
+            on_progress(number, count)
+    return read
+
+
+def trainability(status: str, accuracy: float | None, classes: int, tested: float) -> float:
+    """1 for a training that ended well and above chance on `tested` images, else 0.
+
+    Chance is `cnngen.protocol.chance` for classes of equal size. A training stopped for its
+    time is judged by the accuracy that it reached.
+    """
+    from cnngen.protocol import chance
+
+    if accuracy is None or status not in ("ok", "time_budget"):
+        return 0.0
+    each = max(1, round(tested / classes))
+    return float(accuracy > chance([each] * classes))
+
+
+def _folder(folder: Path) -> tuple[int, Iterator[Example]]:
+    from cnngen.store import DESCRIPTION, load
+
+    runs = load(folder)
+
+    def rows() -> Iterator[Example]:
+        for record in runs:
+            path = runs.path(record) / DESCRIPTION
+            yield _example(_text(path), str(path), _row(record))
+
+    return len(runs), rows()
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(MAX_TEXT + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from None
+
+
+def _row(record: Record) -> Mapping[str, object]:
+    from cnngen.table import cells
+
+    return cells(record)
+
+
+def _parquet(file: Path) -> tuple[int, Iterator[Example]]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        if parquet.read_metadata(file).num_rows > MAX_ROWS:
+            raise StoreError(f"{file} has more than {MAX_ROWS:,} rows")
+        table: pa.Table = parquet.read_table(file)
+    except FileNotFoundError:
+        raise StoreError(
+            f"there is no {file}", hint="Name a folder of runs or a Parquet file."
+        ) from None
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{file} is no Parquet file that can be read: {error}") from None
+    named = [name for name in DESCRIPTIONS if name in table.column_names]
+    if not named:
+        raise StoreError(f"{file} has no column 'description'")
+
+    def rows() -> Iterator[Example]:
+        for number, row in enumerate(table.to_pylist(), 1):
+            yield _example(row[named[0]], f"{file}, row {number}", row)
+
+    return table.num_rows, rows()
+
+
+def _example(text: object, origin: str, row: Mapping[str, object]) -> Example:
+    """One example. `text` is resolved, so that it says the ends of the network itself."""
+    from cnngen.language import parse
+    from cnngen.resolution import resolve
+
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
+        raise StoreError(f"{origin}: is no description")
+    network = resolve(parse(text, origin))
+    if network.classes is None:
+        raise CnnGenError(f"{origin}: is a backbone, which nobody can have trained")
+    status = str(row.get("status") or "ok")
+    targets = {target: _number(row.get(column)) for target, column in TARGETS.items()}
+    if targets["trainability"] is None:
+        share = _number(row.get("protocol_test_share")) or 0.2
+        images = _number(row.get("data_images")) or 1000.0
+        targets["trainability"] = trainability(
+            status, targets["accuracy"], network.classes, share * images
+        )
+    return Example(network, targets, str(row.get("data_name") or "unknown"), status)
+
+
+def _number(value: object) -> float | None:
+    from math import isfinite
+
+    if isinstance(value, (bool, int, float)) and isfinite(value):
+        return float(value)
+    return None

@@ -1,0 +1,172 @@
+"""Saved predictors: a zip of one JSON text and NumPy arrays, nothing of which can run."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnngen.atomic import replacing
+from cnngen.errors import CnnGenError, StoreError
+
+FORMAT = 1
+HEAD = "predictor.json"
+MAX_JSON = 2**24
+MAX_ARRAYS = 2**28
+"""Most bytes of the JSON text, and of all arrays together, that are read."""
+MAX_HEADER = 10_000
+"""Most bytes of an array's own header."""
+
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError, KeyError),
+    *(zipfile.BadZipFile, zlib.error, RecursionError),
+)
+"""What NumPy, json and zipfile make of a broken file."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a predictor has learnt: values that JSON knows, and arrays of numbers.
+
+    Names of arrays are paths such as `members/0/weights`.
+    """
+
+    values: Mapping[str, object] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+
+    def inside(self, prefix: str) -> Mapping[str, NDArray[np.generic]]:
+        """The arrays below a path, by the rest of their names."""
+        start = f"{prefix}/"
+        return {
+            name.removeprefix(start): array
+            for name, array in self.arrays.items()
+            if name.startswith(start)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A saved predictor as it was read: nothing in it has been checked but its sizes."""
+
+    name: str
+    params: Mapping[str, object]
+    target: str
+    state: State
+
+
+def write(path: Path, name: str, params: Mapping[str, object], target: str, state: State) -> None:
+    """Write a predictor whole or not at all. Raises `StoreError` where that cannot be done."""
+    head = {
+        "format": FORMAT,
+        "predictor": name,
+        "params": params,
+        "target": target,
+        "values": state.values,
+    }
+    try:
+        with (
+            replacing(path) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
+        ):
+            # A fixed time of writing: equal predictors give equal files.
+            archive.writestr(zipfile.ZipInfo(HEAD), json.dumps(head), zipfile.ZIP_DEFLATED)
+            for array_name, array in state.arrays.items():
+                member = zipfile.ZipInfo(f"{array_name}.npy")
+                member.compress_type = zipfile.ZIP_DEFLATED
+                with archive.open(member, "w") as stream:
+                    np.lib.format.write_array(stream, np.asarray(array), allow_pickle=False)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def read(path: Path) -> Saved:
+    """Read what `write` wrote; sizes are checked before memory is taken.
+
+    Raises `StoreError` for a file that is no saved predictor.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            head = _head(archive)
+            arrays = _arrays(archive)
+        if head["format"] != FORMAT:
+            raise ValueError(
+                f"it has the format {head['format']!r:.20}, this CNNGen reads {FORMAT}"
+            )
+        name, target = head["predictor"], head["target"]
+        params, values = head["params"], head["values"]
+        if not (isinstance(name, str) and isinstance(target, str)):
+            raise ValueError("its name or its target is no text")
+        if not (isinstance(params, dict) and isinstance(values, dict)):
+            raise ValueError("its hyper-parameters or its values are no object")
+    except FileNotFoundError:
+        raise StoreError(f"there is no {path}") from None
+    except UNREADABLE as error:
+        raise StoreError(f"{path} is no saved predictor: {error}") from None
+    return Saved(name, params, target, State(values, arrays))
+
+
+def _head(archive: zipfile.ZipFile) -> dict[str, object]:
+    with archive.open(HEAD) as file:
+        content = file.read(MAX_JSON + 1)
+    if len(content) > MAX_JSON:
+        raise ValueError("its JSON is too large")
+    head = json.loads(content)
+    if not isinstance(head, dict):
+        raise ValueError("its JSON is no object")
+    return cast("dict[str, object]", head)
+
+
+def _arrays(archive: zipfile.ZipFile) -> dict[str, NDArray[np.generic]]:
+    arrays: dict[str, NDArray[np.generic]] = {}
+    room = MAX_ARRAYS
+    for member in archive.namelist():
+        if not member.endswith(".npy"):
+            continue
+        room -= _size(archive, member)
+        if room < 0:
+            raise ValueError("its arrays are too large")
+        with archive.open(member) as file:
+            arrays[member.removesuffix(".npy")] = np.lib.format.read_array(
+                file, allow_pickle=False, max_header_size=MAX_HEADER
+            )
+    return arrays
+
+
+def _size(archive: zipfile.ZipFile, member: str) -> int:
+    """Bytes of an array, from its header alone."""
+    with archive.open(member) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{member} has another version of the format")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=MAX_HEADER)
+    if dtype.kind not in "biuf" or any(length < 0 for length in shape):
+        raise ValueError(f"{member} is no array of numbers")
+    size: int = prod(map(int, shape)) * dtype.itemsize
+    return size
+
+
+def check_arrays(
+    arrays: Mapping[str, NDArray[np.generic]], shapes: Mapping[str, tuple[int | None, ...]]
+) -> None:
+    """Raise `CnnGenError` unless arrays of these shapes are there, all of finite numbers.
+
+    None stands for any length.
+    """
+    for name, shape in shapes.items():
+        array = arrays.get(name)
+        if array is None:
+            raise CnnGenError(f"a saved predictor lacks its array '{name}'")
+        fits = array.ndim == len(shape) and all(
+            want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+        )
+        if not fits:
+            raise CnnGenError(f"the array '{name}' of a saved predictor has shape {array.shape}")
+        if not np.isfinite(array).all():
+            raise CnnGenError(f"the array '{name}' of a saved predictor is not finite")
