@@ -1,0 +1,277 @@
+"""What random weights make of an image's signal, by mean-field theory: nothing is run.
+
+Weights are Glorot-uniform and independent, so sums over many of them are normal. Three
+averages are followed from the image to the logits, as at the first step of training: the
+second moment of the numbers, and half the mean squared distance between two images, and
+between two passes of one image, which differ by dropout alone (Poole et al., "Exponential
+Expressivity in Deep Neural Networks through Transient Chaos", NeurIPS 2016; Schoenholz et al.,
+"Deep Information Propagation", ICLR 2017; batch norm as in Yang et al., "A Mean Field Theory
+of Batch Normalization", ICLR 2019, with its statistics taken over independent images).
+Neighbouring pixels are taken to agree half: averaging n of them divides distances by sqrt(n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import log2, prod, sqrt
+from typing import TYPE_CHECKING
+
+from cnngen.network import Network, Node
+from cnngen.operations import (
+    Activation,
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    Dropout,
+    GlobalPool,
+    Pool,
+)
+from cnngen.shapes import Shape, output_size, same_padding
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+IMAGE = (0.25, 0.1)
+"""Second moment and half squared distance of images with pixels from 0 to 1."""
+
+TINY = 1e-250
+MOMENTS = range(-24, 13)
+DISTANCES = range(-24, 1)
+"""Powers of 2 at which the integrals over an activation are tabulated."""
+POINTS = 48
+"""Of the quadrature, along each axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    """Second moment, half squared distance of two images, and of two passes of one."""
+
+    moment: float
+    distance: float
+    noise: float
+
+    def scaled(self, by: float) -> _Signal:
+        return _Signal(self.moment * by, self.distance * by, self.noise * by)
+
+
+def propagation(network: Network) -> dict[str, float]:
+    """Moments, distances and gradients at the first step, as log2.
+
+    `clarity` is the share of the distance between two logits that is due to the images and not
+    to dropout; `apart` is the distance relative to the second moment. `first_gradient` is the
+    squared gradient at the first layer's output relative to that at the logits, a number.
+    """
+    signals: list[_Signal] = []
+    slopes: list[float] = []
+    gaps: list[float] = []
+    for node in network.nodes:
+        shapes = network.input_shapes(node)
+        signal, slope = _pass(node, [signals[i] for i in node.inputs], shapes)
+        if isinstance(node.operation, BatchNorm):
+            before = signals[node.inputs[0]].distance
+            gaps.append(before / (before + node.operation.epsilon))
+        signals.append(signal)
+        slopes.append(slope)
+    gradients = _gradients(network, slopes)
+    end = signals[-1]
+    weighted = [
+        at for at, n in enumerate(network.nodes) if isinstance(n.operation, (Conv2d, Dense))
+    ]
+    moments = [_log(signals[at].moment) for at in weighted]
+    apart = [_log(signals[at].distance / max(signals[at].moment, TINY)) for at in weighted]
+    steep = [_log(gradients[at]) for at in weighted]
+    return {
+        "end_moment": _log(end.moment),
+        "end_distance": _log(end.distance),
+        "end_apart": _log(end.distance / max(end.moment, TINY)),
+        "clarity": _log(max(0.0, end.distance - end.noise) / max(end.distance, TINY)),
+        "largest_moment": max(moments, default=0.0),
+        "smallest_moment": min(moments, default=0.0),
+        "least_apart": min(apart, default=0.0),
+        "faintest_norm": _log(min(gaps, default=1.0)),
+        "first_gradient": steep[0] if steep else 0.0,
+        "gradient_range": max(steep, default=0.0) - min(steep, default=0.0),
+    }
+
+
+def _pass(node: Node, inputs: Sequence[_Signal], shapes: Sequence[Shape]) -> tuple[_Signal, float]:
+    """The signal after an operation; and by what the squared gradient of one number grows on
+    the way back, summed over the numbers it reaches."""
+    match node.operation:
+        case Conv2d(kernel=kernel, activation=activation) as operation:
+            area = prod(kernel)
+            real = _real_share(operation, shapes[0])
+            fans = 2 / (area * (shapes[0][2] + operation.filters))
+            signal, slope = activated(
+                inputs[0].scaled(fans * area * shapes[0][2] * real), activation
+            )
+            reached = prod(node.shape[:2]) * area * real / prod(shapes[0][:2])
+            return signal, slope * fans * operation.filters * reached
+        case Dense(units=units, activation=activation):
+            fans = 2 / (shapes[0][0] + units)
+            signal, slope = activated(inputs[0].scaled(fans * shapes[0][0]), activation)
+            return signal, slope * fans * units
+        case BatchNorm(epsilon=epsilon):
+            (x,) = inputs
+            by = 1 / (x.distance + epsilon)
+            return _Signal(x.distance * by, x.distance * by, x.noise * by), by
+        case Dropout(rate=rate):
+            (x,) = inputs
+            keep = max(1 - rate, 1e-3)
+            added = x.moment / keep - x.moment
+            return _Signal(x.moment / keep, x.distance + added, x.noise + added), 1 / keep
+        case Pool(pooling=pooling, size=size):
+            averaged = prod(size) if pooling == "avg" else 1
+            reached = prod(node.shape[:2]) / prod(shapes[0][:2])
+            return _averaged(inputs[0], averaged), min(1.0, reached) / averaged
+        case GlobalPool(pooling=pooling):
+            area = prod(shapes[0][:2])
+            averaged = area if pooling == "avg" else 1
+            return _averaged(inputs[0], averaged), 1 / area / averaged
+        case Add():
+            left, right = inputs
+            return _Signal(
+                left.moment + right.moment,
+                left.distance + right.distance,
+                left.noise + right.noise,
+            ), 1.0
+        case Concat():
+            (left, right), (wide, narrow) = inputs, (shapes[0][2], shapes[1][2])
+            a, b = wide / (wide + narrow), narrow / (wide + narrow)
+            return _Signal(
+                a * left.moment + b * right.moment,
+                a * left.distance + b * right.distance,
+                a * left.noise + b * right.noise,
+            ), 1.0
+    return inputs[0] if inputs else _Signal(*IMAGE, 0.0), 1.0
+
+
+def _averaged(x: _Signal, count: int) -> _Signal:
+    by = 1 / sqrt(count)
+    return _Signal(x.moment - x.distance * (1 - by), x.distance * by, x.noise * by)
+
+
+def _real_share(operation: Conv2d, shape: Shape) -> float:
+    """The share of a window that lies on real pixels, on average over the windows."""
+    kh, kw, sh, sw, padding = operation.window()
+    if padding == "valid":
+        return 1.0
+    return _real(shape[0], kh, sh) * _real(shape[1], kw, sw)
+
+
+@cache
+def _real(size: int, window: int, stride: int) -> float:
+    before, _ = same_padding(size, window, stride)
+    count = output_size(size, window, stride, "same")
+    starts = [at * stride - before for at in range(count)]
+    return sum(min(size, s + window) - max(0, s) for s in starts) / (count * window)
+
+
+def _gradients(network: Network, slopes: list[float]) -> list[float]:
+    """The mean squared gradient of each node's numbers, where that of the logits is 1."""
+    gradients = [0.0] * len(network.nodes)
+    gradients[-1] = 1.0
+    for at in range(len(network.nodes) - 1, 0, -1):
+        for i in network.nodes[at].inputs:
+            gradients[i] = min(gradients[i] + gradients[at] * slopes[at], 1 / TINY)
+    return gradients
+
+
+def _log(value: float) -> float:
+    return log2(min(max(value, 1e-60), 1e60))
+
+
+def activated(x: _Signal, activation: Activation) -> tuple[_Signal, float]:
+    """The signal after an activation, and the mean square of the activation's slope.
+
+    `x` are normal numbers of mean 0.
+    """
+    if activation == "linear":
+        return x, 1.0
+    table = _table(activation)
+    moment = max(x.moment, TINY)
+    at = min(max(log2(moment), MOMENTS[0]), MOMENTS[-1])
+    row = min(int(at - MOMENTS[0]), len(MOMENTS) - 2)
+    part = at - MOMENTS[0] - row
+    square = _between(table.square[row], table.square[row + 1], part)
+    slope = _between(table.slope[row], table.slope[row + 1], part)
+
+    def apart(distance: float) -> float:
+        share = max(distance / moment, 2.0 ** DISTANCES[0])
+        place = min(log2(min(share, 1.0)) - DISTANCES[0], len(DISTANCES) - 1.0)
+        column = min(int(place), len(DISTANCES) - 2)
+        rest = place - column
+        low, high = table.stretch[row], table.stretch[row + 1]
+        return distance * _between(
+            _between(low[column], low[column + 1], rest),
+            _between(high[column], high[column + 1], rest),
+            part,
+        )
+
+    return _Signal(moment * square, apart(x.distance), apart(x.noise)), slope
+
+
+def _between(low: float, high: float, part: float) -> float:
+    return low + (high - low) * part
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Integrals over normal numbers z of variance q = 2^`MOMENTS`: E[f(z)^2] / q, E[f'(z)^2],
+    and for two of them, z and w, at half squared distance q 2^`DISTANCES`, what remains of it:
+    E[(f(z) - f(w))^2] / E[(z - w)^2]."""
+
+    square: list[float]
+    slope: list[float]
+    stretch: list[list[float]]
+
+
+@cache
+def _table(activation: Activation) -> _Table:
+    """Gauss-Hermite quadrature of the integrals."""
+    import numpy as np
+
+    nodes, weights = np.polynomial.hermite_e.hermegauss(POINTS)
+    weights = weights / weights.sum()
+    moment = 2.0 ** np.array(MOMENTS, np.float64)[:, None]
+    z = np.sqrt(moment) * nodes
+    step = 1e-4 * np.sqrt(moment)
+    square = (_apply(activation, z) ** 2 / moment) @ weights
+    rise = (_apply(activation, z + step) - _apply(activation, z - step)) / (2 * step)
+    # Two normal numbers as their half sum and half difference, which are independent.
+    share = 2.0 ** np.array(DISTANCES, np.float64)[:, None]
+    middle = np.sqrt(1 - share / 2) * nodes
+    half = np.sqrt(share / 2) * nodes
+    root = np.sqrt(moment)[:, :, None, None]
+    first = root * (middle[:, :, None] + half[:, None, :])[None]
+    second = root * (middle[:, :, None] - half[:, None, :])[None]
+    gap = _apply(activation, first) - _apply(activation, second)
+    joint = weights[:, None] * weights[None, :]
+    stretch = (gap**2 * joint).sum(axis=(2, 3)) / (2 * moment * share.T)
+    return _Table(square.tolist(), ((rise**2) @ weights).tolist(), stretch.tolist())
+
+
+def _apply(activation: Activation, z: NDArray[np.float64]) -> NDArray[np.float64]:
+    import numpy as np
+
+    match activation:
+        case "relu":
+            return np.maximum(z, 0.0)
+        case "tanh":
+            return np.tanh(z)
+        case "sigmoid":
+            return 1 / (1 + np.exp(-z))
+        case "selu":
+            scale, alpha = 1.0507009873554805, 1.6732632423543772
+            return scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0.0)))
+        case "gelu":
+            from scipy.special import ndtr
+
+            return np.asarray(z * ndtr(z), np.float64)
+        case _:
+            return z
