@@ -52,7 +52,7 @@ def parse(text: str, name: str = "<text>") -> Description:
             hint="A description holds one network.",
             source=source,
         )
-    return _Machine(source, grammar()).run()
+    return Machine(source, grammar()).run()
 
 
 def read(path: str | Path) -> Description:
@@ -98,13 +98,18 @@ class _Open:
     attributes: Attributes = field(default_factory=dict)
 
 
-class _Machine:
-    """One parse: a stack of expressions still to match, a stack of rules being built."""
+class Machine:
+    """One parse: a stack of expressions still to match, a stack of rules being built.
+
+    `cnngen.editor` goes on from here after a mistake: whoever changes when `skip`, `take` or
+    `build` are called looks there too.
+    """
 
     def __init__(self, source: Source, grammar: Grammar) -> None:
         self.source = source
         self.text = source.text
         self.grammar = grammar
+        self.stack: list[Expression] = [grammar.start]
         self.open: list[_Open] = []
         self.passed: list[Repeat] = []
         """Repetitions that could have gone on at the next lexeme."""
@@ -113,7 +118,7 @@ class _Machine:
         self.skip()
 
     def run(self) -> Description:
-        stack: list[Expression] = [self.grammar.start]
+        stack = self.stack
         value: object = None
         depth = layers = 0
         while stack:
@@ -156,13 +161,17 @@ class _Machine:
                     layers += "kind" in done.attributes
                     if layers > MAX_LAYERS:
                         self.refuse(f"there are more than {MAX_LAYERS:,} layers", span)
-                    value = build(rule.name, done.attributes, span, self.source)
+                    value = self.build(rule.name, done.attributes, span)
                 case Terminal() as e:
                     value = self.take(e)
         if self.at < len(self.text):
             self.fail(None)
         assert isinstance(value, Description)
         return value
+
+    def build(self, rule: str, attributes: Attributes, span: Span) -> object:
+        """The piece of the tree that a matched rule stands for."""
+        return build(rule, attributes, span, self.source)
 
     def skip(self) -> None:
         """Pass white space and comments, and look at what comes next."""
@@ -215,7 +224,7 @@ class _Machine:
             return "The comment is not closed: */ is missing."
         if expected == [LABELS["Arrow"]]:
             return "A description begins with 'input', or with its name and '->'."
-        if self.open and self.open[-1].rule.name == "LateDropout":
+        if expected == ["'('"] and self.open[-1].rule.name == "LateDropout":
             return "A dropout stands before the pooling, or names its rate: dropout(rate=0.2)."
         if word in self.grammar.words:
             is_name = LABELS["Name"] in expected

@@ -1,0 +1,150 @@
+"""What all answers about a text start from: its tree and, where there is one, its network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from cnngen.editor.recovery import Reading, read_on
+from cnngen.errors import CnnGenError, Source, Span
+from cnngen.language.tree import Layer, Merge
+from cnngen.network import Network, Node
+
+MAX_CHARACTERS = 200_000
+"""Longer texts are not read while they are written: a keystroke would take half a second."""
+
+MAX_LAYERS = 5_000
+"""From here on, texts are read but dimensions are not inferred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What stands in where a text leaves something open, as for `cnngen.resolve`.
+
+    Without `dimensions`, texts are only read: what a server falls back to when inferring
+    them took too long.
+    """
+
+    input_shape: tuple[int, int, int] | None = None
+    classes: int | None = None
+    space: str = "paper"
+    seed: int = 0
+    dimensions: bool = True
+
+
+DEFAULTS = Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A word of the description: as written, as resolved, and its operations."""
+
+    written: Layer | Merge
+    resolved: Layer | Merge
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A text read and resolved.
+
+    `network` is None where too much is wrong, or the dimensions contradict each other: then
+    `contradiction` says how. A text with syntax errors may have a network all the same, of
+    what is right in it. `unchecked` says why the text was not looked at, or not wholly.
+    """
+
+    source: Source
+    settings: Settings
+    reading: Reading
+    network: Network | None = None
+    contradiction: CnnGenError | None = None
+    unchecked: str | None = None
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """The layers and merges that stand in the text, in its order; empty without a network."""
+        if self.network is None or self.reading.description is None:
+            return ()
+        nodes: dict[Span, list[Node]] = {}
+        for node in self.network.nodes:
+            nodes.setdefault(node.span, []).append(node)
+        pairs = zip(self.reading.description.walk(), self.network.description.walk(), strict=True)
+        return tuple(
+            Place(written, resolved, tuple(nodes.get(written.span, ())))
+            for written, resolved in pairs
+            if not isinstance(written, str)
+            and not isinstance(resolved, str)
+            and written.span.start < written.span.end
+        )
+
+    @property
+    def input_node(self) -> Node | None:
+        return self.network.nodes[0] if self.network else None
+
+
+def analyse(text: str, settings: Settings = DEFAULTS) -> Analysis:
+    """Read a text, going on after mistakes, and infer its dimensions.
+
+    Kept for the last few texts: an editor asks several questions after each keystroke.
+    """
+    return _analyse(text, settings)
+
+
+@lru_cache(maxsize=4)
+def _analyse(text: str, settings: Settings) -> Analysis:
+    source = Source(text)
+    if len(text) > MAX_CHARACTERS:
+        return Analysis(
+            source,
+            settings,
+            Reading(None, (), ()),
+            unchecked=f"texts of more than {MAX_CHARACTERS:,} characters are not checked while "
+            "they are written",
+        )
+    reading = reading_of(text)
+    description = reading.description
+    if description is None:
+        return Analysis(source, settings, reading)
+    if not settings.dimensions:
+        unchecked = "dimensions are not checked here: inferring them took too long"
+        return Analysis(source, settings, reading, unchecked=unchecked)
+    if sum(1 for _ in description.layers()) > MAX_LAYERS:
+        unchecked = f"dimensions of more than {MAX_LAYERS:,} layers are not checked here"
+        return Analysis(source, settings, reading, unchecked=unchecked)
+    from cnngen.resolution import resolve
+
+    try:
+        network = resolve(
+            description,
+            space=settings.space,
+            input_shape=settings.input_shape,
+            classes=settings.classes,
+            seed=settings.seed,
+        )
+    except CnnGenError as error:
+        return Analysis(source, settings, reading, contradiction=error)
+    return Analysis(source, settings, reading, network)
+
+
+@lru_cache(maxsize=4)
+def reading_of(text: str) -> Reading:
+    """The tree and the words of a text, whatever its dimensions."""
+    return read_on(Source(text))
+
+
+def word_at(text: str, start: int) -> Span:
+    """The word that begins at a place, such as the name of a layer without its parameters."""
+    match = _WORD.match(text, start)
+    return Span(start, match.end() if match else start)
+
+
+def comments(text: str) -> Iterator[Span]:
+    """Where the comments of a text stand; one that is not closed goes to its end."""
+    return (Span(*match.span()) for match in _COMMENT.finditer(text))
+
+
+_WORD = re.compile(r"\w*")
+# The grammar's comments, and one that is not closed.
+_COMMENT = re.compile(r"//[^\r\n]*|/\*[^*]*\*+(?:[^*/][^*]*\*+)*/|/\*.*", re.DOTALL)

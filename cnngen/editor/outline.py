@@ -1,0 +1,117 @@
+"""The parts of a text: an outline of its layers and merges, and what of it can be folded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cnngen import shapes
+from cnngen.deep import Deep, run
+from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse, comments, word_at
+from cnngen.errors import Span
+from cnngen.language.tree import Body, Layer, Merge, Node
+
+MAX_DEPTH = 20
+MAX_SYMBOLS = 10_000
+"""What an outline shows: editors recurse into it, and draw all of it."""
+
+SymbolKind = Literal["network", "end", "layer", "merge", "side"]
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A part of the text: `span` is all of it, `word` what names it."""
+
+    name: str
+    kind: SymbolKind
+    span: Span
+    word: Span
+    detail: str = ""
+    children: tuple[Symbol, ...] = ()
+
+
+def symbols(text: str, settings: Settings = DEFAULTS) -> list[Symbol]:
+    """The network, its layers with the shapes that come out of them, its merges' sides.
+
+    Empty where no tree can be made of the text.
+    """
+    analysis = analyse(text, settings)
+    description = analysis.reading.description
+    if description is None:
+        return []
+    writer = _Outline(text, {place.written: place for place in analysis.places})
+    inner: list[Symbol] = []
+    first, last = description.input_span, description.output_span
+    if first.start < first.end:
+        detail = shapes.text(analysis.input_node.shape) if analysis.input_node else ""
+        inner.append(Symbol("input", "end", first, first, detail))
+    inner += run(writer.chain(description.features, 0))
+    inner += run(writer.chain(description.head, 0))
+    if last.start < last.end:
+        inner.append(Symbol("output", "end", last, last))
+    tokens = analysis.reading.tokens
+    whole = Span(tokens[0].span.start, tokens[-1].span.end) if tokens else Span(0, len(text))
+    named = next((t.span for t in tokens if t.terminal.label.startswith("a name")), None)
+    cost = analysis.network.cost if analysis.network else None
+    detail = f"{cost.layers} layers, {cost.parameters:,} parameters" if cost else ""
+    name = description.name or "network"
+    return [Symbol(name, "network", whole, named or first, detail, tuple(inner))]
+
+
+def folds(text: str) -> list[Span]:
+    """Merges, their bodies and comments that take several lines.
+
+    Spans begin and end inside what stays to be seen of them: on the first and the last line.
+    """
+    analysis = analyse(text, DEFAULTS)
+    found = [span for span in comments(text) if "\n" in text[span.start : span.end].rstrip()]
+    description = analysis.reading.description
+    for item in description.walk() if description else ():
+        if isinstance(item, Merge):
+            found += [item.span, *(body.span for body in item.bodies)]
+    return sorted(span for span in found if "\n" in text[span.start : span.end])
+
+
+class _Outline:
+    """Symbols of a tree, as many and as deep as an editor can take."""
+
+    def __init__(self, text: str, places: Mapping[Node, Place]) -> None:
+        self.text = text
+        self.places = places
+        self.count = 0
+
+    def chain(self, nodes: Iterable[Node], depth: int) -> Deep[list[Symbol]]:
+        found: list[Symbol] = []
+        for node in nodes:
+            self.count += 1
+            if self.count > MAX_SYMBOLS:
+                break
+            if node.span.start >= node.span.end:
+                continue
+            place = self.places.get(node)
+            detail = shapes.text(place.nodes[-1].shape) if place and place.nodes else ""
+            if isinstance(node, Layer):
+                word = word_at(self.text, node.span.start)
+                name = self.text[word.start : word.end]
+                found.append(Symbol(name, "layer", node.span, word, detail))
+                continue
+            sides: list[Symbol] = []
+            if depth < MAX_DEPTH:
+                for number, body in enumerate(node.bodies, 1):
+                    sides += yield self.body(body, f" {number}" * (len(node.bodies) > 1), depth)
+            resolved = place.resolved if place else node
+            mode = resolved.mode if isinstance(resolved, Merge) else None
+            opening = Span(node.span.start, node.span.start + 1)
+            found.append(Symbol(mode or "merge", "merge", node.span, opening, detail, tuple(sides)))
+        return found
+
+    def body(self, body: Body, number: str, depth: int) -> Deep[list[Symbol]]:
+        sides = []
+        for name, nodes in (("left", body.left), ("right", body.right)):
+            standing = [node for node in nodes if node.span.start < node.span.end]
+            if standing:
+                span = Span(standing[0].span.start, standing[-1].span.end)
+                inner = yield self.chain(nodes, depth + 1)
+                sides.append(Symbol(name + number, "side", span, span, "", tuple(inner)))
+        return sides

@@ -1,0 +1,225 @@
+"""A parse that goes on after a mistake, and tells of all of them.
+
+Where a word cannot stand, the cheapest way on is taken: some words are passed over, some are
+taken as if they stood there. The tree then lacks what was passed over, and the layers put in
+have no place in the text (an empty span).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
+
+from cnngen.editor.repair import Words, key, repairs
+from cnngen.errors import DescriptionError, Source, Span
+from cnngen.language.build import Attributes, Word
+from cnngen.language.grammar import Close, Expression, Repeat, Store, Terminal, grammar
+from cnngen.language.parser import Machine
+from cnngen.language.tree import Description
+
+MAX_ERRORS = 20
+"""Mistakes after which the rest of a text is not read."""
+
+MAX_SKIPPED = 1000
+MAX_MISSING = 8
+MAX_MISSING_AT_END = 1000
+"""Words passed over, or taken as if they stood there, at one mistake. A text that is still
+being written lacks the brackets of all its open merges."""
+
+_LEXEME = re.compile(r"/\*.*|-?[0-9.][\w.]*|\w+|->|.", re.DOTALL)
+"""What is passed over as one: 3.5 is one slip, not three, and so is an open comment."""
+
+_PATTERN = "\0"
+"""Stands where a number or name is missing; it is no word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word of the text: the terminal it was taken for, and the rule it stands in."""
+
+    terminal: Terminal
+    rule: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What could be made of a text: a tree, or none where too much is wrong; every mistake;
+    and the words in their places."""
+
+    description: Description | None
+    errors: tuple[DescriptionError, ...]
+    tokens: tuple[Token, ...] = field(repr=False)
+
+    @cached_property
+    def is_sentence(self) -> bool:
+        return self.description is not None and not self.errors
+
+
+def read_on(source: Source) -> Reading:
+    """Parse a text, going on after mistakes. The first error is the one `parse` raises."""
+    errors: list[DescriptionError] = []
+    tokens: list[Token] = []
+    try:
+        description = _Reader(source, errors, tokens).run()
+    except DescriptionError as error:
+        if error not in errors:
+            errors.append(error)
+        description = None
+    return Reading(description, tuple(errors), tuple(tokens))
+
+
+class _Reader(Machine):
+    """The machine of the language, with a way on wherever it would fail."""
+
+    def __init__(self, source: Source, errors: list[DescriptionError], tokens: list[Token]) -> None:
+        self.errors = errors
+        self.tokens = tokens
+        self.missing: deque[Terminal] = deque()
+        """Words to be taken as if they stood here."""
+        super().__init__(source, grammar())
+
+    def skip(self) -> None:
+        super().skip()
+        if not self._fits():
+            self._recover()
+
+    def take(self, terminal: Terminal) -> Word:
+        if not self.missing:
+            # Kept before `skip` fails on what follows.
+            length = self.matches(terminal)
+            span = Span(self.at, self.at + length)
+            self.tokens.append(Token(terminal, self.open[-1].rule.name, span))
+            return super().take(terminal)
+        assert self.matches(terminal), "what is missing was chosen so that it fits"
+        self.missing.popleft()
+        self.passed.clear()
+        self._look()
+        return terminal.literal or "", Span(self.end, self.end)
+
+    def matches(self, terminal: Terminal) -> int:
+        if self.missing and self.missing[0].literal is None:
+            return int(terminal is self.missing[0])
+        return super().matches(terminal)
+
+    def build(self, rule: str, attributes: Attributes, span: Span) -> object:
+        _keep(attributes, _stands)
+        if span.start >= span.end:
+            span = Span(span.end, span.end)
+        while True:
+            try:
+                return super().build(rule, attributes, span)
+            except DescriptionError as error:
+                self._note(error)
+                _keep(attributes, partial(_is_not_at, error.span))
+
+    def _fits(self) -> bool:
+        """Whether the next lexeme, or the end of the text, can stand here."""
+        for e in reversed(self.stack):
+            if self.begins(e):
+                return True
+            if not _may_lack(e):
+                return False
+        return self.at == len(self.text)
+
+    def _note(self, error: DescriptionError) -> None:
+        self.errors.append(error)
+        if len(self.errors) >= MAX_ERRORS:
+            raise error
+
+    def _recover(self) -> None:
+        """Note the mistake, and go on at the nearest place where that is possible."""
+        missing: Expression | None = None
+        self.passed = []
+        for e in reversed(self.stack):
+            if not _may_lack(e):
+                missing = e
+                break
+            if isinstance(e, Repeat):
+                self.passed.append(e)
+        try:
+            self.fail(missing)
+        except DescriptionError as error:
+            self._note(error)
+        best: Words | None = None
+        cost = MAX_SKIPPED
+        skipped = 0
+        begin = self.at
+        while skipped < cost:
+            words = self._way_on(cost - skipped)
+            if words is not None:
+                best, cost, begin = words, skipped + len(words), self.at
+            lexeme = _LEXEME.match(self.text, self.at)
+            if lexeme is None:
+                break
+            self.at = lexeme.end()
+            skipped += 1
+            super().skip()
+        if best is None:
+            raise self.errors[-1]
+        self.at = begin
+        self.missing.extend(best)
+        self._look()
+
+    def _way_on(self, below: int) -> Words | None:
+        """The fewest words, fewer than `below`, after which the next lexeme can stand here."""
+        table = repairs()
+        at_end = self.at == len(self.text)
+        below = min(below, (MAX_MISSING_AT_END if at_end else MAX_MISSING) + 1)
+        names = [self.lexeme, *(key(t) for t in _patterns() if super(_Reader, self).matches(t))]
+        best: Words | None = None
+        passed: list[Terminal] = []
+        for e in reversed(self.stack):
+            if isinstance(e, (Store, Close)):
+                continue
+            for name in names:
+                way = table.before[e].get(name)
+                if way is not None and len(passed) + len(way) < below:
+                    best = (*passed, *way)
+                    below = len(best)
+            passed += table.whole[e]
+            if len(passed) >= below:
+                return best
+        return tuple(passed) if at_end else best
+
+    def _look(self) -> None:
+        """Look at the next word that is missing, or again at the text."""
+        if self.missing:
+            self.lexeme = self.missing[0].literal or _PATTERN
+        else:
+            super().skip()
+
+
+def _may_lack(e: Expression) -> bool:
+    return e.nullable or isinstance(e, (Store, Close))
+
+
+def _stands(word: Word) -> bool:
+    """Whether a word stands in the text; else it was missing."""
+    return word[1].start < word[1].end
+
+
+def _is_not_at(span: Span | None, word: Word) -> bool:
+    return word[1] != span
+
+
+def _keep(attributes: Attributes, good: Callable[[Word], bool]) -> None:
+    """Leave out of a rule's attributes what can be left out and is not good."""
+    ends = ("shape", "classes") if "value" in attributes else ("shape", "classes", "name")
+    for name in ends:
+        if name in attributes and not good(attributes[name]):
+            del attributes[name]
+    if "parameters" in attributes:
+        attributes["parameters"] = [
+            (name, value) for name, value in attributes["parameters"] if good(name) and good(value)
+        ]
+
+
+@cache
+def _patterns() -> tuple[Terminal, ...]:
+    """One terminal for each pattern of the grammar."""
+    terminals = (e for e in grammar().expressions if isinstance(e, Terminal))
+    return tuple({t.label: t for t in terminals if t.literal is None}.values())
