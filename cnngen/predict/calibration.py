@@ -1,0 +1,66 @@
+"""How far off predictions are, learnt from predictions that were far off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Self
+
+import numpy as np
+
+from cnngen.errors import CnnGenError
+from cnngen.predict.boosting import Growth, cross_validated, grow
+from cnngen.predict.forest import Forest
+from cnngen.predict.interface import LEVEL, Floats
+from cnngen.predict.saved import State
+
+FAINT = Growth(100, 4, 0.03, 25)
+"""A faint pattern in much noise."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The expected size of an error as a function of a row, and how errors spread around it.
+
+    `std` is the root mean square of errors in units of their expected size, `half` the size
+    that the share `LEVEL` of them does not exceed: normalised conformal prediction (Lei et al.,
+    "Distribution-Free Predictive Inference for Regression", JASA 2018) with errors from
+    cross-validation (Barber et al., "Predictive Inference with the Jackknife+", 2021).
+    """
+
+    expected: Forest
+    std: float
+    half: float
+
+    @classmethod
+    def of(cls, rows: Floats, errors: Floats, seed: int = 0) -> Self:
+        """From the sizes of errors, of shape (rows,), none of which was learnt from."""
+        # Of an error of 0 there is no logarithm.
+        sizes = np.log(np.maximum(errors, 1e-3 * max(1e-9, float(errors.mean()))))
+        units = errors / np.exp(cross_validated(rows, sizes, FAINT, 5, seed))
+        rank = min(len(units), ceil((len(units) + 1) * LEVEL))
+        return cls(
+            grow(rows, sizes, FAINT, seed),
+            float(np.sqrt((units**2).mean())),
+            float(np.sort(units)[rank - 1]),
+        )
+
+    def spread(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Standard deviation, and half the width of the interval, for each row."""
+        expected = np.exp(np.clip(self.expected(rows), -30, 30))
+        return expected * self.std, expected * self.half
+
+    def state(self) -> State:
+        return State({"std": self.std, "half": self.half}, self.expected.arrays())
+
+    @classmethod
+    def restored(cls, state: State, columns: int) -> Self:
+        """A calibration from a file. Raises `CnnGenError` where it is none."""
+        factors = [state.values.get(name) for name in ("std", "half")]
+        std, half = (
+            factor if isinstance(factor, float) and 0 <= factor < np.inf else None
+            for factor in factors
+        )
+        if std is None or half is None:
+            raise CnnGenError("a saved predictor has a calibration that is none")
+        return cls(Forest.restored(state.arrays, columns), std, half)
