@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 import tomllib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnngen.errors import BackendError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cnngen.data import Dataset
     from cnngen.network import Network
     from cnngen.protocol import Epoch, Protocol, TrainingResult
+    from cnngen.runner import Runner, Weights
 
 INTERFACE = 1
 """Version of this interface. A backend made for another one is refused."""
@@ -42,7 +43,11 @@ class Backend(ABC):
     """The command that installs what the backend needs."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"emit"})
-    """Of `emit`, `script` and `train`."""
+    """Of `emit`, `script`, `train` and `verify`."""
+
+    modes: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """Ways to run the framework, if there are several: for each, the environment variables that
+    are set in a process of its own before the framework is loaded. See `cnngen.modes`."""
 
     @abstractmethod
     def version(self) -> str | None:
@@ -72,13 +77,22 @@ class Backend(ABC):
         data: Dataset,
         protocol: Protocol,
         on_epoch: Callable[[Epoch], None] | None = None,
+        weights: Weights | None = None,
     ) -> TrainingResult:
         """Load emitted source, train and evaluate it; report each epoch as it ends.
 
         A failure of training (NaN, out of memory) is a status of the result, with its
-        cause, and no exception.
+        cause, and no exception. `weights`, passed only where they are given, are those to
+        start from; else the protocol's seed decides them.
         """
         raise BackendError(f"the {self.name} backend cannot train")
+
+    def runner(self) -> Runner[Any]:
+        """What runs emitted source, so that it can be held against other backends'.
+
+        Loads the framework.
+        """
+        raise BackendError(f"the {self.name} backend cannot be verified")
 
 
 def _checkout_entry_points() -> list[EntryPoint]:

@@ -13,7 +13,8 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from cnngen.campaign import InProcess, WorkerDied, Workers, workers
+from cnngen import child
+from cnngen.campaign import InProcess, WorkerDied, Workers
 from cnngen.campaign.workers import THREAD_VARIABLES
 from cnngen.errors import CnnGenError
 
@@ -88,7 +89,7 @@ def test_dropping_ends_what_runs_and_cancels_what_waits() -> None:
 def test_workers_that_cannot_begin_are_an_error_and_no_endless_trying(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(workers, "START", "raise SystemExit(1)  # {}")
+    monkeypatch.setattr(child, "START", "raise SystemExit(1)  # {}")
     with Workers(1) as crew, pytest.raises(CnnGenError, match="end before they begin"):
         crew.submit(abs, -1).result()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from cnngen.backend import Backend
@@ -13,6 +13,8 @@ from cnngen_keras.source import emit
 if TYPE_CHECKING:
     from cnngen.data import Dataset
     from cnngen.protocol import Epoch, Protocol, TrainingResult
+    from cnngen.runner import Runner, Weights
+    from cnngen_keras.runner import Emitted
 
 
 class KerasBackend(Backend):
@@ -21,7 +23,10 @@ class KerasBackend(Backend):
     name = "keras"
     interface = 1
     install = "pip install 'cnngen[tensorflow]'  # or 'cnngen[jax]', 'cnngen[torch,keras]'"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "script", "train"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "script", "train", "verify"})
+    modes: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        name: {"KERAS_BACKEND": name} for name in engine.ENGINES
+    }
 
     def version(self) -> str | None:
         """Versions of Keras and of the engine that it runs on, or would start with."""
@@ -46,9 +51,17 @@ class KerasBackend(Backend):
         data: Dataset,
         protocol: Protocol,
         on_epoch: Callable[[Epoch], None] | None = None,
+        weights: Weights | None = None,
     ) -> TrainingResult:
         """Train the model of an emitted file by `fit`."""
         self.prepare()
         from cnngen_keras.train import train
 
-        return train(source, network, data, protocol, on_epoch)
+        return train(source, network, data, protocol, on_epoch, weights)
+
+    def runner(self) -> Runner[Emitted]:
+        """What runs the model that an emitted file builds."""
+        self.prepare()
+        from cnngen_keras.runner import KerasRunner
+
+        return KerasRunner()

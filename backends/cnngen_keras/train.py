@@ -21,8 +21,10 @@ from cnngen.data.dataset import Labels
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol, Status, TrainingResult, batch_sizes, chance
+from cnngen.runner import Weights
 from cnngen_keras.batches import Batches
 from cnngen_keras.engine import machine
+from cnngen_keras.weights import set_weights
 
 EVALUATION_NUMBERS = 2**23
 """Numbers that all operations together put out for one batch of evaluation."""
@@ -39,10 +41,11 @@ def train(
     data: Dataset,
     protocol: Protocol,
     on_epoch: Callable[[Epoch], None] | None = None,
+    weights: Weights | None = None,
 ) -> TrainingResult:
     """Train the model that an emitted file builds and evaluate it once on the test images.
 
-    Whatever stops the training becomes the status of the result. Python's random numbers and
+    It starts from `weights`, or from the protocol's seed. Whatever stops the training becomes the status of the result. Python's random numbers and
     Keras's precision are afterwards as they were. Raises `DataError` where the protocol does
     not fit the data.
     """
@@ -62,12 +65,10 @@ def train(
     watch = _Watch(protocol, training, validation or unshuffled(parts.train), by_chance, on_epoch)
     clock = [_Clock(watch, len(sizes))] if protocol.time_budget else []
     with _seed(protocol.seed), _precision(POLICIES[protocol.precision]), _kept(watch):
-        model = on_bytes(load(source, network.id))
-        model.compile(
-            optimizer=_optimizer(protocol, len(sizes)),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
-        )
+        emitted = load(source, network.id)
+        if weights is not None:
+            set_weights(emitted, weights)
+        model = compiled(on_bytes(emitted), protocol, len(sizes))
         model.fit(
             training,
             epochs=protocol.epochs,
@@ -102,6 +103,16 @@ def on_bytes(model: keras.Model) -> keras.Model:
     """A model that takes uint8 images, and gives them to `model` as floats from 0 to 1."""
     images = keras.Input(model.input_shape[1:], dtype="uint8")
     return keras.Model(images, model(keras.layers.Rescaling(1 / 255, dtype="float32")(images)))
+
+
+def compiled(model: keras.Model, protocol: Protocol, steps: int) -> keras.Model:
+    """The model, made ready to be trained as a protocol says, in epochs of so many steps."""
+    model.compile(
+        optimizer=_optimizer(protocol, steps),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
+    )
+    return model
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, ClassVar
@@ -15,8 +15,14 @@ from cnngen.network import Network
 from cnngen_torch.source import emit
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from cnngen.data import Dataset
     from cnngen.protocol import Epoch, Protocol, TrainingResult
+    from cnngen.runner import Runner, Weights
+
+COMPILE = "CNNGEN_TORCH_COMPILE"
+"""The environment variable that switches `torch.compile` on, where it is 1."""
 
 
 class TorchBackend(Backend):
@@ -25,13 +31,18 @@ class TorchBackend(Backend):
     name = "torch"
     interface = 1
     install = "pip install 'cnngen[torch]'"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "script", "train"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "script", "train", "verify"})
+    modes: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "eager": {COMPILE: "0"},
+        "compiled": {COMPILE: "1"},
+    }
 
     def version(self) -> str | None:
         try:
-            return f"torch {installed('torch')}"
+            version = f"torch {installed('torch')}"
         except PackageNotFoundError:
             return None
+        return f"{version}, compiled" if compiles() else version
 
     def emit(self, network: Network, *, script: bool = False) -> str:
         return emit(network, script=script)
@@ -58,8 +69,20 @@ class TorchBackend(Backend):
         data: Dataset,
         protocol: Protocol,
         on_epoch: Callable[[Epoch], None] | None = None,
+        weights: Weights | None = None,
     ) -> TrainingResult:
         self.prepare()
         from cnngen_torch.train import train
 
-        return train(source, network, data, protocol, on_epoch)
+        return train(source, network, data, protocol, on_epoch, weights)
+
+    def runner(self) -> Runner[nn.Module]:
+        self.prepare()
+        from cnngen_torch.runner import TorchRunner
+
+        return TorchRunner()
+
+
+def compiles() -> bool:
+    """Whether models go through `torch.compile` in this process."""
+    return os.environ.get(COMPILE) == "1"

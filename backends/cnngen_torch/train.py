@@ -21,8 +21,11 @@ from cnngen.data import Dataset, Splits, splits
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol, Status, TrainingResult, batch_sizes, chance
+from cnngen.runner import Weights
+from cnngen_torch import compiles
 from cnngen_torch.batches import flip_crop, on_device, pixels, taken
 from cnngen_torch.optimizers import OPTIMIZERS
+from cnngen_torch.weights import set_weights
 
 MULTIPLY_ADDS_A_THREAD = 10_000_000
 """Multiply-adds of a step, forwards alone, that make one more thread pay. In smaller steps,
@@ -51,10 +54,11 @@ def train(
     data: Dataset,
     protocol: Protocol,
     on_epoch: Callable[[Epoch], None] | None = None,
+    weights: Weights | None = None,
 ) -> TrainingResult:
     """Train the `Net` of an emitted file and evaluate it once on the test images.
 
-    Whatever stops the training becomes the status of the result. PyTorch's random numbers and
+    It starts from `weights`, or from the protocol's seed. Whatever stops the training becomes the status of the result. PyTorch's random numbers and
     threads are afterwards as they were. Raises `DataError` where the protocol does not fit the
     data.
     """
@@ -62,7 +66,7 @@ def train(
     cards = [device] if device.type == "cuda" else []
     parts = splits(data, protocol)
     reached = _Reached()
-    epochs = _train(source, network, data, parts, protocol, device, reached)
+    epochs = _train(source, network, data, parts, protocol, device, reached, weights)
     with _threads(network, protocol) as threads, torch.random.fork_rng(cards):
         for epoch in _caught(epochs, reached):
             reached.epochs.append(epoch)
@@ -91,6 +95,15 @@ def load(source: str, name: str = "emitted") -> nn.Module:
     return model
 
 
+def as_run(model: nn.Module) -> nn.Module:
+    """The model as it is run here: itself, or compiled, with the same weights."""
+    if not compiles():
+        return model
+    compiled = torch.compile(model)
+    assert isinstance(compiled, nn.Module)
+    return compiled
+
+
 @dataclass(slots=True)
 class _Reached:
     """What a training has reached, whatever stops it. `number` is that of the epoch under way."""
@@ -117,13 +130,17 @@ def _train(
     protocol: Protocol,
     device: torch.device,
     reached: _Reached,
+    weights: Weights | None,
 ) -> Iterator[Epoch]:
     """The training from the first weights to the test, an epoch at a time."""
     began = time.perf_counter()
     torch.manual_seed(protocol.seed)
     shuffle = torch.Generator().manual_seed(protocol.seed)
     # Channels last: 1.0 to 1.4 times as fast on a CPU, and what tensor cores want.
-    model = load(source, network.id).to(device).to(memory_format=torch.channels_last)
+    model = load(source, network.id)
+    if weights is not None:
+        set_weights(model, weights)
+    model = as_run(model.to(device).to(memory_format=torch.channels_last))
     optimizer = OPTIMIZERS[protocol.optimizer](model.parameters())
     images, labels = on_device(data, device)
     train, validation, test = (

@@ -9,7 +9,8 @@ from cnngen.campaign.crew import Crew, Hire, in_process, local
 from cnngen.campaign.jobs import Job, Metering
 from cnngen.campaign.plan import WHOLE, Plan, Shard
 from cnngen.campaign.run import Tally, Watch, make_job, run_campaign, tell_epochs, train_jobs
-from cnngen.campaign.workers import InProcess, WorkerDied, Workers
+from cnngen.campaign.workers import InProcess, Workers
+from cnngen.child import WorkerDied
 
 __all__ = [
     "WHOLE",

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar, cast
 
 from cnngen.campaign.crew import Crew, Hire
 from cnngen.campaign.worker import Report
-from cnngen.campaign.workers import WorkerDied
+from cnngen.child import WorkerDied
 from cnngen.data import Dataset
 from cnngen.errors import CnnGenError
 

@@ -15,7 +15,7 @@ from cnngen.campaign.jobs import Job, Metering, failed, keep, train_job
 from cnngen.campaign.lock import hold
 from cnngen.campaign.plan import Plan, claim
 from cnngen.campaign.worker import Report
-from cnngen.campaign.workers import WorkerDied
+from cnngen.child import WorkerDied
 from cnngen.data import Dataset, splits
 from cnngen.errors import StoreError
 from cnngen.index import update_index

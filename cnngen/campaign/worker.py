@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import sys
-import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from cnngen.protocol import Epoch
 
@@ -26,10 +22,6 @@ def main(line: Connection) -> None:
     Sent are pairs: `ready`, `epoch` with a report's arguments, `done` with what a call gave
     and `failed` with what it raised.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if sys.platform == "linux":
-        # Where memory runs out, this process goes and not the campaign.
-        Path("/proc/self/oom_score_adj").write_text("500")
     report_epoch.set(lambda key, epoch: line.send(("epoch", (key, epoch))))
     line.send(("ready", None))
     while True:
@@ -45,10 +37,3 @@ def main(line: Connection) -> None:
             line.send(answer)
         except (TypeError, AttributeError, ValueError, pickle.PicklingError) as error:
             line.send(("failed", RuntimeError(f"{answer[1]!r} cannot be sent: {error}")))
-
-
-def _end_with_parent() -> None:
-    # The parent holds the other end of stdin, and the system closes it, however it dies.
-    while os.read(0, 1):
-        pass
-    os._exit(1)

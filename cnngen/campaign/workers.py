@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
-import socket
-import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from cnngen.campaign.worker import Report, report_epoch
+from cnngen.child import Child, WorkerDied
 from cnngen.errors import CnnGenError
 
 P = ParamSpec("P")
@@ -39,25 +34,6 @@ THREAD_VARIABLES = (
 
 STARTS = 10
 """Processes started in a row of which none gets to work, after which there is no use in it."""
-
-START = """
-from multiprocessing.connection import Connection
-from cnngen.campaign.worker import main
-main(Connection({}))
-"""
-
-
-class WorkerDied(Exception):
-    """A worker ended before its work did.
-
-    `out_of_memory`: the system ended it for memory. `by_model`: the model may be to blame.
-    """
-
-    def __init__(self, cause: str, *, out_of_memory: bool = False, by_model: bool = True) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.out_of_memory = out_of_memory
-        self.by_model = by_model
 
 
 class InProcess(Executor):
@@ -85,15 +61,23 @@ class Workers(Executor):
     A call whose process dies, or gives no sign of life for `patience` seconds, ends with
     `WorkerDied`. Leaving the context by an exception drops the calls that are running.
     `OMP_NUM_THREADS` and its like are set to cores / `count` where they are not set already,
-    or to `OMP_NUM_THREADS` where that is.
+    or to `OMP_NUM_THREADS` where that is. `environment` is set on top of ours.
     """
 
     def __init__(
-        self, count: int = 1, on_epoch: Report | None = None, *, patience: float = PATIENCE
+        self,
+        count: int = 1,
+        on_epoch: Report | None = None,
+        *,
+        patience: float = PATIENCE,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.threads = _threads(count)
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._seats = [_Seat(self._tasks, self.threads, on_epoch, patience) for _ in range(count)]
+        self._seats = [
+            _Seat(self._tasks, self.threads, on_epoch, patience, environment or {})
+            for _ in range(count)
+        ]
         self._closed = False
         for seat in self._seats:
             seat.start()
@@ -161,12 +145,14 @@ class _Seat(threading.Thread):
         threads: int,
         on_epoch: Report | None,
         patience: float,
+        environment: Mapping[str, str],
     ) -> None:
         super().__init__(name="cnngen worker", daemon=True)
         self.tasks = tasks
         self.threads = threads
         self.on_epoch = on_epoch
         self.patience = patience
+        self.environment = environment
         self.worker: _Worker | None = None
         self.dropped = False
 
@@ -183,15 +169,15 @@ class _Seat(threading.Thread):
     def drop(self) -> None:
         self.dropped = True
         if (worker := self.worker) is not None:
-            worker.process.kill()
+            worker.kill()
 
     def _do(self, task: _Task) -> object:
         for _ in range(STARTS):
             if self.worker is None:
-                self.worker = _Worker(self.threads)
+                self.worker = _Worker(self.threads, self.environment)
             worker = self.worker
             if self.dropped:
-                worker.process.kill()
+                worker.kill()
             try:
                 return worker.do(task, self.on_epoch, self.patience)
             except WorkerDied:
@@ -209,36 +195,17 @@ class _Seat(threading.Thread):
             self.worker = None
 
 
-class _Worker:
-    """A process and the line to it.
+class _Worker(Child):
+    """A process that does one call after the other."""
 
-    It is no process of `multiprocessing`, which would import the main module again and with
-    it run whatever stands there unguarded.
-    """
-
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, environment: Mapping[str, str]) -> None:
         unset = [name for name in THREAD_VARIABLES if name not in os.environ]
-        ours, theirs = socket.socketpair()
-        with theirs:
-            number = theirs.fileno()
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", START.format(number)],
-                env=os.environ
-                | dict.fromkeys(unset, str(threads))
-                | {"PYTHONPATH": os.pathsep.join(sys.path)},
-                pass_fds=[number],
-                stdin=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for the campaign to act on
-            )
-        self.line = Connection(ours.detach())
-        self.kills = _kills_for_memory()
+        environment = {**dict.fromkeys(unset, str(threads)), **environment}
+        super().__init__("cnngen.campaign.worker", environment)
         self.ready = False
 
     def do(self, task: _Task, on_epoch: Report | None, patience: float) -> object:
-        try:
-            self.line.send((task.fn, task.args, task.kwargs))
-        except OSError:
-            raise self._death() from None
+        self.tell((task.fn, task.args, task.kwargs))
         while True:
             match self._next(patience):
                 case "ready", _:
@@ -251,44 +218,14 @@ class _Worker:
                 case "failed", error:
                     raise error
 
-    def end(self) -> None:
-        self.line.close()  # it reads this as the end of its work
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
     def _next(self, patience: float) -> tuple[str, Any]:
         """The next message. Raises `WorkerDied` where none comes in time, or ever."""
-        deadline = time.monotonic() + patience
+        self.wait(patience)
         try:
-            # A child of the worker may hold the line open when the worker itself is gone.
-            while not self.line.poll(min(1.0, max(0.0, deadline - time.monotonic()))):
-                if self.process.poll() is not None:
-                    raise self._death()
-                if time.monotonic() >= deadline:
-                    self.process.kill()
-                    raise WorkerDied(f"no sign of life for {patience:,.0f} s")
             kind, value = self.line.recv()
         except (EOFError, OSError):  # the latter within a message
-            raise self._death() from None
+            raise self.death() from None
         return kind, value
-
-    def _death(self) -> WorkerDied:
-        try:
-            code = self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return WorkerDied("its worker closed the line")
-        if code >= 0:
-            return WorkerDied(f"its worker ended with code {code}")
-        name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
-        if -code == signal.SIGKILL and _kills_for_memory() > self.kills:
-            return WorkerDied("the system ended its worker for memory", out_of_memory=True)
-        return WorkerDied(f"its worker was ended by {name}")
 
 
 def _threads(count: int) -> int:
@@ -300,12 +237,3 @@ def _threads(count: int) -> int:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def _kills_for_memory() -> int:
-    """How many processes the system has ended for want of memory since it started."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
 
 from cnngen.backend import get_backend
 from cnngen.language import parse
+from cnngen.modes import ModeProcess, parse_mode
 from cnngen.network import Network
 from cnngen.operations import Conv2d, Dense
 from cnngen.resolution import lower
@@ -26,20 +25,19 @@ from cnngen.testing.networks import (
     windows,
 )
 from cnngen.testing.reference import evaluate, random_weights, weight_shapes
-from cnngen.testing.runner import Case, Outcome, Runner, run, run_apart
+from cnngen.testing.runner import Case, Outcome, run, run_apart
 from cnngen.testing.wild import random_network
 
 
 class ComputationConformance:
     """Shapes, weights and outputs of the models that emitted source builds.
 
-    `runner` runs what `backend` emits; where the framework wants a process of its own, `script`
-    is a file that calls `serve` with a runner instead, and `environment` is set there.
+    What `backend` emits is run by its runner: in this process, or where `mode` names one of the
+    backend's modes, in a process of its own with `environment` set there.
     """
 
     backend: ClassVar[str]
-    runner: ClassVar[Runner[Any] | None] = None
-    script: ClassVar[Path | None] = None
+    mode: ClassVar[str | None] = None
     environment: ClassVar[Mapping[str, str]] = {}
 
     tolerance: ClassVar[float] = 1e-5
@@ -154,12 +152,14 @@ class ComputationConformance:
 
     @classmethod
     def run(cls, cases: Sequence[Case]) -> list[Outcome]:
-        """Run cases by the runner, here or in the script's process."""
-        if cls.script is not None:
-            with TemporaryDirectory() as folder:
-                return run_apart(cls.script, cases, Path(folder), cls.environment)
-        assert cls.runner is not None, "set `runner`, or `script` for a process of its own"
-        return [run(cls.runner, case) for case in cases]
+        """Run cases by the backend's runner, here or in the mode's process."""
+        if cls.mode is None:
+            runner = get_backend(cls.backend).runner()
+            return [run(runner, case) for case in cases]
+        with ModeProcess(
+            parse_mode(f"{cls.backend}:{cls.mode}"), environment=cls.environment
+        ) as process:
+            return run_apart(process, cases)
 
     @classmethod
     def _case(cls, name: str, network: Network, dtype: type[np.floating[Any]] = np.float32) -> Case:

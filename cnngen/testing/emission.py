@@ -26,6 +26,8 @@ from cnngen.testing.wild import random_network
 
 EVIL = ('"""\nimport os', "a\\", "na\xefve", "'x'", 'x"', "two\nlines", "#", "%s{0}")
 
+CAPABILITIES = {"emit", "script", "train", "verify"}
+
 
 class EmissionConformance:
     """A backend's class and the source that it emits.
@@ -43,11 +45,15 @@ class EmissionConformance:
         assert backend.name == self.backend, f"it is installed as {self.backend}"
         assert backend.name.isidentifier(), f"{backend.name!r} is no identifier"
         assert backend.name.islower(), f"{backend.name!r} is not lower-case"
-        assert backend.capabilities <= {"emit", "script", "train"}, str(backend.capabilities)
+        assert backend.capabilities <= CAPABILITIES, str(backend.capabilities)
         assert "emit" in backend.capabilities, "every backend emits"
         assert backend.install, "it does not say what installs it"
         trains = type(backend).train is not Backend.train
         assert trains is ("train" in backend.capabilities), "`train` and its capability disagree"
+        verifies = type(backend).runner is not Backend.runner
+        assert verifies is ("verify" in backend.capabilities), (
+            "`runner` and the capability `verify` disagree"
+        )
 
     def test_it_tells_the_framework_and_its_version(self) -> None:
         version = self._backend().version()

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cnngen.errors import BackendError
 from cnngen.network import Network
 from cnngen.operations import (
+    Activate,
     Add,
     BatchNorm,
     Concat,
@@ -26,15 +25,10 @@ from cnngen.operations import (
     GlobalPool,
     Operation,
     Pool,
+    Truncate,
 )
+from cnngen.runner import Array, Weights
 from cnngen.shapes import Padding, Shape
-
-Array = npt.NDArray[np.floating[Any]]
-
-Weights = Mapping[str, Mapping[str, Array]]
-"""The weights of each operation that has any, by its name in the network: `kernel` (height,
-width, inputs, outputs) and `bias` of a convolution, `kernel` (inputs, outputs) and `bias` of a
-dense layer, `scale`, `shift`, `mean` and `variance` of a batch norm."""
 
 
 def evaluate(network: Network, weights: Weights, images: Array) -> list[Array]:
@@ -104,9 +98,14 @@ def _apply(op: Operation, weights: Mapping[str, Array], inputs: list[Array]) -> 
         case Flatten():
             return np.stack([image.ravel() for image in x])
         case Add():
-            return inputs[0] + inputs[1]
+            summed: Array = np.sum(inputs, axis=0)
+            return summed
         case Concat():
             return np.concatenate(inputs, axis=-1)
+        case Activate(activation):
+            return ACTIVATIONS[activation](x)
+        case Truncate(channels):
+            return x[..., :channels]
         case Dropout():
             return x
     raise BackendError(f"the reference has no definition of the operation {type(op).__name__}")

@@ -1,0 +1,136 @@
+"""Emitted files run for comparison with other backends, under any of Keras's engines.
+
+The engine must be settled before this module is imported, since it imports Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+
+from cnngen.protocol import Protocol
+from cnngen.runner import Array, Batch, Runner, Weights
+from cnngen.shapes import Shape
+from cnngen_keras.train import compiled, load
+from cnngen_keras.weights import by_name, set_weights, weights
+
+
+class Emitted:
+    """An emitted file and its model, which is built anew to compute in another precision."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.dtype = "float32"
+        self.model = load(source)
+
+    def turn(self, dtype: str) -> None:
+        """Compute in a precision from now on; the weights are lost where it is another one."""
+        if dtype != self.dtype:
+            self.dtype = dtype
+            with _precision(dtype):
+                self.model = load(self.source)
+
+
+class KerasRunner(Runner[Emitted]):
+    """`build()` of an emitted file."""
+
+    float64 = True
+
+    def build(self, source: str) -> Emitted:
+        return Emitted(source)
+
+    def weights(self, model: Emitted) -> Weights:
+        return weights(model.model)
+
+    def set_weights(self, model: Emitted, weights: Weights) -> None:
+        model.turn(
+            next((w.dtype.name for own in weights.values() for w in own.values()), model.dtype)
+        )
+        with _precision(model.dtype):
+            set_weights(model.model, weights)
+
+    def outputs(self, model: Emitted, images: Array) -> Array:
+        with _precision(images.dtype.name):
+            model.turn(images.dtype.name)
+            return np.array(keras.ops.convert_to_numpy(model.model(images, training=False)))
+
+    def gradients(self, model: Emitted, batch: Batch) -> tuple[float, Weights]:
+        with _precision(model.dtype):
+            loss, gradients = GRADIENTS[keras.config.backend()](model.model, batch)
+            return loss, by_name(model.model, gradients)
+
+    def losses(self, model: Emitted, batches: Sequence[Batch], protocol: Protocol) -> list[float]:
+        losses = []
+        with _precision(model.dtype):
+            ready = compiled(model.model, protocol, len(batches))
+            for images, labels in batches:
+                # Keras would give the mean over all batches so far.
+                ready.reset_metrics()
+                losses.append(float(ready.train_on_batch(images, labels, return_dict=True)["loss"]))
+        return losses
+
+    def parameters(self, model: Emitted) -> int:
+        return sum(prod(weight.shape) for weight in model.model.trainable_weights)
+
+    def shapes(self, model: Emitted) -> dict[str, Shape]:
+        return {layer.name: layer.output.shape[1:] for layer in model.model.layers}
+
+
+def _loss(logits: Any, labels: Any) -> Any:
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels, logits)
+
+
+def _with_tensorflow(model: keras.Model, batch: Batch) -> tuple[float, list[object]]:
+    import tensorflow as tf  # type: ignore[import-untyped]
+
+    with tf.GradientTape() as tape:
+        loss = _loss(model(batch.images, training=True), batch.labels)
+    return float(loss), tape.gradient(loss, [weight.value for weight in model.trainable_weights])
+
+
+def _with_torch(model: keras.Model, batch: Batch) -> tuple[float, list[object]]:
+    import torch
+
+    loss = _loss(model(batch.images, training=True), batch.labels)
+    values = [weight.value for weight in model.trainable_weights]
+    return float(loss), list(torch.autograd.grad(loss, values))
+
+
+def _with_jax(model: keras.Model, batch: Batch) -> tuple[float, list[object]]:
+    import jax
+
+    def loss(trained: list[object]) -> object:
+        others = [weight.value for weight in model.non_trainable_variables]
+        logits, _ = model.stateless_call(trained, others, batch.images, training=True)
+        return _loss(logits, batch.labels)
+
+    trained = [weight.value for weight in model.trainable_variables]
+    value, gradients = jax.value_and_grad(loss)(trained)
+    return float(value), gradients
+
+
+GRADIENTS = {"tensorflow": _with_tensorflow, "torch": _with_torch, "jax": _with_jax}
+
+
+@contextmanager
+def _precision(dtype: str) -> Iterator[None]:
+    """Keras computes in a precision; JAX must be told that it may use 64 bits at all."""
+    before = keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    try:
+        if dtype == "float64" and keras.config.backend() == "jax":
+            import jax
+
+            with jax.enable_x64(True):
+                yield
+        else:
+            yield
+    finally:
+        keras.config.set_floatx(before)
+        keras.config.set_dtype_policy(before)

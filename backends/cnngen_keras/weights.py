@@ -1,0 +1,54 @@
+"""The weights of an emitted model, by CNNGen's names (see `cnngen.runner.Weights`).
+
+Keras's axes are CNNGen's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+
+from cnngen.runner import Array, Weights
+
+NAMES = {
+    "Conv2D": ("kernel", "bias"),
+    "Dense": ("kernel", "bias"),
+    "BatchNormalization": ("scale", "shift", "mean", "variance"),
+}
+"""CNNGen's names of the weights that each kind of layer has, in Keras's order."""
+
+
+def weights(model: keras.Model) -> Weights:
+    """Copies of all weights, running statistics too."""
+    found: dict[str, dict[str, Array]] = {}
+    for operation, name, variable in _weights(model):
+        value = np.array(keras.ops.convert_to_numpy(variable))
+        found.setdefault(operation, {})[name] = value
+    return found
+
+
+def by_name(model: keras.Model, values: Sequence[object]) -> Weights:
+    """What belongs to each trained weight, in the order of `model.trainable_weights`."""
+    places = {variable.path: (operation, name) for operation, name, variable in _weights(model)}
+    found: dict[str, dict[str, Array]] = {}
+    for variable, value in zip(model.trainable_weights, values, strict=True):
+        operation, name = places[variable.path]
+        found.setdefault(operation, {})[name] = np.array(keras.ops.convert_to_numpy(value))
+    return found
+
+
+def set_weights(model: keras.Model, weights: Weights) -> None:
+    """Copy weights into the model, in its own precision."""
+    for operation, name, variable in _weights(model):
+        variable.assign(weights[operation][name])
+
+
+def _weights(model: keras.Model) -> Iterator[tuple[str, str, keras.Variable]]:
+    """Each weight with its operation's name and its own."""
+    for layer in model.layers:
+        names = NAMES.get(type(layer).__name__, ())
+        # A layer without biases has fewer weights than names.
+        for name, variable in zip(names, layer.weights, strict=False):
+            yield layer.name, name, variable

@@ -1,0 +1,134 @@
+"""Processes of our own, and the line to each: how work is done apart from this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+START = "from cnngen.child import begin; begin({!r}, {})"
+
+
+class WorkerDied(Exception):
+    """A worker ended before its work did.
+
+    `out_of_memory`: the system ended it for memory. `by_model`: the model may be to blame.
+    """
+
+    def __init__(self, cause: str, *, out_of_memory: bool = False, by_model: bool = True) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.out_of_memory = out_of_memory
+        self.by_model = by_model
+
+
+class Child:
+    """A process that runs `main(line)` of a module, and the other end of that line.
+
+    It is no process of `multiprocessing`, which would import the main module again and with
+    it run whatever stands there unguarded. `environment` is set on top of ours. With `caught`,
+    what the process prints comes out of `process.stdout`, where somebody must read it.
+    """
+
+    def __init__(
+        self, module: str, environment: Mapping[str, str], *, caught: bool = False
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            number = theirs.fileno()
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", START.format(module, number)],
+                env=os.environ | environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                pass_fds=[number],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE if caught else None,
+                stderr=subprocess.STDOUT if caught else None,
+                start_new_session=True,  # Ctrl-C is for the parent to act on
+            )
+        self.line = Connection(ours.detach())
+        self._kills = _kills_for_memory()
+
+    def tell(self, message: object) -> None:
+        """Send a message. Raises `WorkerDied` where nobody takes it."""
+        try:
+            self.line.send(message)
+        except OSError:
+            raise self.death() from None
+
+    def wait(self, patience: float) -> None:
+        """Wait for a message. Raises `WorkerDied` where none comes in so many seconds, or ever."""
+        deadline = time.monotonic() + patience
+        try:
+            # A child of the worker may hold the line open when the worker itself is gone.
+            while not self.line.poll(min(1.0, max(0.0, deadline - time.monotonic()))):
+                if self.process.poll() is not None:
+                    raise self.death()
+                if time.monotonic() >= deadline:
+                    self.kill()
+                    raise WorkerDied(f"no sign of life for {patience:,.0f} s")
+        except (EOFError, OSError):
+            raise self.death() from None
+
+    def end(self) -> None:
+        """Let it end, or end it."""
+        self.line.close()  # it reads this as the end of its work
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+    def kill(self) -> None:
+        """End it at once, with all that it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def death(self) -> WorkerDied:
+        """What it died of, once its line is dead."""
+        try:
+            code = self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return WorkerDied("its worker closed the line")
+        if code >= 0:
+            return WorkerDied(f"its worker ended with code {code}")
+        name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
+        if -code == signal.SIGKILL and _kills_for_memory() > self._kills:
+            return WorkerDied("the system ended its worker for memory", out_of_memory=True)
+        return WorkerDied(f"its worker was ended by {name}")
+
+
+def begin(module: str, number: int) -> None:
+    """The whole of a child's program."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if sys.platform == "linux":
+        # Where memory runs out, this process goes and not its parent.
+        Path("/proc/self/oom_score_adj").write_text("500")
+    import_module(module).main(Connection(number))
+
+
+def _end_with_parent() -> None:
+    # The parent holds the other end of stdin, and the system closes it, however it dies.
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+def _kills_for_memory() -> int:
+    """How many processes the system has ended for want of memory since it started."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
