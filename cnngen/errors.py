@@ -124,6 +124,28 @@ class ResolveError(CnnGenError):
     """A description whose dimensions cannot be made to fit."""
 
 
+class MergeError(ResolveError):
+    """The two sides of a merge's body do not meet.
+
+    `sizes` are the heights and widths that the left and the right side can reach, or
+    `channels` the channels they have.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        source: Source | None = None,
+        span: Span | None = None,
+        sizes: tuple[list[tuple[int, int]], list[tuple[int, int]]] | None = None,
+        channels: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, source=source, span=span)
+        self.sizes = sizes
+        self.channels = channels
+
+
 class SpaceError(CnnGenError):
     """A space that is not valid, or whose bounds no sampled network met."""
 

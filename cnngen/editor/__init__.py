@@ -4,8 +4,38 @@ Pure functions of the text, the place in it (characters from 0) and `Settings`; 
 The language server and the studio ask them.
 """
 
+from cnngen.editor.actions import Action, actions
 from cnngen.editor.analysis import Settings
+from cnngen.editor.completion import Completion, completions
 from cnngen.editor.diagnostics import Diagnostic, diagnostics
+from cnngen.editor.edits import Edit, apply
+from cnngen.editor.fill import fill
+from cnngen.editor.hints import Hint, hints
+from cnngen.editor.hover import Hover, hover
 from cnngen.editor.outline import Symbol, folds, symbols
+from cnngen.editor.rename import name_span, rename
+from cnngen.editor.tokens import Coloured, tokens
 
-__all__ = ["Diagnostic", "Settings", "Symbol", "diagnostics", "folds", "symbols"]
+__all__ = [
+    "Action",
+    "Coloured",
+    "Completion",
+    "Diagnostic",
+    "Edit",
+    "Hint",
+    "Hover",
+    "Settings",
+    "Symbol",
+    "actions",
+    "apply",
+    "completions",
+    "diagnostics",
+    "fill",
+    "folds",
+    "hints",
+    "hover",
+    "name_span",
+    "rename",
+    "symbols",
+    "tokens",
+]

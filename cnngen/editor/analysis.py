@@ -87,12 +87,13 @@ class Analysis:
 def analyse(text: str, settings: Settings = DEFAULTS) -> Analysis:
     """Read a text, going on after mistakes, and infer its dimensions.
 
-    Kept for the last few texts: an editor asks several questions after each keystroke.
+    Kept for the last few texts: an editor asks several questions after each keystroke, and
+    code actions try several changes.
     """
     return _analyse(text, settings)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _analyse(text: str, settings: Settings) -> Analysis:
     source = Source(text)
     if len(text) > MAX_CHARACTERS:
@@ -128,7 +129,7 @@ def _analyse(text: str, settings: Settings) -> Analysis:
     return Analysis(source, settings, reading, network)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def reading_of(text: str) -> Reading:
     """The tree and the words of a text, whatever its dimensions."""
     return read_on(Source(text))

@@ -72,6 +72,34 @@ def read_on(source: Source) -> Reading:
     return Reading(description, tuple(errors), tuple(tokens))
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What may come next at the end of a text that is still being written.
+
+    `words` are words and signs, `patterns` names and numbers. Inside a layer's brackets
+    `layer` is its word, `given` its hyper-parameters so far, and `parameter` the one whose
+    value comes next.
+    """
+
+    words: tuple[str, ...] = ()
+    patterns: tuple[Terminal, ...] = ()
+    rule: str = ""
+    layer: str | None = None
+    given: tuple[str, ...] = ()
+    parameter: str | None = None
+
+
+def expected(text: str) -> Expected:
+    """What the grammar knows to come after a text, also after one with mistakes in it."""
+    try:
+        _Beginning(Source(text), [], []).run()
+    except _Ended as end:
+        return end.expected
+    except DescriptionError:
+        pass
+    return Expected()
+
+
 class _Reader(Machine):
     """The machine of the language, with a way on wherever it would fail."""
 
@@ -191,6 +219,47 @@ class _Reader(Machine):
             self.lexeme = self.missing[0].literal or _PATTERN
         else:
             super().skip()
+
+
+class _Ended(Exception):
+    def __init__(self, expected: Expected) -> None:
+        super().__init__()
+        self.expected = expected
+
+
+class _Beginning(_Reader):
+    """Reads the beginning of a text, and stops where it ends."""
+
+    def skip(self) -> None:
+        Machine.skip(self)
+        if self.at < len(self.text) and not self._fits():
+            self._recover()
+        if self.at == len(self.text) and not self.missing:
+            raise _Ended(self._expected())
+
+    def _way_on(self, below: int) -> Words | None:
+        return () if self.at == len(self.text) else super()._way_on(below)
+
+    def _expected(self) -> Expected:
+        words: dict[str, None] = {}
+        patterns: list[Terminal] = []
+        for e in reversed(self.stack):
+            words |= e.first_words
+            patterns += e.first_patterns
+            if not _may_lack(e):
+                break
+        rules = self.open[-2:]
+        layer = next((rule for rule in reversed(rules) if "kind" in rule.attributes), None)
+        inner = self.open[-1] if self.open else None
+        parameter = inner.attributes.get("name") if inner and layer and inner is not layer else None
+        return Expected(
+            tuple(words),
+            tuple(patterns),
+            inner.rule.name if inner else "",
+            layer.attributes["kind"][0] if layer else None,
+            tuple(name for (name, _), _ in layer.attributes.get("parameters", ())) if layer else (),
+            parameter and parameter[0],
+        )
 
 
 def _may_lack(e: Expression) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cnngen.errors import ResolveError, Span
+from cnngen.errors import MergeError, ResolveError, Span
 from cnngen.language.tree import Body, Description, Layer, Merge
 from cnngen.resolution.reach import Item
 from cnngen.space import Space
@@ -120,7 +120,7 @@ class _Channels:
     def known(self, unknown: int) -> int:
         return self.values[self.find(unknown)]
 
-    def different(self, left: int, right: int, body: Body) -> ResolveError:
+    def different(self, left: int, right: int, body: Body) -> MergeError:
         source = self.description.source
         places = [side[-1].span if side else body.span for side in (body.left, body.right)]
         at = [""] * 2
@@ -129,12 +129,13 @@ class _Channels:
                 f" (ends at line {line}, column {column})"
                 for line, column in (source.position(span.start) for span in places)
             ]
-        return ResolveError(
+        return MergeError(
             f"the sides of this merge have different channels: left{at[0]} has {left}, "
             f"right{at[1]} has {right}",
             hint="Give both the same filters, leave one open, or concatenate: [concat …].",
             source=source,
             span=body.span if source else None,
+            channels=(left, right),
         )
 
     def propagate(self) -> None:

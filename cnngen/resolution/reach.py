@@ -77,10 +77,14 @@ class Reach:
     freedom: Freedom
     space: Space
 
+    def of(self, reached: Reached) -> list[Size]:
+        """The sizes that are reached, the largest first."""
+        pairs = zip(self.universe.sizes, reached, strict=True)
+        return [size for size, here in pairs if here][::-1]
+
     def names(self, reached: Reached, most: int = 3) -> str:
         """Sizes in words, for messages: `16x16, 15x15 or 6 more`."""
-        sizes = [f"{h}x{w}" for (h, w), here in zip(self.universe.sizes, reached, strict=True)]
-        sizes = [name for name, here in zip(sizes, reached, strict=True) if here][::-1]
+        sizes = [f"{height}x{width}" for height, width in self.of(reached)]
         if len(sizes) > most + 1:
             sizes = [*sizes[:most], f"{len(sizes) - most} more"]
         return " or ".join(filter(None, (", ".join(sizes[:-1]), sizes[-1]))) if sizes else "none"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnngen.errors import ResolveError, Span
+from cnngen.errors import MergeError, ResolveError, Span
 from cnngen.language.tree import Description, Layer, Merge
 from cnngen.resolution.reach import BodyReach, Item, Reach, Reached, Step, after, before, reach
 from cnngen.resolution.windows import WINDOW_NAMES, Size, Window, moves
@@ -150,7 +150,7 @@ def _no_meeting(
     body: BodyReach,
     merge: Step,
     reached: Reached,
-) -> ResolveError:
+) -> MergeError:
     item = items[merge.place]
     assert isinstance(item, Merge)
     # One size to start from, the largest: over several, both sides may reach a size, only
@@ -161,7 +161,8 @@ def _no_meeting(
     same = f" (and the same from {others} other sizes)" if others else ""
     number = next(i for i, other in enumerate(merge.bodies) if other is body)
     tree = item.bodies[number]
-    left, right = (sizes.names(_through(side, start)) for side in (body.left, body.right))
+    ends = [_through(side, start) for side in (body.left, body.right)]
+    left, right = map(sizes.names, ends)
     source = description.source
 
     def place(span: Span) -> str:
@@ -176,7 +177,7 @@ def _no_meeting(
         if sizes.freedom == "full"
         else (" For so many sizes, open windows here only keep the size or use padding=same.")
     )
-    return ResolveError(
+    return MergeError(
         f"the sides of this merge can never meet: from {sizes.names(start)}{same}, left"
         f"{place(tree.left[0].span)} can reach {left}, right{place(right_span)} "
         f"{'can reach' if tree.right else 'is Empty and stays at'} {right}",
@@ -184,4 +185,5 @@ def _no_meeting(
         + narrowed,
         source=source,
         span=Span(tree.span.start, tree.span.end) if source else None,
+        sizes=(sizes.of(ends[0]), sizes.of(ends[1])),
     )

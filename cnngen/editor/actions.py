@@ -1,0 +1,48 @@
+"""Changes that are offered at a place of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from cnngen.editor.analysis import DEFAULTS, Settings, analyse
+from cnngen.editor.balance import balance
+from cnngen.editor.edits import Edit
+from cnngen.editor.fill import fill
+from cnngen.errors import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A change with its name. After it, the text has no error. A `fix` mends one."""
+
+    title: str
+    kind: Literal["fix", "fill"]
+    edits: tuple[Edit, ...]
+
+
+def actions(text: str, span: Span, settings: Settings = DEFAULTS) -> list[Action]:
+    """What can be done where the cursor stands, or with what is selected; the best fix first."""
+    return [*_fixes(text, span, settings), *_fills(text, span, settings)]
+
+
+def _fixes(text: str, span: Span, settings: Settings) -> Iterator[Action]:
+    error = analyse(text, settings).contradiction
+    if error is not None and error.span is not None and _touch(error.span, span):
+        for way in balance(text, settings):
+            yield Action(way.title, "fix", way.edits)
+
+
+def _fills(text: str, span: Span, settings: Settings) -> Iterator[Action]:
+    everything = fill(text, settings)
+    here = fill(text, settings, span)
+    seed = f"seed {settings.seed}"
+    if here and len(here) < len(everything):
+        yield Action(f"Fill in what is open here ({seed})", "fill", tuple(here))
+    if everything:
+        yield Action(f"Fill in all that is open ({seed})", "fill", tuple(everything))
+
+
+def _touch(one: Span, other: Span) -> bool:
+    return one.start <= other.end and other.start <= one.end

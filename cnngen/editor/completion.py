@@ -1,0 +1,87 @@
+"""What could come next, as the compiled grammar knows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnngen import shapes
+from cnngen.editor.analysis import DEFAULTS, MAX_CHARACTERS, Settings, comments
+from cnngen.editor.recovery import Expected, expected
+from cnngen.editor.words import WordKind, kind_of, meaning
+from cnngen.errors import CnnGenError, Span
+from cnngen.language.formatter import value_text
+from cnngen.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
+from cnngen.space import Space, load_space
+
+MERGE = "[ ( conv , Empty ) ]"
+
+_BEGUN = re.compile(r"[\w.]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A word that may stand at a place: `span` is what is written of it so far."""
+
+    text: str
+    kind: WordKind
+    span: Span
+    detail: str = ""
+
+
+def completions(text: str, offset: int, settings: Settings = DEFAULTS) -> list[Completion]:
+    """All words and signs that may come next at a place, layers and parameters before signs.
+
+    Where a number comes next, the ones that the space would draw from. Hyper-parameters that
+    the layer has already are left out.
+    """
+    if offset > MAX_CHARACTERS or any(_inside(span, offset, text) for span in comments(text)):
+        return []
+    begun = _BEGUN.search(text, 0, offset)
+    start = begun.start() if begun else offset
+    following = expected(text[:start])
+    span = Span(start, offset)
+    found = [
+        Completion(word, kind_of(word), span, meaning(word))
+        for word in following.words
+        if word not in following.given or following.parameter
+    ]
+    if following.patterns:
+        found += [Completion(number, "value", span) for number in _numbers(following, settings)]
+    if "[" in following.words:
+        found.append(Completion(MERGE, "sign", span, "a whole merge"))
+    return sorted(found, key=lambda completion: completion.kind == "sign")
+
+
+def _inside(comment: Span, offset: int, text: str) -> bool:
+    open_ended = text.startswith("//", comment.start)
+    return comment.start < offset < comment.end + open_ended
+
+
+def _numbers(following: Expected, settings: Settings) -> list[str]:
+    """Numbers that are usual here: those the space draws from, and the ends of the network."""
+    match following.rule:
+        case "Input":
+            return [shapes.text(settings.input_shape or DEFAULT_INPUT)]
+        case "Output":
+            return [str(settings.classes or DEFAULT_CLASSES)]
+    try:
+        space = load_space(settings.space)
+    except CnnGenError:
+        return []
+    return [value_text(value) for value in _drawn(following, space)]
+
+
+def _drawn(following: Expected, space: Space) -> Sequence[float]:
+    windows = space.pooling if "pooling" in (following.layer or "") else space.convolution
+    first, growth = space.convolution.first_filters, space.convolution.filter_growth
+    drawn: dict[str | None, Sequence[float]] = {
+        "filters": [first + growth * step for step in range(4)],
+        "kernel": space.convolution.kernels.values,
+        "size": space.pooling.sizes.values,
+        "stride": windows.strides.values,
+        "rate": space.dropout_rates.values,
+        "epsilon": space.batch_norm_epsilons.values,
+    }
+    return drawn.get(following.parameter, ())

@@ -1,0 +1,78 @@
+"""Open hyper-parameters written out as the seed draws them."""
+
+from __future__ import annotations
+
+from cnngen import shapes
+from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse, word_at
+from cnngen.editor.edits import Edit
+from cnngen.errors import Span
+from cnngen.language.formatter import value_text
+from cnngen.language.tree import Layer, Merge
+from cnngen.operations import WORDS
+
+
+def fill(text: str, settings: Settings = DEFAULTS, within: Span | None = None) -> list[Edit]:
+    """What is left open, in all of a text or a part of it, as the settings' seed draws it.
+
+    What is given stays as it is written, comments with it. With all of it filled, every seed
+    gives the network that this one gives now. Empty where nothing is open, and where the
+    text gives no network.
+    """
+    analysis = analyse(text, settings)
+    description = analysis.reading.description
+    if analysis.network is None or description is None or not analysis.reading.is_sentence:
+        return []
+    edits: list[Edit] = []
+    if not description.input_shape and _touch(description.input_span, within):
+        shape = shapes.text(analysis.network.input_shape)
+        edits.append(_after(description.input_span, f"({shape})"))
+    for place in analysis.places:
+        span = place.written.span
+        match place.written:
+            case Layer() if _touch(span, within):
+                edits += _layer(text, place)
+            case Merge() if _touch(Span(span.start, span.start + 1), within):
+                edits += _merge(text, place)
+    classes = analysis.network.classes
+    if description.classes is None and classes and _touch(description.output_span, within):
+        edits.append(_after(description.output_span, f"({classes})"))
+    return edits
+
+
+def _layer(text: str, place: Place) -> list[Edit]:
+    written, resolved = place.written, place.resolved
+    assert isinstance(written, Layer)
+    assert isinstance(resolved, Layer)
+    edits = []
+    if resolved.kind != written.kind:
+        edits.append(Edit(word_at(text, written.span.start), resolved.kind))
+    missing = ", ".join(
+        f"{name}={value_text(resolved.parameters[name])}"
+        for name in WORDS[resolved.kind].parameter_names
+        if name not in written.parameters
+    )
+    if missing and written.parameters:
+        last = max(span.end for span in written.parameter_spans.values())
+        edits.append(Edit(Span(last, last), f", {missing}"))
+    elif missing:
+        edits.append(_after(written.span, f"({missing})"))
+    return edits
+
+
+def _merge(text: str, place: Place) -> list[Edit]:
+    written, resolved = place.written, place.resolved
+    assert isinstance(written, Merge)
+    assert isinstance(resolved, Merge)
+    if written.mode is not None or resolved.mode is None:
+        return []
+    after = written.span.start + 1
+    gap = "" if text[after].isspace() else " "
+    return [Edit(Span(after, after), resolved.mode + gap)]
+
+
+def _after(span: Span, text: str) -> Edit:
+    return Edit(Span(span.end, span.end), text)
+
+
+def _touch(span: Span, within: Span | None) -> bool:
+    return within is None or (span.start <= within.end and within.start <= span.end)

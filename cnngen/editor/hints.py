@@ -1,0 +1,45 @@
+"""Shapes to be shown behind the layers that give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnngen import shapes
+from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse
+from cnngen.editor.hover import drawn
+from cnngen.errors import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A remark shown in the line behind a place. `drawn`: it may change with the seed."""
+
+    offset: int
+    text: str
+    drawn: bool
+
+
+def hints(text: str, settings: Settings = DEFAULTS, within: Span | None = None) -> list[Hint]:
+    """The output shape of the input and of every layer and merge in a part of the text."""
+    analysis = analyse(text, settings)
+    description = analysis.reading.description
+    if analysis.network is None or description is None:
+        return []
+    found: list[Hint] = []
+    uncertain = False
+    for place in analysis.places:
+        # What comes after a drawn layer depends on it.
+        uncertain = uncertain or _is_drawn(place)
+        if place.nodes:
+            shape = shapes.text(place.nodes[-1].shape)
+            found.append(Hint(place.written.span.end, f"→ {shape}", uncertain))
+    if description.input_span.end > description.input_span.start and not description.input_shape:
+        shape = shapes.text(analysis.network.input_shape)
+        found.append(Hint(description.input_span.end, f"→ {shape}", True))
+    if within is not None:
+        found = [hint for hint in found if within.start <= hint.offset <= within.end]
+    return sorted(found, key=lambda hint: hint.offset)
+
+
+def _is_drawn(place: Place) -> bool:
+    return bool(drawn(place) & {"filters", "kernel", "size", "stride", "padding", "units", "mode"})

@@ -1,0 +1,176 @@
+"""What a word gives in its place: shapes, hyper-parameters, weights and work."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from cnngen import shapes
+from cnngen.cost import short
+from cnngen.editor.analysis import DEFAULTS, Analysis, Place, Settings, analyse
+from cnngen.editor.recovery import Token
+from cnngen.editor.words import meaning
+from cnngen.errors import Span
+from cnngen.language.formatter import layer_text, value_text
+from cnngen.language.grammar import LABELS
+from cnngen.language.tree import Layer, Merge
+from cnngen.network import Network
+from cnngen.shapes import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Hover:
+    """What there is to know of the word in `span`, as Markdown.
+
+    `shape` is one example's output, `parameters` the trained weights, `flops` twice the
+    multiply-adds of one example; None for a word without operations, or where the
+    dimensions are not known.
+    """
+
+    span: Span
+    markdown: str
+    shape: Shape | None = None
+    parameters: int | None = None
+    flops: int | None = None
+
+
+def hover(text: str, offset: int, settings: Settings = DEFAULTS) -> Hover | None:
+    """What stands at a place; None between words and in comments."""
+    analysis = analyse(text, settings)
+    token = _token_at(analysis.reading.tokens, offset)
+    if token is None:
+        return None
+    word = text[token.span.start : token.span.end]
+    if token.terminal.label in (LABELS["Name"], LABELS["Arrow"]) or token.rule in (
+        "Input",
+        "Output",
+    ):
+        return _of_network(analysis, token, word)
+    place = _place_at(analysis.places, token)
+    if token.rule.endswith("Parameter"):
+        return _of_parameter(token, place)
+    if place is not None and isinstance(place.written, Layer):
+        return _of_layer(analysis, place)
+    if place is not None and token.terminal.literal in ("[", "]", "add", "concat"):
+        return _of_merge(analysis, place)
+    note = meaning(word)
+    if not note:
+        return None
+    lines = [f"**{word}** – {note}"]
+    if analysis.network is None:
+        lines.append(_why_unknown(analysis))
+    return Hover(token.span, "\n\n".join(lines))
+
+
+def drawn(place: Place) -> frozenset[str]:
+    """What of a layer or merge was left open: hyper-parameters, `kind`, or `mode`."""
+    match place.written, place.resolved:
+        case Layer() as written, Layer() as resolved:
+            kind = {"kind"} if written.kind != resolved.kind else set()
+            return frozenset(kind | (resolved.parameters.keys() - written.parameters.keys()))
+        case Merge(mode=None), _:
+            return frozenset({"mode"})
+        case _:
+            return frozenset()
+
+
+def _token_at(tokens: tuple[Token, ...], offset: int) -> Token | None:
+    """The word around a place, or else the one that ends there."""
+    at = bisect_right(tokens, offset, key=lambda token: token.span.start) - 1
+    return tokens[at] if at >= 0 and offset <= tokens[at].span.end else None
+
+
+def _place_at(places: tuple[Place, ...], token: Token) -> Place | None:
+    """The innermost layer or merge around a word."""
+    at = bisect_right(places, token.span.start, key=lambda place: place.written.span.start) - 1
+    while at >= 0 and places[at].written.span.end < token.span.end:
+        at -= 1
+    return places[at] if at >= 0 else None
+
+
+def _of_network(analysis: Analysis, token: Token, word: str) -> Hover:
+    network = analysis.network
+    if network is None:
+        note = meaning(word) or "the network's name"
+        return Hover(token.span, f"**{word}** – {note}\n\n{_why_unknown(analysis)}")
+    cost = network.cost
+    first = shapes.text(network.input_shape)
+    last = shapes.text(network.output_shape)
+    what = "a backbone" if network.is_backbone else f"{network.classes} classes"
+    lines = [
+        f"**{network.name or 'network'}** – {first} → {last}, {what}",
+        f"{cost.layers} layers · {cost.parameters:,} parameters · {short(cost.flops)} FLOPs",
+    ]
+    if any(drawn(place) for place in analysis.places):
+        lines.append(_seed_note(analysis, "What is open"))
+    shape = network.input_shape if token.rule == "Input" else network.output_shape
+    return Hover(token.span, "\n\n".join(lines), shape, cost.parameters, cost.flops)
+
+
+def _of_layer(analysis: Analysis, place: Place) -> Hover:
+    assert analysis.network is not None
+    assert isinstance(place.resolved, Layer)
+    first, last = place.nodes[0], place.nodes[-1]
+    (before,) = analysis.network.input_shapes(first)
+    parameters, flops = _cost(analysis.network, place)
+    lines = [
+        f"**{place.resolved.kind}** – {meaning(place.resolved.kind)}",
+        f"{shapes.text(before)} → **{shapes.text(last.shape)}** · {parameters:,} parameters · "
+        f"{short(flops)} FLOPs",
+    ]
+    if place.resolved.parameters:
+        lines.append(f"`{layer_text(place.resolved)}`")
+    lines += _drawn_note(analysis, place)
+    return Hover(place.written.span, "\n\n".join(lines), last.shape, parameters, flops)
+
+
+def _of_merge(analysis: Analysis, place: Place) -> Hover:
+    assert analysis.network is not None
+    assert isinstance(place.resolved, Merge)
+    mode = place.resolved.mode or ""
+    joins = [
+        " + ".join(shapes.text(shape) for shape in analysis.network.input_shapes(node))
+        + f" → **{shapes.text(node.shape)}**"
+        for node in place.nodes
+    ]
+    lines = [f"**{mode}** – {meaning(mode)}", "  \n".join(joins), *_drawn_note(analysis, place)]
+    span = Span(place.written.span.start, place.written.span.start + 1)
+    return Hover(span, "\n\n".join(lines), place.nodes[-1].shape, 0, 0)
+
+
+def _of_parameter(token: Token, place: Place | None) -> Hover | None:
+    written = place.written if place else None
+    if not isinstance(written, Layer):
+        return None
+    for name, span in written.parameter_spans.items():
+        if span.start <= token.span.start < span.end:
+            value = value_text(written.parameters[name])
+            return Hover(span, f"**{name}={value}** – {meaning(name)}")
+    return None
+
+
+def _cost(network: Network, place: Place) -> tuple[int, int]:
+    inputs = [(node.operation, network.input_shapes(node)) for node in place.nodes]
+    parameters = sum(operation.parameters(*given) for operation, given in inputs)
+    return parameters, 2 * sum(operation.multiply_adds(*given) for operation, given in inputs)
+
+
+def _drawn_note(analysis: Analysis, place: Place) -> list[str]:
+    names = drawn(place)
+    if not names:
+        return []
+    order = ["kind", "mode"]
+    if isinstance(place.resolved, Layer):
+        order += place.resolved.parameters
+    return [_seed_note(analysis, ", ".join(sorted(names, key=order.index)) + " left open:", "")]
+
+
+def _seed_note(analysis: Analysis, what: str, verb: str = " is") -> str:
+    settings = analysis.settings
+    return f"*{what}{verb} drawn from space `{settings.space}` with seed {settings.seed}*"
+
+
+def _why_unknown(analysis: Analysis) -> str:
+    if analysis.contradiction is not None:
+        return "*no shape is known: the dimensions contradict each other*"
+    return f"*no shape is known: {analysis.unchecked or 'too much of the text is wrong'}*"

@@ -1,0 +1,36 @@
+"""The name of the architecture, changed."""
+
+from __future__ import annotations
+
+from cnngen.editor.analysis import reading_of
+from cnngen.editor.edits import Edit
+from cnngen.errors import CnnGenError, Span, shorten
+from cnngen.language.grammar import LABELS, grammar
+from cnngen.language.tree import NAME
+
+
+def name_span(text: str) -> Span | None:
+    """Where the architecture's name stands; None where it has none."""
+    for token in reading_of(text).tokens[:1]:
+        if token.terminal.label == LABELS["Name"]:
+            return token.span
+    return None
+
+
+def rename(text: str, name: str) -> list[Edit]:
+    """Give the architecture another name, or its first.
+
+    Raises `CnnGenError` for what cannot be a name.
+    """
+    if not NAME.fullmatch(name) or name in grammar().words:
+        raise CnnGenError(
+            f"'{shorten(name)}' cannot be a name",
+            hint="A name has up to 64 of A-Z a-z 0-9 _, does not begin with a digit, and is no "
+            "word of the language.",
+        )
+    span = name_span(text)
+    if span is not None:
+        return [Edit(span, name)]
+    first = reading_of(text).tokens[:1]
+    start = first[0].span.start if first else 0
+    return [Edit(Span(start, start), f"{name} -> ")]

@@ -1,0 +1,40 @@
+"""The words of a text by what they are, for colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cnngen.editor.analysis import MAX_CHARACTERS, comments, reading_of
+from cnngen.editor.words import kind_of
+from cnngen.errors import Span
+from cnngen.language.grammar import LABELS, Terminal
+
+TokenKind = Literal["name", "keyword", "layer", "parameter", "value", "number", "comment"]
+
+
+@dataclass(frozen=True, slots=True)
+class Coloured:
+    """A word and what it is."""
+
+    span: Span
+    kind: TokenKind
+
+
+def tokens(text: str) -> list[Coloured]:
+    """The words, numbers and comments of a text in its order; signs are left out."""
+    if len(text) > MAX_CHARACTERS:
+        return []
+    found = [Coloured(span, "comment") for span in comments(text)]
+    for token in reading_of(text).tokens:
+        kind = _kind(token.terminal)
+        if kind is not None:
+            found.append(Coloured(token.span, kind))
+    return sorted(found, key=lambda token: token.span)
+
+
+def _kind(terminal: Terminal) -> TokenKind | None:
+    if terminal.literal is None:
+        return {LABELS["Name"]: "name", LABELS["Arrow"]: None}.get(terminal.label, "number")
+    kind = kind_of(terminal.literal)
+    return None if kind == "sign" else kind

@@ -1,0 +1,56 @@
+"""What the words of the language mean, in a line each."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cnngen.language.build import SYNONYMS
+from cnngen.operations import WORDS
+
+WordKind = Literal["layer", "parameter", "value", "keyword", "sign"]
+
+PARAMETERS = {
+    "filters": "channels that come out, 1 to 1,000,000",
+    "kernel": "height and width of the window in pixels: 3, or 3x5",
+    "size": "height and width of the window in pixels: 3, or 3x5",
+    "stride": "pixels from one window to the next: 2, or 2x1",
+    "padding": "same: ceil(size / stride) pixels come out; valid: only whole windows count",
+    "activation": "function applied to what comes out",
+    "bias": "whether a learnt number is added to each channel",
+    "epsilon": "added to the variance before the division, above 0 and at most 1",
+    "rate": "share of the values set to zero in training, from 0 to below 1",
+    "units": "numbers that come out, 1 to 1,000,000",
+}
+
+KEYWORDS = {
+    "input": "the image; input(32x32x3) fixes height, width and channels",
+    "output": "the end; output(10) fixes the number of classes",
+    "add": "the sides of this merge are summed: their shapes must be equal",
+    "concat": "the channels of this merge's sides stand one after the other: height and width must "
+    "be equal",
+    "Empty": "the identity: what goes into the merge",
+    "[": "a merge of bodies ( left , right ), whose sides are added or concatenated",
+}
+
+
+def kind_of(word: str) -> WordKind:
+    """What a word or sign of the grammar is."""
+    if SYNONYMS.get(word, word) in WORDS:
+        return "layer"
+    if word in PARAMETERS:
+        return "parameter"
+    if word in KEYWORDS and word.isidentifier():
+        return "keyword"
+    return "value" if word.isidentifier() else "sign"
+
+
+def meaning(word: str) -> str:
+    """A word in a line, without its full stop; empty for values and for signs but `[`."""
+    known = WORDS.get(SYNONYMS.get(word, word))
+    if known is None:
+        return PARAMETERS.get(word) or KEYWORDS.get(word, "")
+    if known.choice:
+        return f"{' or '.join(known.choice)}, as drawn"
+    lines = [(kind.__doc__ or "").split("\n")[0].split(". ")[0] for kind in known.operations]
+    texts = [line.rstrip(".").strip() for line in lines]
+    return "; then ".join([texts[0], *(text[0].lower() + text[1:] for text in texts[1:])])
