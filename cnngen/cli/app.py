@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from cnngen.cli import campaign, describe, measure
+from cnngen.cli import campaign, describe, measure, predict, studio
 from cnngen.errors import CnnGenError
 
 EPILOG = (
@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Generate": (describe.generate, describe.draw, measure.backends),
     "Measure": (measure.train, campaign.campaign, measure.show, measure.export),
     "Data sets of runs": (campaign.index, campaign.merge),
+    "Predict": (predict.predict,),
+    "Edit": (studio.studio,),
 }
 for panel, commands in COMMANDS.items():
     for command in commands:

@@ -1,0 +1,125 @@
+"""Folders of runs as the page shows them. Whatever stands in them may come from strangers.
+
+Nothing of a run reaches the page but its record, which is checked in full, and its
+description, which is parsed and written anew; its pictures and its code are never opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnngen.errors import Source, StoreError, shorten
+from cnngen.language import format, parse
+from cnngen.record import Record
+from cnngen.store import DESCRIPTION, load, run_paths
+from cnngen.studio.desk import Text
+from cnngen.studio.limits import Limits
+
+SHOWN_BROKEN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A folder with runs: its name in the studio's folder, `.` for that itself."""
+
+    name: str
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One run in figures: accuracies are shares, energy is in Wh, None was not reached."""
+
+    key: str
+    name: str | None
+    backend: str
+    data: str
+    protocol: str
+    status: str
+    accuracy: float | None
+    energy: float | None
+    seconds: float
+    parameters: int
+    flops: int
+    layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """The runs of a folder, and those that cannot be read: how many, and some with why."""
+
+    points: list[Point]
+    total: int
+    broken: int
+    reasons: list[tuple[str, str]]
+
+
+def campaigns(root: Path) -> list[Campaign]:
+    """The folders of runs in a folder, itself among them; none where there is no folder."""
+    if not root.is_dir():
+        return []
+    found = [(".", root)]
+    found += [
+        (path.name, path)
+        for path in sorted(root.iterdir())
+        if path.is_dir() and not path.is_symlink() and path.name.isprintable()
+    ]
+    counted = [Campaign(name, len(run_paths(path))) for name, path in found]
+    return [campaign for campaign in counted if campaign.runs]
+
+
+def explore(root: Path, campaign: str, limits: Limits) -> Explored:
+    """The runs of a folder. Raises `StoreError` where it is none that `campaigns` names."""
+    runs = load(_folder(root, campaign))
+    points = [_point(record) for record in runs[: limits.points]]
+    reasons = [(path.name, shorten(why, 300)) for path, why in runs.broken[:SHOWN_BROKEN]]
+    return Explored(points, len(runs), len(runs.broken), reasons)
+
+
+def open_run(root: Path, campaign: str, key: str, limits: Limits) -> Text:
+    """The description of a run, as the parser understands it.
+
+    Raises `StoreError` where there is none and `DescriptionError` where it is no description.
+    """
+    run = _folder(root, campaign) / key
+    path = run / DESCRIPTION
+    source = Source("", f"{key}/{DESCRIPTION}")
+    if run.is_symlink() or path.is_symlink() or not path.is_file():
+        raise StoreError("there is no such file", source=source)
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(limits.characters + 1)
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror}", source=source) from None
+    except UnicodeDecodeError:
+        raise StoreError("is no text in UTF-8", source=source) from None
+    if len(text) > limits.characters:
+        raise StoreError(f"has more than {limits.characters:,} characters", source=source)
+    return Text(f"{key.split('-')[0]}.cnn", format(parse(text, source.name), long=True))
+
+
+def _folder(root: Path, campaign: str) -> Path:
+    if campaign not in {found.name for found in campaigns(root)}:
+        raise StoreError(
+            f"{shorten(str(root))} has no folder of runs '{shorten(campaign)}'",
+            hint="Look for the folders again: one may have come or gone.",
+        )
+    return root / campaign
+
+
+def _point(record: Record) -> Point:
+    return Point(
+        record.key,
+        record.name,
+        record.backend,
+        record.data.name,
+        record.protocol.name,
+        record.status,
+        record.test_accuracy,
+        record.energy.total_energy * 1000 if record.energy else None,
+        record.train_seconds,
+        record.parameters,
+        record.flops,
+        record.layers,
+    )

@@ -1,0 +1,70 @@
+// Questions to the studio. Everything goes to the address that the page came from.
+
+/** What the studio could not do: `message`, `hint`, and a place in the text if there is one. */
+export class Refusal extends Error {
+  constructor({ message, hint = null, start = null, end = null }) {
+    super(message);
+    Object.assign(this, { hint, start, end });
+  }
+}
+
+let onLost = () => {};
+let onFound = () => {};
+
+/** Say what is to be done when the studio no longer answers, and when it does again. */
+export function watch(lost, found) {
+  onLost = lost;
+  onFound = found;
+}
+
+/** The answer to a question. Throws `Refusal`, or the fetch's own error where nobody answers. */
+export async function ask(name, question, signal = undefined) {
+  const answer = await send(name, question, signal);
+  return answer.json();
+}
+
+/** The events that answer a question, as they come. */
+export async function* follow(name, question, signal) {
+  const answer = await send(name, question, signal);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) yield JSON.parse(line);
+  }
+}
+
+async function send(name, question, signal) {
+  const how =
+    question === undefined
+      ? { signal }
+      : {
+          signal,
+          method: "POST",
+          headers: { "Content-Type": "application/json" },
+          body: JSON.stringify(question),
+        };
+  let answer;
+  try {
+    answer = await fetch(`api/${name}`, how);
+  } catch (error) {
+    if (error.name !== "AbortError") onLost();
+    throw error;
+  }
+  if (answer.status === 403) onLost();
+  else onFound();
+  if (!answer.ok) throw new Refusal(await reason(answer));
+  return answer;
+}
+
+async function reason(answer) {
+  const text = await answer.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    return { message: text.trim() || `the studio answered ${answer.status}` };
+  }
+}

@@ -1,0 +1,206 @@
+// The drawing of the network: it scrolls, zooms, and each box leads to its text.
+
+import { download, element } from "./dom.js";
+
+const LEAST = 0.1;
+const MOST = 4;
+/** Fitted drawings are not made smaller than can be read, nor much larger than drawn. */
+const FIT = [0.4, 1.25];
+
+export class Diagram {
+  /** @param {(index: number, focus: boolean) => void} onPick a box was chosen */
+  constructor(panel, onPick) {
+    this.onPick = onPick;
+    this.zoom = null; // null fits
+    this.current = 0;
+    this.stale = false;
+    this.shown = element("output", { className: "zoom", title: "Zoom" });
+    this.note = element("p", { className: "note", hidden: true });
+    this.sheet = element("div", { className: "sheet" });
+    this.scroller = element(
+      "div",
+      {
+        className: "scroller",
+        tabIndex: -1,
+        on: {
+          keydown: (event) => this.#key(event),
+          pointerdown: (event) => this.#drag(event),
+          click: (event) => this.#click(event),
+        },
+      },
+      this.sheet,
+    );
+    this.scroller.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    const button = (text, title, act) =>
+      element("button", { type: "button", title, "aria-label": title, on: { click: act } }, text);
+    panel.append(
+      element(
+        "div",
+        { className: "tools" },
+        button("−", "Zoom out", () => this.#by(1 / 1.25)),
+        this.shown,
+        button("+", "Zoom in", () => this.#by(1.25)),
+        button("Fit", "Fit the drawing", () => this.#fit()),
+        element("span", { className: "space" }),
+        button("Save SVG", "Download the drawing", () => this.#save()),
+      ),
+      this.note,
+      this.scroller,
+    );
+    new ResizeObserver(() => this.zoom ?? this.#size()).observe(this.scroller);
+  }
+
+  /** Show a drawing, as the studio made it of a resolved network. */
+  show(svg, name) {
+    this.name = name;
+    this.source = svg;
+    const parsed = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
+    this.drawing = document.importNode(parsed, true);
+    this.width = Number(parsed.getAttribute("width"));
+    this.height = Number(parsed.getAttribute("height"));
+    this.drawing.setAttribute("role", "group");
+    this.drawing.querySelector("rect").classList.add("paper");
+    this.boxes = [...this.drawing.querySelectorAll("g.node")];
+    for (const box of this.boxes) {
+      box.setAttribute("role", "button");
+      box.setAttribute("tabindex", "-1");
+      box.setAttribute("aria-label", box.querySelector("title").textContent);
+    }
+    this.current = Math.min(this.current, this.boxes.length - 1);
+    this.boxes[this.current].setAttribute("tabindex", "0");
+    this.sheet.replaceChildren(this.drawing);
+    this.#size();
+    this.fresh();
+  }
+
+  /** The drawing is that of the text. */
+  fresh(note = "") {
+    this.stale = false;
+    this.sheet.classList.remove("stale");
+    this.note.hidden = !note;
+    this.note.textContent = note;
+  }
+
+  /** The text has changed since, and is no network now. */
+  outdated() {
+    this.stale = true;
+    this.sheet.classList.add("stale");
+    this.note.hidden = !this.drawing;
+    this.note.textContent = "The last text without faults looked like this.";
+  }
+
+  /** Nothing is drawn, and why. */
+  nothing(why) {
+    this.drawing = undefined;
+    this.sheet.replaceChildren();
+    this.fresh(why);
+  }
+
+  /** Mark the boxes of the word in which the cursor stands. */
+  mark(indices) {
+    if (!this.drawing) return;
+    const marked = new Set(indices);
+    for (const [index, box] of this.boxes.entries()) {
+      box.classList.toggle("current", marked.has(index));
+    }
+  }
+
+  #size() {
+    if (!this.drawing) return;
+    const zoom = this.zoom ?? this.#fitting();
+    this.drawing.style.width = `${Math.round(this.width * zoom)}px`;
+    this.drawing.style.height = `${Math.round(this.height * zoom)}px`;
+    this.shown.textContent = `${Math.round(zoom * 100)} %`;
+  }
+
+  #fitting() {
+    const { clientWidth, clientHeight } = this.scroller;
+    if (!clientWidth) return 1;
+    const whole = Math.min((clientWidth - 4) / this.width, (clientHeight - 4) / this.height);
+    return Math.min(FIT[1], Math.max(FIT[0], whole));
+  }
+
+  #fit() {
+    this.zoom = null;
+    this.#size();
+  }
+
+  /** Zoom, keeping a point of the view where it is: its middle, if not given. */
+  #by(factor, x = this.scroller.clientWidth / 2, y = this.scroller.clientHeight / 2) {
+    if (!this.drawing) return;
+    const before = this.zoom ?? this.#fitting();
+    this.zoom = Math.min(MOST, Math.max(LEAST, before * factor));
+    const ratio = this.zoom / before;
+    const left = (this.scroller.scrollLeft + x) * ratio - x;
+    const top = (this.scroller.scrollTop + y) * ratio - y;
+    this.#size();
+    this.scroller.scrollTo(left, top);
+  }
+
+  #wheel(event) {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const place = this.scroller.getBoundingClientRect();
+    this.#by(Math.exp(-event.deltaY / 400), event.clientX - place.left, event.clientY - place.top);
+  }
+
+  /** With a mouse, the paper can be dragged; fingers scroll it anyway. */
+  #drag(event) {
+    this.dragged = false;
+    if (event.pointerType !== "mouse" || event.button !== 0) return;
+    const { scrollLeft, scrollTop } = this.scroller;
+    const move = (next) => {
+      const [dx, dy] = [next.clientX - event.clientX, next.clientY - event.clientY];
+      if (Math.hypot(dx, dy) > 4) this.dragged = true;
+      if (this.dragged) this.scroller.scrollTo(scrollLeft - dx, scrollTop - dy);
+    };
+    const end = new AbortController();
+    const { signal } = end;
+    window.addEventListener("pointermove", move, { signal });
+    for (const name of ["pointerup", "pointercancel"]) {
+      window.addEventListener(name, () => end.abort(), { signal });
+    }
+  }
+
+  #click(event) {
+    const box = event.target.closest("g.node");
+    if (box && !this.dragged) this.#pick(this.boxes.indexOf(box));
+  }
+
+  #pick(index) {
+    this.#rove(index);
+    if (!this.stale) this.onPick(index);
+  }
+
+  #rove(index) {
+    this.boxes[this.current]?.setAttribute("tabindex", "-1");
+    this.current = index;
+    this.boxes[index].setAttribute("tabindex", "0");
+  }
+
+  #key(event) {
+    if (!this.drawing || event.ctrlKey || event.altKey || event.metaKey) return;
+    const last = this.boxes.length - 1;
+    const to = {
+      ArrowDown: Math.min(last, this.current + 1),
+      ArrowRight: Math.min(last, this.current + 1),
+      ArrowUp: Math.max(0, this.current - 1),
+      ArrowLeft: Math.max(0, this.current - 1),
+      Home: 0,
+      End: last,
+    }[event.key];
+    if (to !== undefined) {
+      this.#rove(to);
+      this.boxes[to].focus();
+    } else if (event.key === "Enter" || event.key === " ") this.#pick(this.current);
+    else if (event.key === "+") this.#by(1.25);
+    else if (event.key === "-") this.#by(1 / 1.25);
+    else if (event.key === "0") this.#fit();
+    else return;
+    event.preventDefault();
+  }
+
+  #save() {
+    if (this.source) download(`${this.name}.svg`, this.source, "image/svg+xml");
+  }
+}
