@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cnngen.errors import CnnGenError, StoreError
+from cnngen.errors import CnnGenError, StoreError, shorten
 from cnngen.network import Network
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ to 1, seconds, kWh, and 1 or 0 for a training that did or did not end above chan
 DESCRIPTIONS = ("description", "text")
 """Columns of resolved descriptions: in a shipped data set, and in a folder's index."""
 
+SETTING = ("backend", "protocol_name", "hardware_cpu")
+
 MAX_ROWS = 1_000_000
 MAX_TEXT = 2**22
 """Most rows of a file, and most characters of a description, that are read."""
@@ -38,13 +40,15 @@ MAX_TEXT = 2**22
 class Example:
     """A network that was trained. A target is None where the training did not reach it.
 
-    `data` names the data set, `status` says how the training ended.
+    `data` names the data set, `status` says how the training ended, `setting` with what, how
+    and on which machine it was done.
     """
 
     network: Network
     targets: Mapping[Target, float | None]
     data: str
     status: str = "ok"
+    setting: str = ""
 
 
 def examples(
@@ -142,7 +146,7 @@ def _example(text: object, origin: str, row: Mapping[str, object]) -> Example:
     network = resolve(parse(text, origin))
     if network.classes is None:
         raise CnnGenError(f"{origin}: is a backbone, which nobody can have trained")
-    status = str(row.get("status") or "ok")
+    status = _word(row.get("status")) or "ok"
     targets = {target: _number(row.get(column)) for target, column in TARGETS.items()}
     if targets["trainability"] is None:
         share = _number(row.get("protocol_test_share")) or 0.2
@@ -150,7 +154,14 @@ def _example(text: object, origin: str, row: Mapping[str, object]) -> Example:
         targets["trainability"] = trainability(
             status, targets["accuracy"], network.classes, share * images
         )
-    return Example(network, targets, str(row.get("data_name") or "unknown"), status)
+    data = _word(row.get("data_name")) or "unknown data"
+    words = [_word(row.get(name)) for name in SETTING]
+    setting = f"{data}, {', '.join(filter(None, words))}"
+    return Example(network, targets, data, status, setting)
+
+
+def _word(value: object) -> str:
+    return shorten(str(value)) if value else ""
 
 
 def _number(value: object) -> float | None:

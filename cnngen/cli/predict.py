@@ -1,0 +1,215 @@
+"""The command that predicts what a training would give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnngen.cli.options import Classes, ImageShape, Input, Json, Seed, Space
+from cnngen.errors import CnnGenError, printable
+
+if TYPE_CHECKING:
+    from cnngen.language import Description
+    from cnngen.network import Network
+    from cnngen.predict.examples import Target
+    from cnngen.predict.interface import Prediction
+    from cnngen.predict.model import Model
+
+HEADINGS = {
+    "accuracy": "accuracy",
+    "time": "time",
+    "energy": "energy",
+    "trainability": "trains",
+}
+
+
+def predict(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE…", help="Descriptions (.cnn), or - to read one here."),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="Instead of the one CNNGen brings.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", help="The images, by name or path. [those of the model]"),
+    ] = None,
+    input_shape: Input = None,
+    classes: Classes = None,
+    space: Space = "paper",
+    seed: Seed = 0,
+    fit: Annotated[
+        Path | None,
+        typer.Option("--fit", help="Make a model of a folder of runs, or of a Parquet file."),
+    ] = None,
+    predictor: Annotated[
+        str, typer.Option("--predictor", help="With --fit: trees, graph, ensemble …")
+    ] = "trees",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="With --fit: the model's file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict accuracy, training time and energy of networks, without training them.
+
+    Each figure comes with an interval that is meant to hold nine of ten, and
+    with a warning where the network is unlike what the model has seen.
+
+    cnngen predict lenet.cnn
+    cnngen predict nets/*.cnn --json | jq '.[].accuracy'
+    cnngen predict --fit runs/digits -o digits.zip
+    cnngen predict lenet.cnn --model digits.zip
+    """
+    if fit is not None:
+        if files or model or out is None:
+            raise CnnGenError(
+                "--fit makes a model and does nothing else",
+                hint="Name the runs and the file: cnngen predict --fit FOLDER -o MODEL.zip",
+            )
+        _fit(fit, predictor, out)
+        return
+    if not files or out is not None:
+        raise CnnGenError(
+            "there is nothing to predict" if not files else "-o is for --fit",
+            hint="cnngen predict lenet.cnn, or cnngen predict --fit FOLDER -o MODEL.zip",
+        )
+    from cnngen.cli.describe import read
+    from cnngen.predict.model import SHIPPED, Model
+
+    descriptions = [read(file) for file in files]
+    asked = Model.load(model or SHIPPED)
+    if data is not None:
+        from cnngen.data import load_data
+
+        images = load_data(data)
+        input_shape, classes = ImageShape(*images.input_shape), images.classes
+    networks = [
+        _network(description, asked, input_shape, classes, space, seed)
+        for description in descriptions
+    ]
+    predictions = asked.predict(networks)
+    warnings = asked.domain.warnings(networks)
+    if as_json:
+        from cnngen.cli.output import print_json
+
+        print_json(
+            [
+                {"file": str(file), "id": network.id, **_figures(predictions, at)}
+                | {"outside": warnings[at]}
+                for at, (file, network) in enumerate(zip(files, networks, strict=True))
+            ]
+        )
+    else:
+        _show(files, predictions, warnings, asked)
+
+
+def _network(
+    description: Description,
+    model: Model,
+    input_shape: Input,
+    classes: Classes,
+    space: str,
+    seed: int,
+) -> Network:
+    """The network of a description; its ends are the model's usual ones where nobody says."""
+    from cnngen.resolution import resolve
+
+    shape, count = model.domain.usual
+    says_classes = description.classes or (
+        description.head and description.head[-1].parameters.get("units")
+    )
+    return resolve(
+        description,
+        space=space,
+        input_shape=input_shape or (None if description.input_shape else shape),
+        classes=classes or (None if says_classes else count),
+        seed=seed,
+    )
+
+
+def _figures(predictions: Mapping[Target, Prediction], at: int) -> dict[str, object]:
+    return {
+        target: {
+            "mean": float(p.mean[at]),
+            "std": float(p.std[at]),
+            "low": float(p.low[at]),
+            "high": float(p.high[at]),
+        }
+        for target, p in predictions.items()
+    }
+
+
+def _show(
+    files: Sequence[Path],
+    predictions: Mapping[Target, Prediction],
+    warnings: Sequence[Sequence[str]],
+    model: Model,
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from cnngen.cli.output import console
+
+    rows = Table(box=None, header_style="bold", pad_edge=False)
+    rows.add_column("network", no_wrap=True, overflow="ellipsis", min_width=10)
+    for target in predictions:
+        rows.add_column(HEADINGS[target], justify="right", no_wrap=True)
+    for at, file in enumerate(files):
+        cells = [
+            _cell(target, *(float(ends[at]) for ends in (p.mean, p.low, p.high)))
+            for target, p in predictions.items()
+        ]
+        mark = " *" if warnings[at] else ""
+        rows.add_row(*map(Text, (printable(file.name) + mark, *cells)))
+    console.print(rows)
+    for file, outside in zip(files, warnings, strict=True):
+        if outside:
+            reasons = "; ".join(outside)
+            text = f"* {printable(file.name)} lies outside what the model has seen: {reasons}."
+            console.print(Text(text, "yellow"))
+    for setting, count in model.origin.items():
+        console.print(Text(f"Learnt from {count:,} networks: {setting}.", "dim"))
+    console.print("In brackets: what nine of ten networks like those keep within.", style="dim")
+
+
+def _cell(target: Target, mean: float, low: float, high: float) -> str:
+    if target == "trainability":
+        return f"{mean:.0%}"
+    if target == "accuracy":
+        return f"{mean:.0%} ({low * 100:.0f}–{high:.0%})"
+    by, unit = (1, "s") if target == "time" else (1e6, "mWh")
+    return f"{_short(mean * by)} {unit} ({_short(low * by)}–{_short(high * by)})"
+
+
+def _short(figure: float) -> str:
+    """Two digits, and no powers of ten."""
+    return f"{figure:.0f}" if figure >= 10 else f"{figure:.2g}"
+
+
+def _fit(source: Path, predictor: str, out: Path) -> None:
+    from rich.progress import Progress
+
+    from cnngen.cli.output import console, progress_console
+    from cnngen.predict import TARGETS, examples
+    from cnngen.predict.model import Model
+
+    with Progress(console=progress_console, transient=True) as progress:
+        reading = progress.add_task("Reading")
+        found = examples(
+            source, lambda done, of: progress.update(reading, completed=done, total=of)
+        )
+        fitting = progress.add_task("Fitting", total=len(TARGETS))
+
+        def on_target(target: Target) -> None:
+            progress.update(fitting, advance=1, description=f"Fitting {target}")
+
+        model = Model.fit(found, predictor, on_target)
+    model.save(out)
+    console.print(
+        f"{out}: {predictor} for {', '.join(model.predictors)}, from {len(found):,} networks",
+        markup=False,
+    )

@@ -1,0 +1,183 @@
+"""What a model has seen, and how far from it a network lies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnngen import shapes
+from cnngen.cost import short
+from cnngen.errors import CnnGenError
+from cnngen.language.values import LARGEST
+from cnngen.network import Network
+from cnngen.predict import features
+from cnngen.predict.boosting import Positions
+from cnngen.predict.interface import Floats
+from cnngen.predict.saved import State, check_arrays
+
+SELDOM = 0.01
+"""Share of the networks that were learnt from which the limit of the distance leaves out."""
+
+SHRINKAGE = 0.1
+"""Of the correlations: features that always went together may not part without notice, but
+not by the smallest bit either."""
+
+ENDS = ("input_area", "input_channels", "classes")
+"""Features that are told apart as the data's, by their values."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The images, classes and sizes of the networks that were learnt from, and the spread of
+    their features.
+
+    `ends` are the distinct rows of height, width, channels and classes, the usual first; `ranges` the least and
+    most layers, parameters and multiply-adds. The distance of a network is Mahalanobis's: with
+    the features less `mean`, over `deviation`, times `whitening`; `limit` is what few that
+    were learnt from exceed.
+    """
+
+    ends: Floats
+    ranges: Floats
+    mean: Floats
+    deviation: Floats
+    whitening: Floats
+    limit: float
+
+    @classmethod
+    def of(cls, networks: Sequence[Network]) -> Self:
+        """The domain of networks to learn from, one at least."""
+        rows = _inner(features.table(networks))
+        sizes = np.array([_sizes(network) for network in networks], np.float64)
+        counts = Counter(map(_ends, networks))
+        ends = np.array([end for end, _ in counts.most_common()], np.float64)
+        ranges = np.stack([sizes.min(0), sizes.max(0)])
+        spread = _spread(rows)
+        # How far off those lie that a part of the others does not know.
+        order = np.random.default_rng(0).permutation(len(rows))
+        apart = [
+            _distance(rows[fold], *_spread(np.delete(rows, fold, 0)))
+            for fold in np.array_split(order, 5)
+            if 0 < len(fold) < len(rows)
+        ]
+        limit = float(np.quantile(np.concatenate(apart), 1 - SELDOM)) if apart else 0.0
+        return cls(ends, ranges, *spread, limit)
+
+    @property
+    def usual(self) -> tuple[tuple[int, int, int], int]:
+        """The shape of the images and the count of classes that were seen most."""
+        height, width, channels, classes = map(int, self.ends[0])
+        return (height, width, channels), classes
+
+    def distances(self, networks: Sequence[Network]) -> Floats:
+        """Distance of each network, in units of the limit: above 1 is far."""
+        rows = _inner(features.table(networks))
+        return _distance(rows, self.mean, self.deviation, self.whitening) / max(1e-9, self.limit)
+
+    def warnings(self, networks: Sequence[Network]) -> list[list[str]]:
+        """For each network, in what it lies outside; nothing for most that are alike."""
+        apart = self.distances(networks)
+        return [
+            [*self._ends(network), *self._ranges(network), *self._far(network, float(distance))]
+            for network, distance in zip(networks, apart, strict=True)
+        ]
+
+    def _ends(self, network: Network) -> list[str]:
+        own = _ends(network)
+        if any((seen == own).all() for seen in self.ends):
+            return []
+        known = ", ".join(
+            f"{shapes.text(tuple(map(int, seen[:3])))} of {int(seen[3])}" for seen in self.ends[:4]
+        )
+        return [
+            f"images of {shapes.text(network.input_shape)} in {network.classes or 'no'} classes "
+            f"(seen: {known})"
+        ]
+
+    def _ranges(self, network: Network) -> list[str]:
+        found = []
+        names = ("layers", "parameters", "multiply-adds an image")
+        for name, own, low, high in zip(names, _sizes(network), *self.ranges, strict=True):
+            if not low <= own <= high:
+                found.append(f"{short(own)} {name} (seen: {short(int(low))} to {short(int(high))})")
+        return found
+
+    def _far(self, network: Network, distance: float) -> list[str]:
+        if distance <= 1:
+            return []
+        row = _inner(features.table([network]))[0]
+        unusual = np.abs(row - self.mean) / self.deviation
+        names = [name for name in features.names() if name not in ENDS]
+        most = [names[at].replace("_", " ") for at in np.argsort(-unusual)[:3]]
+        times = "over 100" if distance > 100 else f"{distance:.1f}"
+        return [f"{times} times as far off as they reach, most in {', '.join(most)}"]
+
+    def state(self) -> State:
+        arrays: dict[str, NDArray[np.generic]] = {
+            "ends": self.ends,
+            "ranges": self.ranges,
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "whitening": self.whitening.astype(np.float32),
+        }
+        return State({"limit": self.limit}, arrays)
+
+    @classmethod
+    def restored(cls, state: State) -> Self:
+        """A domain from a file. Raises `CnnGenError` where it is none."""
+        width = len(features.names()) - len(ENDS)
+        check_arrays(
+            state.arrays,
+            {
+                "ends": (None, 4),
+                "ranges": (2, 3),
+                "mean": (width,),
+                "deviation": (width,),
+                "whitening": (width, width),
+            },
+        )
+        names = ("ends", "ranges", "mean", "deviation", "whitening")
+        ends, ranges, mean, deviation, whitening = (
+            state.arrays[name].astype(np.float64) for name in names
+        )
+        limit = state.values.get("limit")
+        known = len(ends) > 0 and ((ends >= 1) & (ends <= LARGEST)).all() and (ranges >= 0).all()
+        if not (known and isinstance(limit, float) and limit >= 0 and (deviation > 0).all()):
+            raise CnnGenError("a saved model has a domain that is none")
+        return cls(ends, ranges, mean, deviation, whitening, limit)
+
+
+def _ends(network: Network) -> tuple[int, ...]:
+    return (*network.input_shape, network.classes or 0)
+
+
+def _sizes(network: Network) -> tuple[int, int, int]:
+    cost = network.cost
+    return cost.layers, cost.parameters, cost.multiply_adds
+
+
+def _inner(rows: Floats) -> Floats:
+    """The features without the data's."""
+    kept: Positions = np.flatnonzero([name not in ENDS for name in features.names()])
+    return rows[:, kept]
+
+
+def _spread(rows: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean, standard deviation, and what makes the standardised features uncorrelated."""
+    mean = rows.mean(0)
+    # What never changed may change by 0.05 for each deviation that a distance counts.
+    deviation = np.maximum(rows.std(0), 0.05)
+    z = (rows - mean) / deviation
+    covariance = (1 - SHRINKAGE) * (z.T @ z) / len(z) + SHRINKAGE * np.eye(z.shape[1])
+    values, vectors = np.linalg.eigh(covariance)
+    return mean, deviation, vectors / np.sqrt(values)
+
+
+def _distance(rows: Floats, mean: Floats, deviation: Floats, whitening: Floats) -> Floats:
+    distance: Floats = np.sqrt(((((rows - mean) / deviation) @ whitening) ** 2).mean(1))
+    return distance
