@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cnngen import shapes
 from cnngen.backend import Backend, get_backend
@@ -13,6 +14,9 @@ from cnngen.errors import BackendError, CnnGenError
 from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol
 from cnngen.record import Record, make_record, record_id
+
+if TYPE_CHECKING:
+    from cnngen.runner import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +42,24 @@ def train(
     seed: int | None = None,
     space: str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    weights: Weights | None = None,
 ) -> Trained:
     """Train the source that a backend emits for a network, and measure its energy.
 
-    `seed` and `space` are those the network was sampled with; they are recorded. A training
-    that fails is a record with a status and a cause. Raises `CnnGenError` for a backbone, or
-    where the images do not fit the network, and `BackendError` for a backend that is not
-    there or cannot train.
+    `seed` and `space` are those the network was sampled with; they are recorded. `weights`
+    are those to start from, else the protocol's seed decides them. A training that fails is
+    a record with a status and a cause. Raises `CnnGenError` for a backbone, or where the
+    images do not fit the network, and `BackendError` for a backend that is not there or
+    cannot train.
     """
     check_trainable(network, data)
     chosen, framework = trainer(backend)
     source = chosen.emit(network)
     chosen.prepare()
+    # Only where they are given: a backend may be older than they are.
+    start = {} if weights is None else {"weights": weights}
     with (meter or Meter()).window(network.id) as window:
-        result = chosen.train(source, network, data, protocol, on_epoch)
+        result = chosen.train(source, network, data, protocol, on_epoch, **start)
     record = make_record(
         network,
         data,

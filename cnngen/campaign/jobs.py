@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cnngen.backend import get_backend
 from cnngen.campaign.shared import SharedData
 from cnngen.campaign.worker import report_epoch
 from cnngen.data import Dataset
-from cnngen.energy import Meter
+from cnngen.energy import Meter, Mode
 from cnngen.errors import BackendError, CnnGenError, DataError, StoreError
 from cnngen.network import Network
 from cnngen.protocol import Protocol, Status, TrainingResult
@@ -18,15 +19,22 @@ from cnngen.record import make_record
 from cnngen.store import load_run, save
 from cnngen.training import Trained, train
 
+if TYPE_CHECKING:
+    from cnngen.runner import Weights
+
 
 @dataclass(frozen=True, slots=True)
 class Metering:
-    """How energy is measured; see `Meter`. `alone`: one model at a time on the machine."""
+    """How energy is measured; see `Meter`. `alone`: one model at a time on the machine.
+
+    Without a `mode` it is the machine's where a model is alone, else that of the process.
+    """
 
     country: str | None = None
     tdp: float | None = None
     alone: bool = True
     idle_seconds: float = 0.0
+    mode: Mode | None = None
 
     def meter(self) -> Meter:
         """The meter of this process. Raises `CnnGenError` as `Meter` does."""
@@ -38,7 +46,7 @@ def _meter(how: Metering) -> Meter:
     return Meter(
         country=how.country,
         tdp=how.tdp,
-        mode="machine" if how.alone else "process",
+        mode=how.mode or ("machine" if how.alone else "process"),
         idle_seconds=how.idle_seconds if how.alone else 0.0,
         shared=not how.alone,
     )
@@ -46,7 +54,11 @@ def _meter(how: Metering) -> Meter:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One network to train. `key` is that of its run; `seed` and `space` are recorded."""
+    """One network to train. `key` is that of its run; `seed` and `space` are recorded.
+
+    `weights` are those to start from, else the protocol's seed decides them. `framework` is
+    what the worker says it is, where this process cannot tell.
+    """
 
     key: str
     network: Network
@@ -55,6 +67,8 @@ class Job:
     metering: Metering
     seed: int | None = None
     space: str | None = None
+    weights: Weights | None = field(default=None, compare=False, repr=False)
+    framework: str | None = None
 
 
 def train_job(
@@ -77,6 +91,7 @@ def train_job(
             seed=job.seed,
             space=job.space,
             on_epoch=lambda epoch: report(job.key, epoch),
+            weights=job.weights,
         )
     except (ImportError, BackendError, DataError):
         raise
@@ -101,7 +116,7 @@ def failed(job: Job, data: Dataset, status: Status, cause: str) -> Trained:
         job.protocol,
         TrainingResult(status, cause[:1000], (), 0.0, None, None, "unknown"),
         backend=job.backend,
-        framework=backend.version() or "unknown",
+        framework=job.framework or backend.version() or "unknown",
         energy=None,
         energy_cause="the training did not come to an end",
         seed=job.seed,
