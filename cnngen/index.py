@@ -1,6 +1,7 @@
 """The index of a folder of runs: one Parquet file that opens a hundred thousand at once.
 
-A row a run: the columns of the table, first the run's key and last its resolved text. The
+A row a run: the columns of the table, first the run's key and last its resolved text, which is
+null for a network that no sentence stands for. The
 columns are plain numbers and strings, so that any reader of Parquet has them. The file's
 metadata says of which runs it was made and when each was written, by which it is known to be
 up to date.
@@ -157,12 +158,15 @@ def _write(folder: Path, old: _Index | None) -> Broken:
 
 def _row(run: Path) -> dict[str, object]:
     record = load_run(run)
+    text = None
     try:
-        text = (run / DESCRIPTION).read_text(encoding="utf-8")
+        # A description on one line is the same description.
+        text = " ".join((run / DESCRIPTION).read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        pass
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{DESCRIPTION} cannot be read: {error}") from None
-    # A description on one line is the same description.
-    return {"key": record.key, **cells(record), "text": " ".join(text.split())}
+    return {"key": record.key, **cells(record), "text": text}
 
 
 def _stamps(folder: Path) -> Stamps:

@@ -6,19 +6,23 @@ This is all that backends, pictures, costs and predictors read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from cnngen import shapes
-from cnngen.errors import Span
+from cnngen.errors import CnnGenError, Span, shorten
 from cnngen.language.tree import NOWHERE, Description
 from cnngen.operations import Dense, Operation
 from cnngen.shapes import Shape
 
 if TYPE_CHECKING:
     from cnngen.cost import Cost
+
+GRAPH_NAME = re.compile(r"[a-z][a-z_]*[0-9][a-z0-9_]*")
+"""Such names are neither Python's nor a framework's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +59,44 @@ class Node:
 class Network:
     """Nodes in topological order: the first is the input, the last gives the output.
 
-    `description` is the resolved description, which determines the network alone.
+    `description` is the resolved description, which determines the network alone. A graph
+    that no sentence stands for, such as a cell of NAS-Bench-101, has an empty one.
     """
 
     nodes: tuple[Node, ...]
     branches: tuple[Branch, ...] = (Branch(),)
     description: Description = field(default=Description(()), compare=False, repr=False)
 
+    @classmethod
+    def from_graph(
+        cls,
+        operations: Iterable[tuple[str, Operation, Sequence[int]]],
+        name: str | None = None,
+    ) -> Network:
+        """A network without a sentence: the name of each operation, the operation, and the
+        positions of what it reads; the input first.
+
+        Names become variables of generated code. Raises `CnnGenError` for one that is not
+        lower-case with a number in it, as `conv1`, and for one that is there twice.
+        """
+        nodes: list[Node] = []
+        names: set[str] = set()
+        for own, operation, inputs in operations:
+            if nodes and (own in names or not GRAPH_NAME.fullmatch(own)):
+                raise CnnGenError(f"'{shorten(own)}' cannot be the name of an operation here")
+            names.add(own)
+            shape = operation.output_shape(*(nodes[i].shape for i in inputs))
+            nodes.append(Node(own, operation, tuple(inputs), shape))
+        return cls(tuple(nodes), description=Description((), name=name))
+
     @property
     def name(self) -> str | None:
         return self.description.name
+
+    @property
+    def is_described(self) -> bool:
+        """Whether `description` is a sentence that determines the network."""
+        return bool(self.description.features)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -91,11 +123,14 @@ class Network:
     def id(self) -> str:
         """16 hexadecimal digits, the same for equal networks in every process.
 
-        Hash of the resolved text without its name, the input shape and the class count.
+        Hash of the resolved text without its name, the input shape and the class count;
+        of the graph where there is no text.
         """
+        from cnngen.adjacency import graph
         from cnngen.language.formatter import format
 
-        text = format(self.description, named=False)
+        described = self.is_described
+        text = format(self.description, named=False) if described else graph(self).to_json()
         key = f"{text}\n{shapes.text(self.input_shape)}\n{self.classes or ''}"
         return hashlib.sha256(key.encode()).hexdigest()[:16]
 

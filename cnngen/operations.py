@@ -3,7 +3,7 @@
 An operation is a frozen value without weights or framework. Its field names are the
 language's names of its hyper-parameters; `WORDS` says which operations a word stands for.
 To add one: its rule in `grammar.tx`, its class and its word here, an entry in the table of
-each backend, an example.
+each backend, an example. Those without a word stand in networks that are built as graphs.
 """
 
 from __future__ import annotations
@@ -175,16 +175,32 @@ class Dense(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Add(Operation):
-    """Sum of two feature maps of one shape."""
+    """Sum of two or more feature maps of one shape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Concat(Operation):
-    """Two feature maps of one height and width, the left one's channels first."""
+    """Two or more feature maps of one height and width, the left one's channels first."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        (height, width, left), (_, _, right) = inputs
-        return (height, width, left + right)
+        return (*inputs[0][:2], sum(channels for _, _, channels in inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class Activate(Operation):
+    """An activation that stands alone, such as behind a batch norm; it has no word."""
+
+    activation: Activation = "relu"
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate(Operation):
+    """The first channels of a feature map; it has no word."""
+
+    channels: int
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return (*inputs[0][:2], self.channels)
 
 
 @dataclass(frozen=True)

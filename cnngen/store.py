@@ -2,7 +2,7 @@
 
 A run's folder is named by its record's key and holds the resolved description `model.cnn`,
 the source that was trained `<backend>.py`, `model.svg` and `model.png`, `adjacency.json` and
-`record.json`.
+`record.json`. There is no `model.cnn` of a network that no sentence stands for.
 """
 
 from __future__ import annotations
@@ -223,11 +223,12 @@ def _files(record: Record, network: Network, source: str) -> dict[str, bytes]:
     from cnngen.picture import to_png, to_svg
 
     files = {
-        DESCRIPTION: format(network.description, long=True).encode(),
         f"{record.backend}.py": source.encode(),
         "adjacency.json": (graph(network).to_json() + "\n").encode(),
         RECORD: record.to_json().encode(),
     }
+    if network.is_described:
+        files[DESCRIPTION] = format(network.description, long=True).encode()
     with suppress(CnnGenError):  # too large to be drawn
         files["model.svg"] = to_svg(network).encode()
         files["model.png"] = to_png(network)

@@ -16,6 +16,7 @@ from cnngen.errors import BackendError
 from cnngen.network import Network, Node
 from cnngen.operations import (
     BATCH_NORM_MOMENTUM,
+    Activate,
     Add,
     BatchNorm,
     Concat,
@@ -26,6 +27,7 @@ from cnngen.operations import (
     GlobalPool,
     Operation,
     Pool,
+    Truncate,
 )
 from cnngen.shapes import Shape, same_padding
 from cnngen_keras.script import IMPORTS, main_source
@@ -79,12 +81,13 @@ class Layer:
     """What an operation becomes: a layer applied to what it reads.
 
     `arguments` come before the layer's name. With `plain`, `function` takes the tensor as
-    its first argument instead.
+    its first argument instead. An `index` of what it reads needs no layer.
     """
 
-    function: str
+    function: str = ""
     arguments: tuple[str, ...] = ()
     plain: bool = False
+    index: str = ""
 
 
 POOLS = {"max": "MaxPooling2D", "avg": "AveragePooling2D"}
@@ -128,6 +131,8 @@ LAYERS: dict[type[Operation], Callable[[Any, Shape], Layer]] = {
     Dense: _dense,
     Add: lambda op, shape: Layer("Add"),
     Concat: lambda op, shape: Layer("Concatenate"),
+    Activate: lambda op, shape: Layer("Activation", (f'"{op.activation}"',)),
+    Truncate: lambda op, shape: Layer(index=f"[..., :{op.channels}]"),
 }
 
 DEEP = 400
@@ -173,7 +178,7 @@ def _recursion(network: Network) -> list[str]:
 
 def _imported(layers: dict[str, Layer]) -> list[str]:
     """The import of the layers in use, wrapped as `ruff` sorts and wraps it."""
-    classes = {layer.function for layer in layers.values()}
+    classes = {layer.function for layer in layers.values()} - {""}
     if UNEVEN in classes:
         classes = classes - {UNEVEN} | {"AveragePooling2D", "ZeroPadding2D"}
     line = f"from keras.layers import {', '.join(sorted(classes))}"
@@ -255,6 +260,8 @@ def _statement(
     assign: str, layer: Layer, name: str, sources: tuple[str, ...], comment: str
 ) -> list[str]:
     """One layer applied, wrapped as `ruff format` wraps it, with a comment beside or above."""
+    if layer.index:
+        return remark(f"    {assign} {sources[0]}{layer.index}", comment)
     arguments = [*layer.arguments, f'name="{name}"']
     read = sources[0] if len(sources) == 1 else f"[{', '.join(sources)}]"
     if layer.plain:

@@ -16,6 +16,7 @@ from cnngen.errors import BackendError
 from cnngen.network import Network, Node
 from cnngen.operations import (
     BATCH_NORM_MOMENTUM,
+    Activate,
     Add,
     BatchNorm,
     Concat,
@@ -26,6 +27,7 @@ from cnngen.operations import (
     GlobalPool,
     Operation,
     Pool,
+    Truncate,
 )
 from cnngen.shapes import Shape, same_padding
 from cnngen_torch.script import IMPORTS, main_source
@@ -66,8 +68,9 @@ def emit(network: Network, *, script: bool = False) -> str:
 class Layer:
     """What an operation becomes: an attribute of `Net`, if it has one, and an expression.
 
-    In `output` and `padded`, `{0}` and `{1}` are the variables it reads and `{name}` is
-    the operation's name. `padded` pads the input on a line of its own.
+    In `output` and `padded`, `{0}` is the variable it reads, `{sum}` and `{all}` are all of
+    them with + and commas between, and `{name}` is the operation's name. `padded` pads the
+    input on a line of its own.
     """
 
     output: str = "self.{name}({0})"
@@ -77,14 +80,15 @@ class Layer:
     notes: tuple[str, ...] = ()
 
 
-ACTIVATIONS = {
-    "linear": "self.{name}({0})",
-    "relu": "F.relu(self.{name}({0}))",
-    "selu": "F.selu(self.{name}({0}))",
-    "tanh": "torch.tanh(self.{name}({0}))",
-    "gelu": "F.gelu(self.{name}({0}))",
-    "sigmoid": "torch.sigmoid(self.{name}({0}))",
+FUNCTIONS = {
+    "linear": "{0}",
+    "relu": "F.relu({0})",
+    "selu": "F.selu({0})",
+    "tanh": "torch.tanh({0})",
+    "gelu": "F.gelu({0})",
+    "sigmoid": "torch.sigmoid({0})",
 }
+ACTIVATIONS = {name: text.format("self.{name}({0})") for name, text in FUNCTIONS.items()}
 
 GLOBAL_POOLS = {
     # amax shares the gradient among equal maxima, as Keras does; adaptive pooling does not.
@@ -148,8 +152,10 @@ LAYERS: dict[type[Operation], Callable[[Any, Shape], Layer]] = {
     Dense: lambda op, shape: Layer(
         ACTIVATIONS[op.activation], "nn.Linear", (f"{shape[0]}", f"{op.units}")
     ),
-    Add: lambda op, shape: Layer("{0} + {1}"),
-    Concat: lambda op, shape: Layer("torch.cat([{0}, {1}], dim=1)"),
+    Add: lambda op, shape: Layer("{sum}"),
+    Concat: lambda op, shape: Layer("torch.cat([{all}], dim=1)"),
+    Activate: lambda op, shape: Layer(FUNCTIONS[op.activation]),
+    Truncate: lambda op, shape: Layer(f"{{0}}[:, :{op.channels}]"),
 }
 
 
@@ -236,7 +242,9 @@ def _body(block: Block, layers: dict[str, Layer]) -> list[str]:
                     padded = f"{margin}{target} = {layer.padded.format(*sources)}"
                     lines += remark(padded, "left, right, top, bottom")
                     sources = (target,)
-                output, shape = layer.output.format(*sources, name=node.name), node.shape
+                together = {"sum": " + ".join(sources), "all": ", ".join(sources)}
+                output = layer.output.format(*sources, name=node.name, **together)
+                shape = node.shape
         assign = "return" if step is last else f"{target} ="
         lines += remark(f"{margin}{assign} {output}", shapes.text(shape))
     return lines

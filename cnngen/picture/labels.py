@@ -9,6 +9,7 @@ from cnngen.adjacency import label
 from cnngen.language.formatter import value_text
 from cnngen.network import Node
 from cnngen.operations import (
+    Activate,
     Add,
     BatchNorm,
     Concat,
@@ -20,6 +21,7 @@ from cnngen.operations import (
     Input,
     Operation,
     Pool,
+    Truncate,
     Windowed,
 )
 
@@ -49,6 +51,8 @@ COLOURS: dict[type[Operation], Colour] = {
     Dense: Colour("#8fd3bb", "#007a5a"),
     Add: Colour("#ead3e2", "#9c4a7c"),
     Concat: Colour("#ead3e2", "#9c4a7c"),
+    Activate: Colour("#dceaf5", "#0072b2"),
+    Truncate: Colour("#ffffff", "#8a8a8a"),
 }
 OTHER = Colour("#e3e3e3", "#555555")
 

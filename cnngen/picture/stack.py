@@ -1,7 +1,8 @@
 """How high everything in a drawing stands, as if it were one tall strip.
 
 The axis holds the main way of the network with the left sides of all merges: a box below the
-other. The right side of each merge body is a column of its own.
+other. The right side of each merge body is a column of its own. A graph that is no sentence
+stands on the axis alone, and what skips boxes runs beside it.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ def stack(network: Network, heights: Sequence[int], stacked: Collection[int]) ->
 
     The boxes at `stacked` come close below the one before.
     """
+    if not network.is_described:
+        return _arcs(network, heights)
     branches, nodes = network.branches, network.nodes
     # Right sides hold no merges: they begin in the order in which their bodies end.
     rights = [number for number, branch in enumerate(branches) if branch.side == "right"]
@@ -103,6 +106,35 @@ def stack(network: Network, heights: Sequence[int], stacked: Collection[int]) ->
         placed.bottom.append(placed.top[-1] + heights[target])
         for side, source in enumerate(node.inputs):
             placed.runs.append(_run(placed, column_of_join, source, target, side))
+    return placed
+
+
+def _arcs(network: Network, heights: Sequence[int]) -> Stack:
+    """All boxes on the axis, in their order. An edge to a box further down has a column of
+    its own; the shorter ones are the inner ones."""
+    arcs = [
+        (source, target)
+        for target, node in enumerate(network.nodes)
+        for source in node.inputs
+        if source != target - 1
+    ]
+    starts = {source for source, _ in arcs}
+    arcs.sort(key=lambda arc: (arc[1] - arc[0], arc))
+    size = len(arcs) + 1
+    placed = Stack([AXIS] * len(network), [AXIS] * size, [0] * size, [0] * size)
+    top = 0
+    for at, height in enumerate(heights):
+        placed.top.append(top)
+        placed.bottom.append(top + height)
+        top += height + GAP + (TEE if at in starts else 0)
+        if at in network.nodes[min(at + 1, len(network) - 1)].inputs:
+            below = placed.bottom[at]
+            placed.runs.append(Run(at, at + 1, AXIS, below, AXIS, below, top, False, False))
+    for column, (source, target) in enumerate(arcs, 1):
+        begin = placed.bottom[source]
+        end = (placed.top[target] + placed.bottom[target]) // 2
+        placed.opens[column], placed.closes[column] = begin + TEE, end
+        placed.runs.append(Run(source, target, AXIS, begin, column, begin + TEE, end, True, True))
     return placed
 
 

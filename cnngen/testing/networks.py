@@ -10,8 +10,20 @@ from typing import Literal
 from cnngen.language import parse
 from cnngen.language.tree import Body, Description, Layer, Merge
 from cnngen.language.tree import Node as Written
-from cnngen.network import Network, Node
-from cnngen.operations import Conv2d, Input, Operation, Pool
+from cnngen.network import Network
+from cnngen.operations import (
+    Activate,
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    GlobalPool,
+    Input,
+    Operation,
+    Pool,
+    Truncate,
+)
 from cnngen.resolution import lower
 from cnngen.shapes import Padding
 from cnngen.testing.wild import ACTIVATIONS, conv_parameters
@@ -57,7 +69,35 @@ def fixed() -> dict[str, Network]:
         ending: lower(parse(EVERYTHING.replace("ENDING", ending)))
         for ending in ("flatten", "global_avg_pooling", "global_max_pooling")
     }
-    return networks | {"backbone": lower(parse(BACKBONE)), "small": lower(parse(SMALL))}
+    return networks | {
+        "backbone": lower(parse(BACKBONE)),
+        "small": lower(parse(SMALL)),
+        "graph": graph(),
+    }
+
+
+def graph() -> Network:
+    """No sentence stands for it: maps that are read often, three of them joined, and the
+    operations without a word."""
+    return Network.from_graph(
+        [
+            ("input", Input((7, 5, 2)), ()),
+            ("conv1", Conv2d(4, (3, 3), bias=False), (0,)),
+            ("norm1", BatchNorm(1e-5), (1,)),
+            ("relu1", Activate("relu"), (2,)),
+            ("conv2", Conv2d(3, (1, 1)), (3,)),
+            ("gelu1", Activate("gelu"), (4,)),
+            ("first3", Truncate(3), (3,)),
+            ("pool1", Pool("max", (3, 3), (1, 1), "same"), (6,)),
+            ("selu1", Activate("selu"), (6,)),
+            ("add1", Add(), (5, 7, 8)),
+            ("tanh1", Activate("tanh"), (0,)),
+            ("concat1", Concat(), (9, 10, 3)),
+            ("sigmoid1", Activate("sigmoid"), (11,)),
+            ("pool2", GlobalPool("avg"), (12,)),
+            ("dense1", Dense(4), (13,)),
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +191,8 @@ def nested(depth: int, mode: Literal["add", "concat"] = "add") -> Network:
 
 def by_hand(shape: tuple[int, int, int], *operations: Operation) -> Network:
     """Operations in sequence, without a description."""
-    nodes = [Node("input", Input(shape), (), shape)]
-    for number, operation in enumerate(operations):
-        inferred = operation.output_shape(nodes[-1].shape)
-        nodes.append(Node(f"op{number + 1}", operation, (number,), inferred))
-    return Network(tuple(nodes))
+    steps = [(f"op{n}", operation, (n - 1,)) for n, operation in enumerate(operations, 1)]
+    return Network.from_graph([("input", Input(shape), ()), *steps])
 
 
 def reads_foreign_memory(network: Network) -> bool:

@@ -59,12 +59,20 @@ def flatten(x, *, name):
     return x.reshape(len(x), -1)
 
 
-def add(left, right, *, name):
-    return left + right
+def add(*maps, name):
+    return sum(maps)
 
 
-def concat(left, right, *, name):
-    return np.concatenate([left, right], axis=-1)
+def concat(*maps, name):
+    return np.concatenate(maps, axis=-1)
+
+
+def activate(x, *, name, activation):
+    return ACTIVATIONS[activation](x)
+
+
+def truncate(x, *, name, channels):
+    return x[..., :channels]
 
 
 def _windows(x, window, stride, padding, beyond):
