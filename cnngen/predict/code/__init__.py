@@ -1,0 +1,136 @@
+"""`code`: a Transformer encoder that reads the code generated of a network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import log2
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnngen.errors import CnnGenError
+from cnngen.network import Network
+from cnngen.predict.code.tokens import NUMBER, network_statements
+from cnngen.predict.examples import Example, Target
+from cnngen.predict.fitting import ModulePredictor
+from cnngen.predict.saved import State
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cnngen.predict.descent import Regressor
+
+MOST_WORDS = 2048
+LEAST_SEEN = 2
+"""Files that a word is in before it counts as known."""
+
+UNKNOWN = "<unknown>"
+
+
+class Encoded(NamedTuple):
+    """Tokens as numbers: `words` and `statements` of shape (tokens,), `values` (tokens, 4)."""
+
+    words: NDArray[np.int64]
+    values: NDArray[np.float32]
+    statements: NDArray[np.int64]
+    length: int
+
+
+@dataclass
+class Code(ModulePredictor[Encoded]):
+    """Reads the source that `backend` writes, without its comments.
+
+    A number is one word with its size beside it, so that like numbers look alike.
+    """
+
+    name: ClassVar[str] = "code"
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "hidden": (2, 1024),
+        "layers": (1, 64),
+        "heads": (1, 64),
+        "dropout": (0, 0.95),
+    }
+
+    epochs: int = 30
+    batch: int = 16
+    hidden: int = 64
+    layers: int = 2
+    heads: int = 4
+    dropout: float = 0.1
+    backend: str = "torch"
+
+    vocabulary_: dict[str, int] = field(init=False, repr=False)
+
+    def fit(
+        self, examples: Sequence[Example], target: Target, validation: Sequence[Example] = ()
+    ) -> Self:
+        seen = Counter(
+            word
+            for example in examples
+            for word in {
+                token.word
+                for statement in network_statements(example.network, self.backend)
+                for token in statement
+            }
+        )
+        words = [word for word, files in seen.most_common(MOST_WORDS) if files >= LEAST_SEEN]
+        self.vocabulary_ = _vocabulary(words)
+        return super().fit(examples, target, validation)
+
+    def encode(self, network: Network) -> Encoded:
+        read = network_statements(network, self.backend)
+        tokens = [(token, at) for at, statement in enumerate(read) for token in statement]
+        return Encoded(
+            np.array([self.vocabulary_.get(token.word, 0) for token, _ in tokens], np.int64),
+            np.array([_value(token.word, token.value) for token, _ in tokens], np.float32),
+            np.array([at for _, at in tokens], np.int64),
+            len(read),
+        )
+
+    def size(self, encoded: Encoded) -> int:
+        return encoded.length
+
+    def collate(self, encoded: Sequence[Encoded]) -> tuple[Tensor, ...]:
+        from cnngen.predict.code.module import collate
+
+        return collate(encoded)
+
+    def module(self) -> Regressor:
+        from cnngen.predict.code.module import CodeTransformer
+
+        if self.hidden % (2 * self.heads):
+            raise CnnGenError(
+                f"hidden={self.hidden} is no multiple of twice heads={self.heads}",
+                hint="Each head reads an even share of the hidden numbers.",
+            )
+        return CodeTransformer(
+            len(self.vocabulary_) + 1, self.hidden, self.layers, self.heads, self.dropout
+        )
+
+    def state(self) -> State:
+        state = super().state()
+        return replace(state, values={**state.values, "words": list(self.vocabulary_)})
+
+    def restore(self, state: State) -> None:
+        words = state.values.get("words")
+        if not isinstance(words, list) or len(words) > MOST_WORDS:
+            raise CnnGenError("the words of a saved predictor are no list, or too many")
+        if not all(isinstance(word, str) for word in words) or len(set(words)) != len(words):
+            raise CnnGenError("the words of a saved predictor are no texts, or not different")
+        self.vocabulary_ = _vocabulary(words)
+        super().restore(state)
+
+
+def _vocabulary(words: Sequence[str]) -> dict[str, int]:
+    """Words and their numbers from 1; 0 is any other word, and padding."""
+    return {word: number for number, word in enumerate(words, 1)}
+
+
+def _value(word: str, value: float) -> tuple[float, float, float, float]:
+    """A number's size, as a logarithm for large and for small ones."""
+    if word != NUMBER:
+        return 0.0, 0.0, 0.0, 0.0
+    return 1.0, log2(1 + value) / 8, log2(max(value, 1e-12)) / 40, float(value == int(value))

@@ -1,0 +1,80 @@
+"""The Transformer of `code`: tokens make statements, statements make the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from cnngen.predict.descent import PointRegressor
+
+if TYPE_CHECKING:
+    from cnngen.predict.code import Encoded
+
+NEIGHBOURS = 5
+"""Tokens that are read together: a number with the name that it is given for."""
+
+VALUE_FEATURES = 4
+
+
+def collate(files: Sequence[Encoded]) -> tuple[Tensor, ...]:
+    """Several files, padded to the longest.
+
+    Words (files, tokens), features of their numbers (files, tokens, VALUE_FEATURES), the
+    statement of each token, (files, tokens), and how many statements each has (files,).
+    Padding belongs to a statement behind the last.
+    """
+    tokens = max(len(file.words) for file in files)
+    counts = torch.tensor([file.length for file in files])
+    words = torch.zeros(len(files), tokens, dtype=torch.long)
+    values = torch.zeros(len(files), tokens, VALUE_FEATURES)
+    of = torch.full((len(files), tokens), int(counts.max()))
+    for row, file in enumerate(files):
+        words[row, : len(file.words)] = torch.from_numpy(file.words)
+        values[row, : len(file.words)] = torch.from_numpy(file.values)
+        of[row, : len(file.words)] = torch.from_numpy(file.statements)
+    return words, values, of, counts
+
+
+class CodeTransformer(PointRegressor):
+    """A convolution over tokens, their means as statements, a Transformer encoder over these."""
+
+    def __init__(self, words: int, hidden: int, layers: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.words = nn.Embedding(words, hidden)
+        self.values = nn.Linear(VALUE_FEATURES, hidden, bias=False)
+        self.neighbours = nn.Conv1d(hidden, hidden, NEIGHBOURS, padding=NEIGHBOURS // 2)
+        layer = nn.TransformerEncoderLayer(
+            hidden, heads, 2 * hidden, dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(hidden)
+        self.head = nn.Sequential(
+            nn.Linear(2 * hidden, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, 1)
+        )
+
+    def forward(self, words: Tensor, values: Tensor, of: Tensor, counts: Tensor) -> Tensor:
+        tokens = self.words(words) + self.values(values)
+        tokens = nn.functional.gelu(self.neighbours(tokens.transpose(1, 2))).transpose(1, 2)
+        most = int(counts.max())
+        files, _, hidden = tokens.shape
+        sums = tokens.new_zeros(files, most + 1, hidden).scatter_add(
+            1, of[:, :, None].expand_as(tokens), tokens
+        )
+        sizes = tokens.new_zeros(files, most + 1).scatter_add(1, of, torch.ones_like(of).float())
+        statements = (sums / sizes.clamp(min=1)[:, :, None])[:, :most]
+        padding = torch.arange(most) >= counts[:, None]
+        x = self.encoder(statements + _waves(most, hidden), src_key_padding_mask=padding)
+        x = self.norm(x)
+        mean = x.masked_fill(padding[:, :, None], 0).sum(1) / counts[:, None]
+        largest = x.masked_fill(padding[:, :, None], -torch.inf).amax(1)
+        return cast("Tensor", self.head(torch.cat([mean, largest], 1)))
+
+
+def _waves(length: int, hidden: int) -> Tensor:
+    """The sinusoidal positions of Vaswani et al., "Attention Is All You Need" (2017)."""
+    at = torch.arange(length)[:, None]
+    rates = 10_000 ** (-torch.arange(0, hidden, 2) / hidden)
+    return torch.stack([torch.sin(at * rates), torch.cos(at * rates)], 2).reshape(length, hidden)

@@ -1,0 +1,51 @@
+"""`graph`: a graph network that sees hyper-parameters, shapes and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from cnngen.network import Network
+from cnngen.predict.fitting import ModulePredictor
+from cnngen.predict.graph.encoding import NODE_FEATURES, WHOLE_FEATURES, encode
+from cnngen.predict.graph.encoding import Graph as Encoded
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cnngen.predict.descent import Regressor
+
+
+@dataclass
+class Graph(ModulePredictor[Encoded]):
+    """An ensemble of graph networks with a virtual node."""
+
+    name: ClassVar[str] = "graph"
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "hidden": (1, 1024),
+        "layers": (0, 64),
+        "dropout": (0, 0.95),
+    }
+
+    members: int = 5
+    epochs: int = 60
+    hidden: int = 64
+    layers: int = 4
+    dropout: float = 0.1
+
+    def encode(self, network: Network) -> Encoded:
+        return encode(network)
+
+    def size(self, encoded: Encoded) -> int:
+        return len(encoded.nodes)
+
+    def collate(self, encoded: Sequence[Encoded]) -> tuple[Tensor, ...]:
+        from cnngen.predict.graph.module import collate
+
+        return collate(encoded)
+
+    def module(self) -> Regressor:
+        from cnngen.predict.graph.module import GraphNetwork
+
+        return GraphNetwork(NODE_FEATURES, WHOLE_FEATURES, self.hidden, self.layers, self.dropout)

@@ -1,0 +1,170 @@
+"""A network as a graph of numbers: what each operation is, and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log2, prod
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnngen.adjacency import label
+from cnngen.network import Network, Node
+from cnngen.operations import (
+    Activate,
+    Activation,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Input,
+    Pool,
+    Windowed,
+)
+from cnngen.predict.operation_names import OPERATIONS
+from cnngen.shapes import same_padding
+
+Matrix = NDArray[np.float32]
+Positions = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+ACTIVATIONS = get_args(Activation)
+
+FREQUENCIES = 4
+"""Waves of the positional encoding; the shortest is two operations long, each other one four
+times as long as the one before."""
+
+BIT = 1 / 8
+"""Logarithms to base 2 become numbers of about 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A network as arrays.
+
+    `nodes` has shape (nodes, features), `edges` (2, edges) with sources in its first row,
+    `whole` (features of the network as a whole). `depth` is the length of the longest path
+    from the input to each node.
+    """
+
+    nodes: Matrix
+    edges: Positions
+    depth: Positions
+    whole: Matrix
+
+
+@lru_cache(4096)
+def encode(network: Network) -> Graph:
+    """The arrays of a network, in the order of its nodes."""
+    ends = [(source, at) for at, node in enumerate(network.nodes) for source in node.inputs]
+    edges = np.array(ends, np.int64).reshape(-1, 2).T
+    depth = np.zeros(len(network), np.int64)
+    height = np.zeros(len(network), np.int64)
+    for source, at in ends:
+        depth[at] = max(depth[at], depth[source] + 1)
+    for source, at in reversed(ends):
+        height[source] = max(height[source], height[at] + 1)
+    used = _used(network)
+    nodes = [
+        [
+            *_operation(network, node),
+            *_place(int(depth[at]), int(height[at])),
+            *used[at],
+            float(network.branches[node.branch].side == "left"),
+            float(network.branches[node.branch].side == "right"),
+            _bits(len(node.inputs)),
+        ]
+        for at, node in enumerate(network.nodes)
+    ]
+    whole = np.array([*_totals(network, depth), *used[0]], np.float32)
+    return Graph(np.array(nodes, np.float32), edges, depth, whole)
+
+
+def _operation(network: Network, node: Node) -> list[float]:
+    """Kind, hyper-parameters, shape and cost."""
+    operation = node.operation
+    inputs = network.input_shapes(node)
+    kind = label(operation)
+    window = operation.window() if isinstance(operation, Windowed) else (0, 0, 0, 0, "")
+    activation = operation.activation if isinstance(operation, Conv2d | Dense | Activate) else None
+    height, width, channels = node.shape if len(node.shape) == 3 else (1, 1, node.shape[0])
+    return [
+        *(float(kind == name) for name in OPERATIONS),
+        *(float(activation == name) for name in ACTIVATIONS),
+        *map(_bits, window[:4]),
+        float(window[4] == "same"),
+        operation.rate if isinstance(operation, Dropout) else 0.0,
+        _bits(1 / operation.epsilon) / 4 if isinstance(operation, BatchNorm) else 0.0,
+        float(isinstance(operation, Pool)),
+        _bits(height),
+        _bits(width),
+        _bits(channels),
+        _bits(sum(prod(shape) for shape in inputs)),
+        _bits(prod(node.shape)),
+        _bits(operation.parameters(*inputs)) if inputs else 0.0,
+        _bits(operation.multiply_adds(*inputs)) if inputs else 0.0,
+    ]
+
+
+def _place(depth: int, height: int) -> list[float]:
+    """How far from the input and the output, as logarithms and as waves."""
+    waves = np.pi / 4.0 ** np.arange(FREQUENCIES)
+    return [
+        _bits(depth),
+        _bits(height),
+        depth / max(1, depth + height),
+        *np.sin(depth * waves / 2 + 0.5),
+        *np.cos(depth * waves / 2 + 0.5),
+    ]
+
+
+def _totals(network: Network, depth: Positions) -> list[float]:
+    """Counts of the network as a whole."""
+    cost = network.cost
+    height, width, channels = network.input_shape
+    counts = [
+        *(cost.layers, cost.parameters, cost.multiply_adds, cost.activations),
+        *(int(depth[-1]), len(network.branches)),
+        *(height, width, channels, network.classes or 1),
+    ]
+    return [_bits(count) for count in counts]
+
+
+def _used(network: Network) -> list[tuple[float, float]]:
+    """Which share of each node's rows, and of its columns, reaches the output at all.
+
+    A window smaller than its stride passes over pixels, and `valid` leaves out the rim.
+    """
+    shapes = [node.shape if len(node.shape) == 3 else (1, 1) for node in network.nodes]
+    used = [[np.zeros(shape[axis], bool) for axis in (0, 1)] for shape in shapes]
+    used[-1] = [np.ones_like(mask) for mask in used[-1]]
+    for at, node in reversed(list(enumerate(network.nodes))):
+        for axis in (0, 1):
+            for source in node.inputs:
+                used[source][axis] |= _read(node, used[at][axis], shapes[source][axis], axis)
+    return [(float(rows.mean()), float(columns.mean())) for rows, columns in used]
+
+
+def _read(node: Node, used: Mask, size: int, axis: int) -> Mask:
+    """Which of the `size` rows or columns of its input a node needs for those that are used."""
+    if not isinstance(node.operation, Windowed):
+        return used if len(used) == size else np.ones(size, bool)
+    height, width, down, right, padding = node.operation.window()
+    window, stride = ((height, down), (width, right))[axis]
+    before = same_padding(size, window, stride)[0] if padding == "same" else 0
+    starts = np.flatnonzero(used) * stride - before
+    ends = np.zeros(size + 1, np.int64)
+    np.add.at(ends, np.clip(starts, 0, size), 1)
+    np.add.at(ends, np.clip(starts + window, 0, size), -1)
+    return np.cumsum(ends[:-1]) > 0
+
+
+def _bits(count: float) -> float:
+    return BIT * log2(1 + count)
+
+
+_SMALLEST = encode(Network((Node("x", Input((1, 1, 1)), (), (1, 1, 1)),)))
+NODE_FEATURES = _SMALLEST.nodes.shape[1]
+WHOLE_FEATURES = _SMALLEST.whole.shape[0]

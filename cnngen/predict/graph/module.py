@@ -1,0 +1,101 @@
+"""The graph network: messages along the edges, both ways, and a node that hears all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from cnngen.predict.descent import Regressor
+from cnngen.predict.graph.encoding import Graph
+
+
+def collate(graphs: Sequence[Graph]) -> tuple[Tensor, ...]:
+    """Several graphs as one that falls into parts.
+
+    Nodes (nodes, features), edges (2, edges), the graph of each node (nodes,), and the
+    features of each graph as a whole (graphs, features).
+    """
+    counts = torch.tensor([len(graph.nodes) for graph in graphs])
+    starts = (counts.cumsum(0) - counts).tolist()
+    return (
+        torch.cat([torch.from_numpy(graph.nodes) for graph in graphs]),
+        torch.cat(
+            [
+                torch.from_numpy(graph.edges) + start
+                for graph, start in zip(graphs, starts, strict=True)
+            ],
+            1,
+        ),
+        torch.repeat_interleave(torch.arange(len(graphs)), counts),
+        torch.stack([torch.from_numpy(graph.whole) for graph in graphs]),
+    )
+
+
+class GraphNetwork(Regressor):
+    """Layers of messages, then a mean and a variance from what all nodes say."""
+
+    def __init__(self, features: int, whole: int, hidden: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.nodes = nn.Linear(features, hidden)
+        self.whole = nn.Linear(whole, hidden)
+        self.layers = nn.ModuleList([Layer(hidden, dropout) for _ in range(layers)])
+        self.norm = nn.LayerNorm(hidden)
+        self.head = nn.Sequential(
+            nn.Linear(5 * hidden, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, 2)
+        )
+
+    def forward(self, nodes: Tensor, edges: Tensor, graph: Tensor, whole: Tensor) -> Tensor:
+        x, virtual = self.nodes(nodes), self.whole(whole)
+        degrees = [
+            torch.zeros(len(nodes)).index_add_(0, ends, torch.ones(len(ends))).clamp(min=1)[:, None]
+            for ends in (edges[1], edges[0])
+        ]
+        for layer in self.layers:
+            x, virtual = layer(x, virtual, edges, degrees, graph)
+        x = self.norm(x)
+        count = len(whole)
+        largest = torch.full((count, x.shape[1]), -torch.inf).scatter_reduce(
+            0, graph[:, None].expand_as(x), x, "amax"
+        )
+        total = torch.zeros(count, x.shape[1]).index_add_(0, graph, torch.exp(x - largest[graph]))
+        last = torch.cumsum(torch.bincount(graph, minlength=count), 0) - 1
+        pooled = [_mean(x, graph, count), largest, largest + torch.log(total), x[last], virtual]
+        return cast("Tensor", self.head(torch.cat(pooled, 1)))
+
+
+class Layer(nn.Module):
+    """Each node hears the means of what it reads, of what reads it, and the virtual node."""
+
+    def __init__(self, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden)
+        self.virtual_norm = nn.LayerNorm(hidden)
+        self.hear = nn.Linear(4 * hidden, hidden)
+        self.update = nn.Sequential(nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, hidden))
+        self.gather = nn.Sequential(
+            nn.Linear(2 * hidden, hidden), nn.GELU(), nn.Linear(hidden, hidden)
+        )
+
+    def forward(
+        self, x: Tensor, virtual: Tensor, edges: Tensor, degrees: list[Tensor], graph: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        said, heard = self.norm(x), self.virtual_norm(virtual)
+        before, after = (
+            torch.zeros_like(x).index_add_(0, target, said[source]) / degree
+            for source, target, degree in (
+                (edges[0], edges[1], degrees[0]),
+                (edges[1], edges[0], degrees[1]),
+            )
+        )
+        x = x + self.update(self.hear(torch.cat([said, before, after, heard[graph]], 1)))
+        mean = _mean(x, graph, len(virtual))
+        return x, virtual + self.gather(torch.cat([heard, mean], 1))
+
+
+def _mean(x: Tensor, graph: Tensor, count: int) -> Tensor:
+    """Mean of the nodes of each graph: (graphs, hidden)."""
+    sizes = torch.bincount(graph, minlength=count)[:, None]
+    return torch.zeros(count, x.shape[1]).index_add_(0, graph, x) / sizes

@@ -1,0 +1,58 @@
+"""`image`: a ResNet-18 that looks at the drawing of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnngen.network import Network
+from cnngen.predict.fitting import ModulePredictor
+from cnngen.predict.image.pictures import picture
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cnngen.predict.descent import Regressor
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass
+class Image(ModulePredictor[Picture]):
+    """Fits torchvision's ResNet-18 to pictures of `pixels` by `pixels`.
+
+    Weights are random at the beginning, or those of `weights`, a file as torchvision publishes
+    for ImageNet.
+    """
+
+    name: ClassVar[str] = "image"
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {"pixels": (32, 1024)}
+
+    epochs: int = 12
+    batch: int = 32
+    pixels: int = 96
+    weights: str = ""
+
+    def encode(self, network: Network) -> Picture:
+        return picture(network, self.pixels)
+
+    def collate(self, encoded: Sequence[Picture]) -> tuple[Tensor, ...]:
+        from cnngen.predict.image.module import collate
+
+        return collate(encoded)
+
+    def module(self) -> Regressor:
+        from cnngen.predict.image.module import PictureNetwork
+
+        return PictureNetwork()
+
+    def begin(self, module: Regressor) -> None:
+        from cnngen.predict.image.module import PictureNetwork
+
+        assert isinstance(module, PictureNetwork)
+        if self.weights:
+            module.take(self.weights)

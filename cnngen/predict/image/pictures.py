@@ -1,0 +1,37 @@
+"""The picture of a network, made as large as a network that looks at pictures wants it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from cnngen.network import Network
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SHARPER = 2
+"""So many times larger than wanted a picture is drawn at least, before it is made small."""
+
+
+@lru_cache(4096)
+def picture(network: Network, size: int) -> NDArray[np.uint8]:
+    """A network's drawing without its name: (3, size, size).
+
+    It is scaled as a whole to fit, its proportions kept, and stands in the middle of a white
+    square. Raises `CnnGenError` for a network that is too large to be drawn.
+    """
+    import numpy as np
+    from PIL import Image
+
+    nameless = replace(network, description=replace(network.description, name=None))
+    with Image.open(BytesIO(nameless.to_png())) as drawn:
+        by = size / max(drawn.size)
+        width, height = (max(1, round(side * by)) for side in drawn.size)
+        fitted = drawn.convert("RGB").resize((width, height), Image.Resampling.BOX)
+    square = Image.new("RGB", (size, size), "#ffffff")
+    square.paste(fitted, ((size - width) // 2, (size - height) // 2))
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))

@@ -1,0 +1,106 @@
+"""`neural`: the graph convolutional network of Wen et al., which sees operations and edges alone.
+
+Wen, Liu, Chen, Li, Bender, Kindermans: "Neural Predictor for Neural Architecture Search",
+ECCV 2020, arXiv:1912.00848.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnngen.adjacency import graph
+from cnngen.errors import CnnGenError
+from cnngen.network import Network
+from cnngen.predict.fitting import ModulePredictor
+from cnngen.predict.operation_names import OPERATIONS
+from cnngen.predict.scale import SHARES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cnngen.predict.descent import Descent, Regressor
+
+VERTICES = (*OPERATIONS, "output")
+
+
+class Encoded(NamedTuple):
+    """The position of each vertex's label in `VERTICES`, and edges (2, edges), sources first."""
+
+    operations: NDArray[np.int64]
+    edges: NDArray[np.int64]
+
+
+@lru_cache(4096)
+def encode(network: Network) -> Encoded:
+    """A network as NAS-Bench-101 stores its cells, its matrix as a list of edges."""
+    stored = graph(network)
+    operations = [VERTICES.index(name) for name in stored.operations]
+    return Encoded(np.array(operations), np.array(stored.edges, np.int64).T)
+
+
+@dataclass
+class Neural(ModulePredictor[Encoded]):
+    """The published predictor with its published hyper-parameters.
+
+    `above` adds its first stage: a classifier of whether an accuracy is at least that (0.91 on
+    NAS-Bench-101). The regressor then learns from those networks alone; one that the
+    classifier turns down is predicted as the mean of the others. 0 leaves the stage out.
+    """
+
+    name: ClassVar[str] = "neural"
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "layers": (1, 64),
+        "hidden": (1, 1024),
+        "units": (1, 4096),
+        "dropout": (0, 0.95),
+        "above": (0, 1),
+    }
+
+    epochs: int = 300
+    batch: int = 10
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-3
+    layers: int = 3
+    hidden: int = 144
+    units: int = 128
+    dropout: float = 0.1
+    above: float = 0.0
+
+    def encode(self, network: Network) -> Encoded:
+        return encode(network)
+
+    def size(self, encoded: Encoded) -> int:
+        return len(encoded.operations)
+
+    def collate(self, encoded: Sequence[Encoded]) -> tuple[Tensor, ...]:
+        from cnngen.predict.neural.module import collate
+
+        return collate(encoded)
+
+    def descent(self) -> Descent:
+        # The running average of the gradient is off in the paper.
+        return replace(super().descent(), betas=(0.0, 0.999))
+
+    def module(self) -> Regressor:
+        from cnngen.predict.neural.module import GraphConvolutions, OneStage, TwoStages
+
+        def part() -> GraphConvolutions:
+            return GraphConvolutions(
+                len(VERTICES), self.layers, self.hidden, self.units, self.dropout
+            )
+
+        if not self.above:
+            return OneStage(part())
+        if self.scale_.target not in SHARES:
+            raise CnnGenError(
+                f"the classifier's bound {self.above:g} is an accuracy, "
+                f"the target is '{self.scale_.target}'",
+                hint="Leave 'above' at 0.",
+            )
+        return TwoStages(part(), part(), float(self.scale_.scaled(np.array([self.above]))[0]))
