@@ -10,6 +10,7 @@ from cnngen.editor.completion import Completion, completions
 from cnngen.editor.diagnostics import Diagnostic, diagnostics
 from cnngen.editor.edits import Edit, apply
 from cnngen.editor.fill import fill
+from cnngen.editor.formatting import formatting
 from cnngen.editor.hints import Hint, hints
 from cnngen.editor.hover import Hover, hover
 from cnngen.editor.outline import Symbol, folds, symbols
@@ -32,6 +33,7 @@ __all__ = [
     "diagnostics",
     "fill",
     "folds",
+    "formatting",
     "hints",
     "hover",
     "name_span",

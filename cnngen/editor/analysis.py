@@ -97,13 +97,8 @@ def analyse(text: str, settings: Settings = DEFAULTS) -> Analysis:
 def _analyse(text: str, settings: Settings) -> Analysis:
     source = Source(text)
     if len(text) > MAX_CHARACTERS:
-        return Analysis(
-            source,
-            settings,
-            Reading(None, (), ()),
-            unchecked=f"texts of more than {MAX_CHARACTERS:,} characters are not checked while "
-            "they are written",
-        )
+        unchecked = f"texts of more than {MAX_CHARACTERS:,} characters are not checked as you type"
+        return Analysis(source, settings, _UNREAD, unchecked=unchecked)
     reading = reading_of(text)
     description = reading.description
     if description is None:
@@ -131,8 +126,11 @@ def _analyse(text: str, settings: Settings) -> Analysis:
 
 @lru_cache(maxsize=16)
 def reading_of(text: str) -> Reading:
-    """The tree and the words of a text, whatever its dimensions."""
-    return read_on(Source(text))
+    """The tree and the words of a text, whatever its dimensions; nothing of one too long."""
+    return read_on(Source(text)) if len(text) <= MAX_CHARACTERS else _UNREAD
+
+
+_UNREAD = Reading(None, (), ())
 
 
 def word_at(text: str, start: int) -> Span:

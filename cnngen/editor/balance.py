@@ -15,7 +15,10 @@ from cnngen.editor.edits import Edit, apply, difference
 from cnngen.errors import CnnGenError, MergeError, Span
 from cnngen.language.formatter import value_text
 from cnngen.language.tree import Body, Description, Extent, Layer, Merge
-from cnngen.resolution.windows import WINDOW_NAMES, Size, Window
+from cnngen.shapes import output_size
+
+Size = Extent
+"""Height and width of a feature map, in pixels."""
 
 MAX_CONTRADICTIONS = 8
 MAX_CANDIDATES = 24
@@ -131,7 +134,7 @@ def _merge_at(description: Description, span: Span) -> tuple[Merge, Body] | None
 def _fit(text: str, layer: Layer) -> Iterator[_Candidate]:
     """A window that is larger than what it slides over."""
     yield _Candidate("Pad it: padding=same", [_set(text, layer, "padding", "same")])
-    for name in (WINDOW_NAMES.get(layer.kind, ""), "stride", "padding"):
+    for name in ("kernel", "size", "stride", "padding"):
         if name in layer.parameters:
             yield _Candidate(f"Leave its {name} open", [_unset(text, layer, name)])
 
@@ -193,7 +196,10 @@ def _stride(start: Size, wanted: Size) -> Extent | None:
     if wanted[0] > start[0] or wanted[1] > start[1]:
         return None
     stride = (-(-start[0] // wanted[0]), -(-start[1] // wanted[1]))
-    return stride if Window((1, 1), stride, "same").output(start) == wanted else None
+    ends = tuple(
+        output_size(size, 1, step, "same") for size, step in zip(start, stride, strict=True)
+    )
+    return stride if ends == wanted else None
 
 
 def _conv(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cnngen import shapes
 from cnngen.editor.analysis import DEFAULTS, MAX_CHARACTERS, Settings, comments
@@ -12,8 +13,9 @@ from cnngen.editor.recovery import Expected, expected
 from cnngen.editor.words import WordKind, kind_of, meaning
 from cnngen.errors import CnnGenError, Span
 from cnngen.language.formatter import value_text
-from cnngen.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
-from cnngen.space import Space, load_space
+
+if TYPE_CHECKING:
+    from cnngen.space import Space
 
 MERGE = "[ ( conv , Empty ) ]"
 
@@ -61,6 +63,9 @@ def _inside(comment: Span, offset: int, text: str) -> bool:
 
 def _numbers(following: Expected, settings: Settings) -> list[str]:
     """Numbers that are usual here: those the space draws from, and the ends of the network."""
+    from cnngen.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
+    from cnngen.space import load_space
+
     match following.rule:
         case "Input":
             return [shapes.text(settings.input_shape or DEFAULT_INPUT)]

@@ -8,7 +8,8 @@ from typing import Literal
 
 from cnngen import shapes
 from cnngen.deep import Deep, run
-from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse, comments, word_at
+from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse, comments, reading_of, word_at
+from cnngen.editor.rename import name_span
 from cnngen.errors import Span
 from cnngen.language.tree import Body, Layer, Merge, Node
 
@@ -52,11 +53,11 @@ def symbols(text: str, settings: Settings = DEFAULTS) -> list[Symbol]:
         inner.append(Symbol("output", "end", last, last))
     tokens = analysis.reading.tokens
     whole = Span(tokens[0].span.start, tokens[-1].span.end) if tokens else Span(0, len(text))
-    named = next((t.span for t in tokens if t.terminal.label.startswith("a name")), None)
+    word = name_span(text) or (first if first.start < first.end else Span(whole.start, whole.start))
     cost = analysis.network.cost if analysis.network else None
     detail = f"{cost.layers} layers, {cost.parameters:,} parameters" if cost else ""
     name = description.name or "network"
-    return [Symbol(name, "network", whole, named or first, detail, tuple(inner))]
+    return [Symbol(name, "network", whole, word, detail, tuple(inner))]
 
 
 def folds(text: str) -> list[Span]:
@@ -64,9 +65,8 @@ def folds(text: str) -> list[Span]:
 
     Spans begin and end inside what stays to be seen of them: on the first and the last line.
     """
-    analysis = analyse(text, DEFAULTS)
-    found = [span for span in comments(text) if "\n" in text[span.start : span.end].rstrip()]
-    description = analysis.reading.description
+    description = reading_of(text).description
+    found = list(comments(text)) if description else []
     for item in description.walk() if description else ():
         if isinstance(item, Merge):
             found += [item.span, *(body.span for body in item.bodies)]

@@ -60,7 +60,7 @@ class Reading:
 
 
 def read_on(source: Source) -> Reading:
-    """Parse a text, going on after mistakes. The first error is the one `parse` raises."""
+    """Parse a text, going on after mistakes. The error that `parse` raises is among them."""
     errors: list[DescriptionError] = []
     tokens: list[Token] = []
     try:
@@ -69,6 +69,7 @@ def read_on(source: Source) -> Reading:
         if error not in errors:
             errors.append(error)
         description = None
+    errors.sort(key=_start)
     return Reading(description, tuple(errors), tuple(tokens))
 
 
@@ -219,6 +220,10 @@ class _Reader(Machine):
             self.lexeme = self.missing[0].literal or _PATTERN
         else:
             super().skip()
+
+
+def _start(error: DescriptionError) -> int:
+    return error.span.start if error.span else 0
 
 
 class _Ended(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cnngen.editor.analysis import MAX_CHARACTERS, comments, reading_of
+from cnngen.editor.analysis import comments, reading_of
 from cnngen.editor.words import kind_of
 from cnngen.errors import Span
 from cnngen.language.grammar import LABELS, Terminal
@@ -23,10 +23,9 @@ class Coloured:
 
 def tokens(text: str) -> list[Coloured]:
     """The words, numbers and comments of a text in its order; signs are left out."""
-    if len(text) > MAX_CHARACTERS:
-        return []
-    found = [Coloured(span, "comment") for span in comments(text)]
-    for token in reading_of(text).tokens:
+    read = reading_of(text).tokens
+    found = [Coloured(span, "comment") for span in comments(text)] if read else []
+    for token in read:
         kind = _kind(token.terminal)
         if kind is not None:
             found.append(Coloured(token.span, kind))

@@ -1,0 +1,18 @@
+"""A text in its one canonical form."""
+
+from __future__ import annotations
+
+from cnngen.editor.analysis import MAX_CHARACTERS
+from cnngen.editor.edits import Edit, difference
+from cnngen.errors import DescriptionError
+from cnngen.language.comments import format_text
+
+
+def formatting(text: str) -> list[Edit]:
+    """What `cnngen format` would change; nothing where the text is no description."""
+    if len(text) > MAX_CHARACTERS:
+        return []
+    try:
+        return difference(text, format_text(text))
+    except DescriptionError:
+        return []

@@ -1,0 +1,1 @@
+"""The language server: `cnngen.editor`'s answers, in the Language Server Protocol."""
