@@ -48,15 +48,15 @@ POINTS = 48
 
 
 @dataclass(frozen=True, slots=True)
-class _Signal:
+class Signal:
     """Second moment, half squared distance of two images, and of two passes of one."""
 
     moment: float
     distance: float
     noise: float
 
-    def scaled(self, by: float) -> _Signal:
-        return _Signal(self.moment * by, self.distance * by, self.noise * by)
+    def scaled(self, by: float) -> Signal:
+        return Signal(self.moment * by, self.distance * by, self.noise * by)
 
 
 def propagation(network: Network) -> dict[str, float]:
@@ -66,18 +66,13 @@ def propagation(network: Network) -> dict[str, float]:
     to dropout; `apart` is the distance relative to the second moment. `first_gradient` is the
     squared gradient at the first layer's output relative to that at the logits, a number.
     """
-    signals: list[_Signal] = []
-    slopes: list[float] = []
-    gaps: list[float] = []
-    for node in network.nodes:
-        shapes = network.input_shapes(node)
-        signal, slope = _pass(node, [signals[i] for i in node.inputs], shapes)
-        if isinstance(node.operation, BatchNorm):
-            before = signals[node.inputs[0]].distance
-            gaps.append(before / (before + node.operation.epsilon))
-        signals.append(signal)
-        slopes.append(slope)
-    gradients = _gradients(network, slopes)
+    signals, gradients = follow(network)
+    gaps = [
+        before / (before + node.operation.epsilon)
+        for node in network.nodes
+        if isinstance(node.operation, BatchNorm)
+        for before in [signals[node.inputs[0]].distance]
+    ]
     end = signals[-1]
     weighted = [
         at for at, n in enumerate(network.nodes) if isinstance(n.operation, (Conv2d, Dense))
@@ -99,7 +94,20 @@ def propagation(network: Network) -> dict[str, float]:
     }
 
 
-def _pass(node: Node, inputs: Sequence[_Signal], shapes: Sequence[Shape]) -> tuple[_Signal, float]:
+def follow(network: Network) -> tuple[list[Signal], list[float]]:
+    """The signal that each node puts out, and the mean squared gradient of its numbers where
+    that of the logits is 1."""
+    signals: list[Signal] = []
+    slopes: list[float] = []
+    for node in network.nodes:
+        shapes = network.input_shapes(node)
+        signal, slope = _pass(node, [signals[i] for i in node.inputs], shapes)
+        signals.append(signal)
+        slopes.append(slope)
+    return signals, _gradients(network, slopes)
+
+
+def _pass(node: Node, inputs: Sequence[Signal], shapes: Sequence[Shape]) -> tuple[Signal, float]:
     """The signal after an operation; and by what the squared gradient of one number grows on
     the way back, summed over the numbers it reaches."""
     match node.operation:
@@ -119,12 +127,12 @@ def _pass(node: Node, inputs: Sequence[_Signal], shapes: Sequence[Shape]) -> tup
         case BatchNorm(epsilon=epsilon):
             (x,) = inputs
             by = 1 / (x.distance + epsilon)
-            return _Signal(x.distance * by, x.distance * by, x.noise * by), by
+            return Signal(x.distance * by, x.distance * by, x.noise * by), by
         case Dropout(rate=rate):
             (x,) = inputs
             keep = max(1 - rate, 1e-3)
             added = x.moment / keep - x.moment
-            return _Signal(x.moment / keep, x.distance + added, x.noise + added), 1 / keep
+            return Signal(x.moment / keep, x.distance + added, x.noise + added), 1 / keep
         case Pool(pooling=pooling, size=size):
             averaged = prod(size) if pooling == "avg" else 1
             reached = prod(node.shape[:2]) / prod(shapes[0][:2])
@@ -135,7 +143,7 @@ def _pass(node: Node, inputs: Sequence[_Signal], shapes: Sequence[Shape]) -> tup
             return _averaged(inputs[0], averaged), 1 / area / averaged
         case Add():
             left, right = inputs
-            return _Signal(
+            return Signal(
                 left.moment + right.moment,
                 left.distance + right.distance,
                 left.noise + right.noise,
@@ -143,17 +151,17 @@ def _pass(node: Node, inputs: Sequence[_Signal], shapes: Sequence[Shape]) -> tup
         case Concat():
             (left, right), (wide, narrow) = inputs, (shapes[0][2], shapes[1][2])
             a, b = wide / (wide + narrow), narrow / (wide + narrow)
-            return _Signal(
+            return Signal(
                 a * left.moment + b * right.moment,
                 a * left.distance + b * right.distance,
                 a * left.noise + b * right.noise,
             ), 1.0
-    return inputs[0] if inputs else _Signal(*IMAGE, 0.0), 1.0
+    return inputs[0] if inputs else Signal(*IMAGE, 0.0), 1.0
 
 
-def _averaged(x: _Signal, count: int) -> _Signal:
+def _averaged(x: Signal, count: int) -> Signal:
     by = 1 / sqrt(count)
-    return _Signal(x.moment - x.distance * (1 - by), x.distance * by, x.noise * by)
+    return Signal(x.moment - x.distance * (1 - by), x.distance * by, x.noise * by)
 
 
 def _real_share(operation: Conv2d, shape: Shape) -> float:
@@ -186,7 +194,7 @@ def _log(value: float) -> float:
     return log2(min(max(value, 1e-60), 1e60))
 
 
-def activated(x: _Signal, activation: Activation) -> tuple[_Signal, float]:
+def activated(x: Signal, activation: Activation) -> tuple[Signal, float]:
     """The signal after an activation, and the mean square of the activation's slope.
 
     `x` are normal numbers of mean 0.
@@ -213,7 +221,7 @@ def activated(x: _Signal, activation: Activation) -> tuple[_Signal, float]:
             part,
         )
 
-    return _Signal(moment * square, apart(x.distance), apart(x.noise)), slope
+    return Signal(moment * square, apart(x.distance), apart(x.noise)), slope
 
 
 def _between(low: float, high: float, part: float) -> float:
