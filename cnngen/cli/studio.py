@@ -12,7 +12,7 @@ from cnngen.errors import CnnGenError
 
 
 def studio(
-    model: Annotated[
+    file: Annotated[
         Path | None,
         typer.Argument(metavar="[FILE]", help="A description (.cnn) to edit; made if not there."),
     ] = None,
@@ -22,6 +22,9 @@ def studio(
     data: Data = "digits",
     space: Space = "paper",
     backend: Backend = "torch",
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="What predicts, as `cnngen predict`.")
+    ] = None,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="0 is any that is free.")
     ] = 8642,
@@ -64,5 +67,5 @@ def studio(
         if open_it:
             typer.launch(address)
 
-    settings = Settings(model, folder, load_data(data), space, backend, limits)
+    settings = Settings(file, folder, load_data(data), space, backend, model, limits)
     serve(settings, host=host, port=port, on_ready=ready)

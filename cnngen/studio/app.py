@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from cnngen.campaign import WorkerDied, Workers
 from cnngen.campaign.shared import SharedData
 from cnngen.errors import CnnGenError
-from cnngen.studio import desk, explorer, questions
+from cnngen.studio import desk, explorer, predicting, questions
 from cnngen.studio.limits import within
 from cnngen.studio.settings import Settings, save, start
 from cnngen.studio.training import Event, Trainer
@@ -56,6 +56,7 @@ class Studio:
                 _post("/api/complete", questions.Complete, self._complete),
                 _post("/api/generate", questions.Generate, self._generate),
                 _post("/api/sample", questions.Sample, self._sample),
+                _post("/api/predict", questions.Check, self._predict),
                 _post("/api/campaigns", questions.Question, self._campaigns),
                 _post("/api/explore", questions.Explore, self._explore),
                 _post("/api/open", questions.OpenRun, self._open),
@@ -95,6 +96,10 @@ class Studio:
 
     async def _sample(self, question: questions.Sample) -> object:
         return await self._ask(self._writing, desk.sample, question, self._limits)
+
+    async def _predict(self, question: questions.Check) -> object:
+        model = self._settings.model
+        return await self._ask(self._reading, predicting.predict, question, model, self._limits)
 
     async def _campaigns(self, _: questions.Question) -> object:
         return await self._ask(self._reading, explorer.campaigns, self._settings.folder)

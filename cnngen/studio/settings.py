@@ -21,13 +21,14 @@ from cnngen.studio.limits import Limits
 class Settings:
     """`file` is the description that is written to, `folder` holds the runs to explore,
     `data` are the images to train on, `space` is what open hyper-parameters are drawn from,
-    and `backend` the one that is shown first."""
+    `backend` is the one that is shown first, and `model` predicts, instead of CNNGen's own."""
 
     file: Path | None
     folder: Path
     data: Dataset
     space: str = "paper"
     backend: str = "torch"
+    model: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
 

@@ -85,8 +85,10 @@ export class Diagram {
   outdated() {
     this.stale = true;
     this.sheet.classList.add("stale");
-    this.note.hidden = !this.drawing;
-    this.note.textContent = "The last text without faults looked like this.";
+    this.note.hidden = false;
+    this.note.textContent = this.drawing
+      ? "The last text that was a network looked like this."
+      : "There is no network to draw yet.";
   }
 
   /** Nothing is drawn, and why. */

@@ -154,8 +154,10 @@ class Page {
     this.editor.layers = this.layers;
     this.network = whole ? network : null;
     if (network) {
-      if (svg) this.diagram.show(svg, network.name ?? network.id);
-      else this.diagram.nothing(`${full(network.layers)} layers are too many to draw as you type.`);
+      if (svg) {
+        this.diagram.show(svg, network.name ?? network.id);
+        this.sample.preview(svg);
+      } else this.diagram.nothing(`${full(network.layers)} layers are too many to draw as you type.`);
       if (!whole) this.diagram.fresh("Drawn without what is wrong.");
       this.cost.show(network, this.layers);
       this.moved(this.editor.view.state.selection.main.head);

@@ -1,9 +1,64 @@
-// What predictors expect of the network, without training it.
+// What is expected of the network without training it.
+
+import { ask, Refusal } from "./api.js";
+import { element, notice, percent } from "./dom.js";
+
+/** What each target is called, and how its figures are written. */
+const TARGETS = {
+  accuracy: ["Test accuracy", percent],
+  time: ["Training time", (seconds) => `${digits(seconds)} s`],
+  energy: ["Energy of training", (kilowatthours) => `${digits(kilowatthours * 1e6)} mWh`],
+  trainability: ["Chance that it trains", percent],
+};
 
 export class Prediction {
-  constructor(panel) {
-    panel.append("…");
+  /** @param {() => object} question what the studio is asked for the text as it is */
+  constructor(panel, question) {
+    this.question = question;
+    this.sheet = element("div", { className: "scroller", "aria-live": "polite" });
+    panel.append(this.sheet);
   }
 
-  update() {}
+  /** Ask anew; one question at a time, and the last one always. */
+  async update() {
+    this.again = true;
+    if (this.asking) return;
+    this.asking = true;
+    this.sheet.classList.add("stale");
+    while (this.again) {
+      this.again = false;
+      try {
+        this.#show(await ask("predict", this.question()));
+      } catch (error) {
+        if (error instanceof Refusal) this.sheet.replaceChildren(notice(error.message, error.hint, "info"));
+      }
+    }
+    this.asking = false;
+    this.sheet.classList.remove("stale");
+  }
+
+  #show({ forecasts, outside, origin }) {
+    const cards = forecasts.map(({ target, mean, low, high }) => {
+      const [name, format] = TARGETS[target] ?? [target, digits];
+      const between = target === "trainability" ? "" : `${format(low)} to ${format(high)}`;
+      return element(
+        "div",
+        {},
+        element("dt", {}, name),
+        element("dd", {}, format(mean), between ? element("small", {}, between) : null),
+      );
+    });
+    const unlike = `It lies outside what the model has seen: ${outside.join("; ")}.`;
+    this.sheet.replaceChildren(
+      element("dl", { className: "figures large" }, ...cards),
+      outside.length ? notice(unlike, "Take the figures with care.") : "",
+      element("p", { className: "hint" }, "The ranges are meant to hold nine of ten such networks. "),
+      ...origin.map((text) => element("p", { className: "hint" }, `Learnt from ${text}.`)),
+    );
+  }
+}
+
+/** Two digits, and no powers of ten. */
+function digits(figure) {
+  return figure >= 10 ? String(Math.round(figure)) : String(Number(figure.toPrecision(2)));
 }

@@ -40,7 +40,14 @@ export class Sample {
         field("Space", choice("space", spaces.map((name) => [name, name]))),
         field(
           "Seed",
-          element("input", { name: "seed", type: "number", min: 0, step: 1, value: 0, required: true }),
+          element("input", {
+            name: "seed",
+            type: "number",
+            min: 0,
+            step: 1,
+            value: 0,
+            required: true,
+          }),
         ),
       ),
       ...Object.entries(BOUNDED).map(([name, title]) =>
@@ -60,7 +67,14 @@ export class Sample {
       ),
       this.result,
     );
-    panel.append(element("div", { className: "scroller" }, this.form));
+    this.picture = element("img", { className: "preview", alt: "The network in the editor", hidden: true });
+    panel.append(element("div", { className: "scroller" }, this.form, this.picture));
+  }
+
+  /** Show the drawing of what is in the editor; as an image, so that nothing in it is live. */
+  preview(svg) {
+    this.picture.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
+    this.picture.hidden = false;
   }
 
   /** Draw with the seed after this one. */
