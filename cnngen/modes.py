@@ -46,7 +46,14 @@ class Mode:
 
 
 class ModeError(BackendError):
-    """What a backend did wrong in a mode: it raised, hung, died or gave what it may not."""
+    """What a backend did wrong in a mode: it raised, hung, died or gave what it may not.
+
+    `is_end`: its process is at an end.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, is_end: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.is_end = is_end
 
 
 def parse_mode(text: str) -> Mode:
@@ -109,7 +116,8 @@ class ModeProcess:
         except (WorkerDied, EOFError, OSError) as error:
             death = error if isinstance(error, WorkerDied) else child.death()
             self.end()
-            raise ModeError(f"{self.mode}: {death.cause}", hint=self._printed.hint()) from None
+            hint = self._printed.hint()
+            raise ModeError(f"{self.mode}: {death.cause}", hint=hint, is_end=True) from None
         if answer[:1] == b"+":
             return answer[1:]
         told = json.loads(answer)

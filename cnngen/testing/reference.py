@@ -27,18 +27,37 @@ from cnngen.operations import (
     Pool,
     Truncate,
 )
-from cnngen.runner import Array, Weights
+from cnngen.runner import Array, Labels, Weights
 from cnngen.shapes import Padding, Shape
 
 
-def evaluate(network: Network, weights: Weights, images: Array) -> list[Array]:
-    """The output of every node, after training, for images (batch, height, width, channels)."""
+def evaluate(
+    network: Network, weights: Weights, images: Array, *, training: bool = False
+) -> list[Array]:
+    """The output of every node for images (batch, height, width, channels).
+
+    In training, batch norms take the statistics of the batch. Nothing is ever dropped.
+    """
     values: list[Array] = [images.astype(np.float64)]
     for node in network.nodes[1:]:
         inputs = [values[i] for i in node.inputs]
         own = {name: w.astype(np.float64) for name, w in weights.get(node.name, {}).items()}
+        if training and isinstance(node.operation, BatchNorm):
+            own |= statistics(inputs[0])
         values.append(_apply(node.operation, own, inputs))
     return values
+
+
+def statistics(maps: Array) -> dict[str, Array]:
+    """`mean` and `variance`, the biased one, of each channel of a batch of maps."""
+    return {"mean": maps.mean((0, 1, 2)), "variance": maps.var((0, 1, 2))}
+
+
+def cross_entropy(logits: Array, labels: Labels) -> float:
+    """The mean over a batch of minus the logarithm of the right class's share of the softmax."""
+    shifted = logits - logits.max(1, keepdims=True)
+    shares = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return float(-shares[np.arange(len(labels)), labels].mean())
 
 
 def weight_shapes(network: Network) -> dict[str, dict[str, Shape]]:

@@ -1,0 +1,224 @@
+"""The command that holds frameworks against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnngen.cli.options import Classes, Input, Json, Seed, Space
+from cnngen.errors import CnnGenError
+
+if TYPE_CHECKING:
+    from cnngen.modes import Mode
+    from cnngen.network import Network
+    from cnngen.verification import Pair, Verification, Verifier
+
+
+def verify(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE…]", help="Descriptions; else see -n.")
+    ] = None,
+    backends: Annotated[
+        str | None,
+        typer.Option(
+            "--backends", "-b", help="Modes with commas between; all that are there if not given."
+        ),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", "-n", min=1, help="How many to draw. [10]")
+    ] = None,
+    space: Space = "paper",
+    input_shape: Input = None,
+    classes: Classes = None,
+    seed: Seed = 0,
+    steps: Annotated[
+        int, typer.Option("--steps", min=0, max=1000, help="Of the training that is compared.")
+    ] = 20,
+    patience: Annotated[
+        float, typer.Option(min=1, help="Seconds after which a backend counts as hung.")
+    ] = 300.0,
+    as_json: Json = False,
+) -> None:
+    """Prove that frameworks compute the same: outputs, loss, gradients, training.
+
+    Each gets the same weights, images and steps, in a process of its own,
+    in float32 and float64; the operations' definitions arbitrate. Ends with
+    code 1 where two differ, and says at which operation.
+
+    cnngen verify lenet.cnn --backends torch,keras:tensorflow,keras:jax
+    cnngen verify -n 50 --space paper --input 16x16x3 --backends torch,keras
+    cnngen verify lenet.cnn --json | jq '.[].pairs'
+    """
+    from cnngen.cli.output import print_json, tracked
+    from cnngen.verification import Verifier
+
+    modes = _modes(backends)
+    networks = _networks(files, count, space, input_shape, classes, seed)
+    with Verifier(modes, patience=patience) as verifier:
+        found = [
+            verifier.verify(network, seed=seed, steps=steps)
+            for network in tracked(networks, len(networks), "Verifying")
+        ]
+    if as_json:
+        print_json(_json(verifier, found))
+    else:
+        _show(verifier, found)
+    if verifier.faults or not all(verification.is_equal for verification in found):
+        raise typer.Exit(1)
+
+
+def _modes(backends: str | None) -> list[Mode]:
+    from cnngen.backend import backend_names, get_backend
+    from cnngen.modes import parse_mode
+
+    if backends is None:
+        named = [name for name in backend_names() if get_backend(name).version()]
+        chosen = [name for name in named if "verify" in get_backend(name).capabilities]
+    else:
+        chosen = [text for text in backends.split(",") if text.strip()]
+    modes = list(dict.fromkeys(map(parse_mode, chosen)))
+    for mode in modes:
+        if "verify" not in get_backend(mode.backend).capabilities:
+            raise CnnGenError(f"the {mode.backend} backend cannot be verified: it has no runner")
+    if not modes:
+        raise CnnGenError("there is no backend to verify", hint="See `cnngen backends`.")
+    return modes
+
+
+def _networks(
+    files: Sequence[Path] | None,
+    count: int | None,
+    space: str,
+    input_shape: Input,
+    classes: Classes,
+    seed: int,
+) -> list[Network]:
+    from cnngen.cli.describe import read
+    from cnngen.resolution import resolve
+    from cnngen.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
+    from cnngen.sampling import sample_many
+
+    if files and count is not None:
+        raise CnnGenError("--count draws networks from a space, and here are files")
+    if files:
+        return [
+            resolve(read(file), space=space, input_shape=input_shape, classes=classes, seed=seed)
+            for file in files
+        ]
+    shape = input_shape or DEFAULT_INPUT
+    drawn = sample_many(
+        count or 10, space, input_shape=shape, classes=classes or DEFAULT_CLASSES, seed=seed
+    )
+    return list(drawn)
+
+
+def _show(verifier: Verifier, found: Sequence[Verification]) -> None:
+    from rich.table import Table
+
+    from cnngen.cli.output import console
+    from cnngen.verification.agreement import WHAT
+
+    for mode, framework in verifier.frameworks.items():
+        console.print(f"{mode}: {framework}", markup=False)
+    table = Table("pair", "precision", *WHAT, "equal", box=None, header_style="bold")
+    for (one, other), pairs in _by_pair(found).items():
+        for number, precision in enumerate(_precisions(pairs)):
+            name = "" if number else f"{one} – {other}"
+            cells = [_largest(pairs, precision, what) for what in WHAT]
+            equal = sum(
+                all(d.is_small for d in pair.differences if d.precision == precision)
+                for pair in pairs
+            )
+            table.add_row(name, precision, *cells, f"{equal} of {len(pairs)}")
+    if table.row_count:
+        console.print(table)
+    for verification in found:
+        for pair in verification.pairs:
+            if not pair.is_equal:
+                what = verification.network.name or verification.network.id
+                line = f"{what}: {pair.one} and {pair.other} differ, {pair.place}"
+                console.print(line, markup=False, soft_wrap=True)
+        for fault in verification.faults:
+            _fault(verification.network.name or verification.network.id, fault.message, fault.hint)
+    for fault in verifier.faults:
+        _fault("no network", fault.message, fault.hint)
+
+
+def _fault(where: str, message: str, hint: str | None) -> None:
+    import sys
+
+    print(f"{where}: {message}" + (f"\n{hint}" if hint else ""), file=sys.stderr)
+
+
+def _by_pair(found: Sequence[Verification]) -> dict[tuple[str, str], list[Pair]]:
+    pairs: dict[tuple[str, str], list[Pair]] = {}
+    for verification in found:
+        for pair in verification.pairs:
+            pairs.setdefault((pair.one, pair.other), []).append(pair)
+    return pairs
+
+
+def _precisions(pairs: Sequence[Pair]) -> list[str]:
+    return sorted({d.precision for pair in pairs for d in pair.differences})
+
+
+def _largest(pairs: Sequence[Pair], precision: str, what: str) -> str:
+    values = [
+        (difference.value, difference.is_small)
+        for pair in pairs
+        for difference in pair.differences
+        if (difference.precision, difference.what) == (precision, what)
+    ]
+    if not values:
+        return "–"
+    small = all(is_small for _, is_small in values)
+    text = f"{max(value for value, _ in values):.1e}"
+    return text if small else f"[red]{text}[/]"
+
+
+def _json(verifier: Verifier, found: Sequence[Verification]) -> dict[str, object]:
+    from cnngen.cli.output import summary
+
+    return {
+        "frameworks": verifier.frameworks,
+        "faults": [_fault_json(fault.mode, fault.message, fault.hint) for fault in verifier.faults],
+        "networks": [
+            {
+                **summary(verification.network),
+                "equal": verification.is_equal,
+                "pairs": [
+                    {
+                        "one": pair.one,
+                        "other": pair.other,
+                        "equal": pair.is_equal,
+                        "place": pair.place,
+                        "differences": [
+                            {
+                                "what": d.what,
+                                "precision": d.precision,
+                                # JSON has no infinity: null where a figure is no number.
+                                "value": d.value if isfinite(d.value) else None,
+                                "allowed": d.allowed,
+                                "weight": d.where,
+                            }
+                            for d in pair.differences
+                        ],
+                    }
+                    for pair in verification.pairs
+                ],
+                "faults": [
+                    _fault_json(fault.mode, fault.message, fault.hint)
+                    for fault in verification.faults
+                ],
+            }
+            for verification in found
+        ],
+    }
+
+
+def _fault_json(mode: str, message: str, hint: str | None) -> dict[str, str | None]:
+    return {"mode": mode, "message": message, "hint": hint}

@@ -1,0 +1,126 @@
+"""Whether two answers to a question agree, and to what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, isfinite
+
+import numpy as np
+
+from cnngen.runner import Array
+from cnngen.verification.figures import Figures
+from cnngen.verification.question import Defined
+
+WHAT = ("outputs", "loss", "gradients", "curve")
+"""What is compared, in the order in which it is computed."""
+
+TOLERANCES = {
+    "float32": {"outputs": 1e-5, "loss": 1e-5, "gradients": 1e-4, "curve": 1e-3},
+    "float64": {"outputs": 1e-10, "loss": 1e-10, "gradients": 1e-8, "curve": 1e-6},
+}
+"""Greatest differences, each of the largest number there is: of outputs, gradients, or losses.
+`docs/verify.md` gives the reasons."""
+
+ROUNDING = 3.0
+"""In float32, a loss or a gradient may differ by so many times what rounding alone changes in
+either framework: its own distance from float64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far two answers are apart in one thing, of its largest number.
+
+    `allowed` is the tolerance. `where` is the weight whose gradient differs most.
+    """
+
+    what: str
+    precision: str
+    value: float
+    allowed: float
+    where: str | None = None
+
+    @property
+    def is_small(self) -> bool:
+        return self.value <= self.allowed
+
+
+Answer = dict[str, Figures]
+"""What a mode says, by precision."""
+
+
+def differences(one: Answer, other: Answer) -> list[Difference]:
+    """The differences between two modes, in each precision that both compute in."""
+    found = []
+    for precision in one.keys() & other.keys():
+        here, there = one[precision], other[precision]
+        for what, allowed in TOLERANCES[precision].items():
+            value, where = _distance(what, here, there)
+            if value is None:
+                continue
+            if precision == "float32" and what != "outputs" and value > allowed:
+                allowed = max(allowed, ROUNDING * max(_rounding(what, one), _rounding(what, other)))
+            found.append(Difference(what, precision, value, allowed, where))
+    return sorted(found, key=lambda found: (found.precision, WHAT.index(found.what)))
+
+
+def from_definitions(answer: Answer, defined: Defined) -> list[Difference]:
+    """The differences between a mode and the definitions of the operations."""
+    found = []
+    for precision, figures in sorted(answer.items()):
+        allowed = TOLERANCES[precision]
+        off = relative(figures.outputs, defined.outputs)
+        found.append(Difference("outputs", precision, off, allowed["outputs"]))
+        if figures.loss is not None and defined.loss is not None:
+            off = relative(np.array(figures.loss), np.array(defined.loss))
+            least = allowed["loss"]
+            if precision == "float32" and off > least:
+                least = max(least, ROUNDING * _rounding("loss", answer))
+            found.append(Difference("loss", precision, off, least))
+    return found
+
+
+def relative(one: Array, other: Array) -> float:
+    """The greatest difference, of the largest number; infinite where one is no number."""
+    if not one.size:
+        return 0.0
+    largest = max(np.abs(one).max(), np.abs(other).max())
+    off = float(np.abs(one.astype(np.float64) - other).max())
+    if not isfinite(off):
+        return inf
+    return off / float(largest) if off else 0.0
+
+
+def _distance(what: str, one: Figures, other: Figures) -> tuple[float | None, str | None]:
+    match what:
+        case "outputs":
+            return relative(one.outputs, other.outputs), None
+        case "loss":
+            if one.loss is None or other.loss is None:
+                return None, None
+            return relative(np.array(one.loss), np.array(other.loss)), None
+        case "gradients":
+            return _gradients(one, other)
+        case _:
+            return (relative(one.curve, other.curve), None) if one.curve.size else (None, None)
+
+
+def _gradients(one: Figures, other: Figures) -> tuple[float | None, str | None]:
+    """The greatest difference of a gradient, of the largest gradient there is, and where."""
+    if not one.gradients:
+        return None, None
+    largest = max(float(np.abs(g).max()) for f in (one, other) for g in f.gradients.values())
+    off, where = -1.0, None
+    for name, gradient in one.gradients.items():
+        value = float(np.abs(gradient.astype(np.float64) - other.gradients[name]).max())
+        value = value if isfinite(value) else inf
+        if value > off:
+            off, where = value, name
+    return (off / largest if off and isfinite(off) else off), where
+
+
+def _rounding(what: str, answer: Answer) -> float:
+    """What rounding to float32 changes in a mode; nothing is known where it has no float64."""
+    if len(answer) < 2:
+        return 0.0
+    value, _ = _distance(what, answer["float32"], answer["float64"])
+    return value if value is not None and isfinite(value) else 0.0

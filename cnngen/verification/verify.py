@@ -1,0 +1,218 @@
+"""A network in several frameworks: proven equal, or told apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from cnngen.modes import PATIENCE, Mode, ModeError, ModeProcess
+from cnngen.network import Network
+from cnngen.runner import Array
+from cnngen.testing.reference import evaluate
+from cnngen.verification.agreement import (
+    Answer,
+    Difference,
+    differences,
+    from_definitions,
+)
+from cnngen.verification.figures import figures, outputs
+from cnngen.verification.place import Value, first_difference, first_gradient
+from cnngen.verification.question import STEPS, Defined, Question, ask, defined
+
+DEFINITIONS = "definitions"
+"""What the operations are defined to compute, in the place of a mode."""
+
+LOST = 2
+"""Processes that a mode may lose, by hanging or dying, before it is asked no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What the backend of a mode did wrong."""
+
+    mode: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two modes held against each other; the second may be the definitions.
+
+    `place` says where they begin to differ, if they do and it was found.
+    """
+
+    one: str
+    other: str
+    differences: tuple[Difference, ...]
+    place: str | None = None
+
+    @property
+    def is_equal(self) -> bool:
+        return all(difference.is_small for difference in self.differences)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What came of a network: the pairs of modes that answered, and faults of the others."""
+
+    network: Network
+    pairs: tuple[Pair, ...]
+    faults: tuple[Fault, ...]
+
+    @property
+    def is_equal(self) -> bool:
+        return not self.faults and all(pair.is_equal for pair in self.pairs)
+
+
+@dataclass
+class Verifier:
+    """Holds networks of different modes against each other, each mode in its process.
+
+    A context manager, which ends the processes. `frameworks` are the versions of those that
+    started, `faults` what the others did instead.
+    """
+
+    modes: Sequence[Mode]
+    patience: float = PATIENCE
+    frameworks: dict[str, str] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    _processes: list[ModeProcess] = field(default_factory=list)
+    _lost: Counter[str] = field(default_factory=Counter)
+
+    def __enter__(self) -> Self:
+        for mode in self.modes:
+            process = ModeProcess(mode, patience=self.patience)
+            self._processes.append(process)
+            try:
+                self.frameworks[str(mode)] = process.framework()
+            except ModeError as error:
+                self.faults.append(_fault(process, error))
+                self._drop(process)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for process in self._processes:
+            process.end()
+
+    def verify(self, network: Network, *, seed: int = 0, steps: int = STEPS) -> Verification:
+        """Ask every mode about a network, with weights and images of a seed, and compare."""
+        question = ask(network, seed=seed, steps=steps)
+        answers: dict[str, tuple[ModeProcess, Answer]] = {}
+        faults = []
+        for process in list(self._processes):
+            try:
+                answers[str(process.mode)] = process, figures(process, question)
+            except ModeError as error:
+                faults.append(_fault(process, error))
+                if error.is_end:
+                    self._lost[str(process.mode)] += 1
+                    if self._lost[str(process.mode)] == LOST:
+                        self._drop(process)
+        pairs = [_pair(question, *one, *other) for one, other in combinations(answers.values(), 2)]
+        if (known := defined(question)) is not None:
+            pairs += [_defined(question, *answer, known) for answer in answers.values()]
+        return Verification(network, tuple(pairs), tuple(faults))
+
+    def _drop(self, process: ModeProcess) -> None:
+        process.end()
+        self._processes.remove(process)
+
+
+def _fault(process: ModeProcess, error: ModeError) -> Fault:
+    return Fault(str(process.mode), error.message, error.hint)
+
+
+def _pair(
+    question: Question,
+    one: ModeProcess,
+    here: Answer,
+    other: ModeProcess,
+    there: Answer,
+) -> Pair:
+    found = differences(here, there)
+    place = None
+    if large := _large(found):
+        try:
+            place = _place(question, large, one, here, other, there)
+        except ModeError as error:
+            place = f"not found: {error.message}"
+    return Pair(str(one.mode), str(other.mode), tuple(found), place)
+
+
+def _defined(question: Question, one: ModeProcess, answer: Answer, known: Defined) -> Pair:
+    found = from_definitions(answer, known)
+    place = None
+    if large := _large(found):
+        try:
+            place = _place(question, large, one, answer, None, None)
+        except ModeError as error:
+            place = f"not found: {error.message}"
+    return Pair(str(one.mode), DEFINITIONS, tuple(found), place)
+
+
+def _large(found: list[Difference]) -> Difference | None:
+    """Of the differences that are too large the first, in the sharpest precision."""
+    large = [difference for difference in found if not difference.is_small]
+    return max(large, key=lambda found: found.precision, default=None)
+
+
+def _place(
+    question: Question,
+    large: Difference,
+    one: ModeProcess,
+    here: Answer,
+    other: ModeProcess | None,
+    there: Answer | None,
+) -> str:
+    network, precision = question.network, large.precision
+    match large.what:
+        case "outputs":
+            asked = question.in_precision(precision)
+            values = _value(asked, one), _value(asked, other)
+            node = first_difference(network, *values, precision)
+            if node is None:
+                return "each operation agrees: an error that grows with depth"
+            return f"first at {node.name} ({type(node.operation).__name__}){_written(network, node.name)}"
+        case "gradients" if there is not None:
+            weight = first_gradient(network, here[precision], there[precision], large.allowed)
+            name = weight.split(".")[0] if weight else ""
+            return f"gradients, from that of {weight} backwards{_written(network, name)}"
+        case "curve" if there is not None:
+            apart = np.abs(here[precision].curve - there[precision].curve)
+            step = int(np.argmax(~(apart <= large.allowed * here[precision].curve.max())))
+            return f"losses in training, from step {step + 1} on"
+    return "loss in training"
+
+
+def _value(question: Question, process: ModeProcess | None) -> Value:
+    """What a mode, or for None the definitions, computes for a part of the network."""
+    images = question.batches[0].images
+
+    def value(part: Network) -> Array:
+        if process is None:
+            return evaluate(part, question.weights, images)[-1]
+        return outputs(process, part, question.weights, images)
+
+    return value
+
+
+def _written(network: Network, name: str) -> str:
+    """Where a node stands in the text that the user wrote, if there is one."""
+    source = network.description.source
+    node = next((node for node in network.nodes if node.name == name), None)
+    if source is None or node is None:
+        return ""
+    line, column = source.position(node.span.start)
+    return f" at line {line}, column {column}"
