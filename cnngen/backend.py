@@ -19,10 +19,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cnngen.errors import BackendError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cnngen.data import Dataset
     from cnngen.network import Network
     from cnngen.protocol import Epoch, Protocol, TrainingResult
     from cnngen.runner import Runner, Weights
+    from cnngen.signals import Signals
 
 INTERFACE = 1
 """Version of this interface. A backend made for another one is refused."""
@@ -43,7 +47,7 @@ class Backend(ABC):
     """The command that installs what the backend needs."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"emit"})
-    """Of `emit`, `script`, `train` and `verify`."""
+    """Of `emit`, `script`, `train`, `verify` and `signals`."""
 
     modes: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     """Ways to run the framework, if there are several: for each, the environment variables that
@@ -93,6 +97,19 @@ class Backend(ABC):
         Loads the framework.
         """
         raise BackendError(f"the {self.name} backend cannot be verified")
+
+    def signals(
+        self,
+        network: Network,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        seed: int = 0,
+    ) -> Signals:
+        """What the network with first weights makes of images (N, height, width, channels).
+
+        `seed` decides the weights.
+        """
+        raise BackendError(f"the {self.name} backend has no signals")
 
 
 def _checkout_entry_points() -> list[EntryPoint]:

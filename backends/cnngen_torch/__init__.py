@@ -15,11 +15,14 @@ from cnngen.network import Network
 from cnngen_torch.source import emit
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from cnngen.data import Dataset
     from cnngen.protocol import Epoch, Protocol, TrainingResult
     from cnngen.runner import Runner, Weights
+    from cnngen.signals import Signals
 
 COMPILE = "CNNGEN_TORCH_COMPILE"
 """The environment variable that switches `torch.compile` on, where it is 1."""
@@ -31,7 +34,9 @@ class TorchBackend(Backend):
     name = "torch"
     interface = 1
     install = "pip install 'cnngen[torch]'"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "script", "train", "verify"})
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {"emit", "script", "train", "verify", "signals"}
+    )
     modes: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "eager": {COMPILE: "0"},
         "compiled": {COMPILE: "1"},
@@ -81,6 +86,18 @@ class TorchBackend(Backend):
         from cnngen_torch.runner import TorchRunner
 
         return TorchRunner()
+
+    def signals(
+        self,
+        network: Network,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        seed: int = 0,
+    ) -> Signals:
+        self.prepare()
+        from cnngen_torch.signals import signals
+
+        return signals(network, images, labels, seed)
 
 
 def compiles() -> bool:

@@ -56,7 +56,7 @@ def examples(
 ) -> list[Example]:
     """The examples of a folder of runs, or of a Parquet file with resolved descriptions.
 
-    A run that cannot be read is left out. Rows come in the order of the file, runs in that of
+    A run whose record cannot be read is left out. Rows come in the order of the file, runs in that of
     their keys. `on_progress` is told how many of how many are read. Raises `StoreError` where
     the source cannot be read, and `CnnGenError` for a description that is none.
     """

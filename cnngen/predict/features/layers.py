@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import log2, log10, prod
 
 from cnngen.network import Network
-from cnngen.operations import BatchNorm, Conv2d, Dense, Dropout, Flatten, GlobalPool, Pool
+from cnngen.operations import Activate, BatchNorm, Conv2d, Dense, Dropout, Flatten, GlobalPool, Pool
 
 ACTIVATIONS = ("relu", "selu", "tanh", "gelu", "sigmoid", "linear")
 
@@ -26,7 +26,8 @@ def layers(network: Network) -> dict[str, float]:
     ]
     kernels = [prod(operation.kernel) for operation, _ in convolutions]
     filters = [operation.filters for operation, _ in convolutions]
-    acting = [one.operation for one in nodes if isinstance(one.operation, (Conv2d, Dense))]
+    kinds = (Conv2d, Dense, Activate)
+    acting = [one.operation for one in nodes if isinstance(one.operation, kinds)]
     hidden = acting[:-1] if network.classes else acting
     before, after = _norms(network)
     norms = [node.operation.epsilon for node in nodes if isinstance(node.operation, BatchNorm)]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from cnngen.network import Network, Node
 from cnngen.operations import (
+    Activate,
     Activation,
     Add,
     BatchNorm,
@@ -142,21 +143,22 @@ def _pass(node: Node, inputs: Sequence[Signal], shapes: Sequence[Shape]) -> tupl
             averaged = area if pooling == "avg" else 1
             return _averaged(inputs[0], averaged), 1 / area / averaged
         case Add():
-            left, right = inputs
-            return Signal(
-                left.moment + right.moment,
-                left.distance + right.distance,
-                left.noise + right.noise,
-            ), 1.0
+            return _weighed(inputs, [1.0] * len(inputs)), 1.0
         case Concat():
-            (left, right), (wide, narrow) = inputs, (shapes[0][2], shapes[1][2])
-            a, b = wide / (wide + narrow), narrow / (wide + narrow)
-            return Signal(
-                a * left.moment + b * right.moment,
-                a * left.distance + b * right.distance,
-                a * left.noise + b * right.noise,
-            ), 1.0
+            return _weighed(inputs, [shape[2] / node.shape[2] for shape in shapes]), 1.0
+        case Activate(activation=activation):
+            return activated(inputs[0], activation)
     return inputs[0] if inputs else Signal(*IMAGE, 0.0), 1.0
+
+
+def _weighed(inputs: Sequence[Signal], weights: Sequence[float]) -> Signal:
+    """The sum of signals that do not depend on each other, each with a weight."""
+    parts = [x.scaled(weight) for x, weight in zip(inputs, weights, strict=True)]
+    return Signal(
+        sum(x.moment for x in parts),
+        sum(x.distance for x in parts),
+        sum(x.noise for x in parts),
+    )
 
 
 def _averaged(x: Signal, count: int) -> Signal:

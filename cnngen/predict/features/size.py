@@ -7,6 +7,7 @@ from math import log2, prod
 
 from cnngen.network import Network
 from cnngen.operations import (
+    Activate,
     Add,
     BatchNorm,
     Concat,
@@ -41,6 +42,8 @@ def size(network: Network) -> dict[str, float]:
                 work[operation.activation] += prod(node.shape)
         elif isinstance(operation, Pool):
             work["Pool"] += prod(node.shape) * prod(operation.size)
+        elif isinstance(operation, Activate):
+            work[operation.activation] += prod(node.shape)
         else:
             work[type(operation).__name__] += prod(node.shape)
     padded = sum(

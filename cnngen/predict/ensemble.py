@@ -1,0 +1,138 @@
+"""Trees on all that is known without training, and a graph transformer, together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import ClassVar, Self, cast
+
+import numpy as np
+
+from cnngen.errors import CnnGenError
+from cnngen.network import Network
+from cnngen.predict.examples import Example, Target
+from cnngen.predict.interface import (
+    LEVEL,
+    Floats,
+    Prediction,
+    Predictor,
+    check_fitted,
+    with_target,
+)
+from cnngen.predict.saved import Saved, State, check_arrays
+from cnngen.predict.scale import Scale
+from cnngen.predict.splits import split
+from cnngen.predict.trees import in_unit
+
+LEAST = 50
+"""Fewest examples: a tenth of them weigh the members."""
+
+
+@dataclass
+class Ensemble(Predictor):
+    """The weighted mean of `proxies`, with the features, and `graph`.
+
+    The weights are those with the smallest squared error on examples that the members have not
+    seen: those given for validation, or a tenth. So is the width of the intervals: split
+    conformal prediction (Lei et al., "Distribution-Free Predictive Inference for Regression",
+    JASA 2018), in units of what the members say of themselves and how far they disagree.
+    """
+
+    name = "ensemble"
+    install: ClassVar[str] = "pip install 'cnngen[predict]'"
+
+    seed: int = 0
+
+    members_: tuple[Predictor, ...] = field(init=False, repr=False)
+    scale_: Scale = field(init=False, repr=False)
+    weights_: Floats = field(init=False, repr=False)
+    factors_: Floats = field(init=False, repr=False)
+
+    def fit(
+        self, examples: Sequence[Example], target: Target, validation: Sequence[Example] = ()
+    ) -> Self:
+        from cnngen.predict.graph import Graph
+        from cnngen.predict.proxies import Proxies
+
+        _, figures = with_target([*examples, *validation], target, LEAST)
+        if not validation:
+            parts = split(examples, self.seed, train=1.0)
+            examples, validation = parts.train, parts.validation
+        self.scale_ = Scale.of(target, figures)
+        members = (Proxies(seed=self.seed, with_features=True), Graph(seed=self.seed))
+        self.members_ = tuple(member.fit(examples, target) for member in members)
+        networks, held = with_target(validation, target)
+        means, stds = self._said(networks)
+        wanted = self.scale_.scaled(held)
+        self.weights_ = _weights(means, wanted)
+        mean, std = self._mixed(means, stds)
+        units = np.sort(np.abs(mean - wanted) / std)
+        rank = min(len(units), ceil((len(units) + 1) * LEVEL))
+        self.factors_ = np.array([np.sqrt((units**2).mean()), units[rank - 1]])
+        self.target_ = target
+        return self
+
+    def predict(self, networks: Sequence[Network]) -> Prediction:
+        check_fitted(self)
+        mean, std = self._mixed(*self._said(networks))
+        return in_unit(self.scale_, mean, std * self.factors_[0], std * self.factors_[1])
+
+    def _said(self, networks: Sequence[Network]) -> tuple[Floats, Floats]:
+        """Means and deviations of the members, without a unit: shape (members, networks)."""
+        said = [member.predict(networks) for member in self.members_]
+        means = [self.scale_.scaled(one.mean) for one in said]
+        # The deviation where the unit is a logarithm: from the ends of the interval.
+        widths = [self.scale_.scaled(one.high) - self.scale_.scaled(one.low) for one in said]
+        return np.stack(means), np.stack(widths) / 3.29
+
+    def _mixed(self, means: Floats, stds: Floats) -> tuple[Floats, Floats]:
+        mean = self.weights_ @ means
+        variance = self.weights_ @ (stds**2 + (means - mean) ** 2)
+        return mean, np.sqrt(np.maximum(variance, 1e-4))
+
+    def state(self) -> State:
+        states = [member.state() for member in self.members_]
+        values = [
+            {"predictor": member.name, "params": member.get_params(), "values": state.values}
+            for member, state in zip(self.members_, states, strict=True)
+        ]
+        arrays = {
+            f"members/{at}/{name}": array
+            for at, state in enumerate(states)
+            for name, array in state.arrays.items()
+        }
+        own = {"scale": self.scale_.knots, "weights": self.weights_, "factors": self.factors_}
+        return State({"members": values}, {**arrays, **own})
+
+    def restore(self, state: State) -> None:
+        from cnngen.predict.registry import restored
+
+        members = state.values.get("members")
+        if not isinstance(members, list) or not 1 <= len(members) <= 8:
+            raise CnnGenError("a saved ensemble lacks its members")
+        shapes = {"scale": (2,), "weights": (len(members),), "factors": (2,)}
+        check_arrays(state.arrays, shapes)
+        self.scale_ = Scale.restored(self.target_, state.arrays["scale"])
+        self.weights_ = state.arrays["weights"].astype(np.float64)
+        self.factors_ = state.arrays["factors"].astype(np.float64)
+        found = []
+        for at, given in enumerate(members):
+            parts = given if isinstance(given, dict) else {}
+            name, params, values = (parts.get(n) for n in ("predictor", "params", "values"))
+            if name == self.name or not isinstance(params, dict) or not isinstance(values, dict):
+                raise CnnGenError(f"member {at} of a saved ensemble is none")
+            own = State(cast("Mapping[str, object]", values), state.inside(f"members/{at}"))
+            found.append(restored(Saved(str(name), params, self.target_, own)))
+        self.members_ = tuple(found)
+
+
+def _weights(means: Floats, wanted: Floats) -> Floats:
+    """Shares of the members, none below 0, with the least squared error on some examples."""
+    from scipy.optimize import nnls
+
+    found, _ = nnls(means.T, wanted)
+    # Half of equal shares: a hundred examples say little of which of two is better.
+    equal = np.full(len(means), 1 / len(means))
+    total = float(found.sum())
+    return equal if total <= 0 else (found / total + equal) / 2
