@@ -16,7 +16,14 @@ from cnngen.predict.boosting import choose, grow
 from cnngen.predict.calibration import Calibration
 from cnngen.predict.examples import Example, Target
 from cnngen.predict.forest import Forest
-from cnngen.predict.interface import Floats, Prediction, Predictor, check_fitted, with_target
+from cnngen.predict.interface import (
+    LEVEL,
+    Floats,
+    Prediction,
+    Predictor,
+    check_fitted,
+    with_target,
+)
 from cnngen.predict.saved import State, check_arrays
 from cnngen.predict.scale import Scale
 
@@ -100,8 +107,16 @@ class RowPredictor(Predictor):
 
 
 def in_unit(scale: Scale, mean: Floats, std: Floats, half: Floats) -> Prediction:
-    """A prediction in the target's unit, from one without a unit."""
+    """A prediction in the target's unit, from one without a unit.
+
+    Of what is 1 or 0, the mean is the probability p of a 1, so that the deviation is
+    sqrt(p (1 - p)), and the interval has both unless one of them is as sure as `LEVEL`.
+    """
     unit = scale.in_unit
+    if scale.target == "trainability":
+        p = unit(mean)
+        sure = (p >= LEVEL).astype(np.float64), (p > 1 - LEVEL).astype(np.float64)
+        return Prediction(p, np.sqrt(p * (1 - p)), sure)
     return Prediction(
         unit(mean),
         (unit(mean + std) - unit(mean - std)) / 2,

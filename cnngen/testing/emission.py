@@ -26,7 +26,7 @@ from cnngen.testing.wild import random_network
 
 EVIL = ('"""\nimport os', "a\\", "na\xefve", "'x'", 'x"', "two\nlines", "#", "%s{0}")
 
-CAPABILITIES = {"emit", "script", "train", "verify"}
+CAPABILITIES = {"emit", "script", "train", "verify", "signals"}
 
 
 class EmissionConformance:
