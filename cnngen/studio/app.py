@@ -23,7 +23,7 @@ from cnngen.campaign import WorkerDied, Workers
 from cnngen.campaign.shared import SharedData
 from cnngen.errors import CnnGenError
 from cnngen.studio import desk, explorer, predicting, questions
-from cnngen.studio.limits import within
+from cnngen.studio.limits import was_late, within
 from cnngen.studio.settings import Settings, save, start
 from cnngen.studio.training import Event, Trainer
 
@@ -41,8 +41,8 @@ class Studio:
         self._settings = settings
         self._limits = settings.limits
         self._nonce = nonce
-        self._writing = Workers(1, patience=self._limits.seconds)
-        self._reading = Workers(1, patience=self._limits.reading_seconds)
+        # What is asked as one types does not wait for a folder that is read.
+        self._writing, self._reading = Workers(1), Workers(1)
         self._trainer = Trainer(data, self._limits)
 
     def app(self) -> Starlette:
@@ -130,18 +130,20 @@ class Studio:
 
         Raises `CnnGenError` as the function does, and where it takes too much.
         """
+        limits = self._limits
+        seconds = limits.seconds if workers is self._writing else limits.reading_seconds
         call = partial(fn, *args, **kwargs)
-        future = workers.submit(within, self._limits.memory, call)
+        future = workers.submit(within, seconds, limits.memory, call)
         try:
             return await asyncio.wrap_future(future)
         except WorkerDied as death:
+            cause = f"it took more than {seconds:g} s" if was_late(death) else death.cause
             raise CnnGenError(
-                f"this took too much and was ended: {death.cause}",
-                hint="The command line has no such limits.",
+                f"this was ended: {cause}", hint="The command line has no such limits."
             ) from None
         except MemoryError:
             raise CnnGenError(
-                f"this needs more than the {self._limits.memory / 2**30:.3g} GB that it may take",
+                f"this needs more than the {limits.memory / 2**30:.3g} GB that it may take",
                 hint="`cnngen studio --memory` allows more.",
             ) from None
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
+
+from cnngen.campaign import WorkerDied
 
 T = TypeVar("T")
 
@@ -28,17 +32,26 @@ class Limits:
     memory: int = 4 * 2**30
 
 
-def within(memory: int, fn: Callable[[], T]) -> T:
-    """Call a function in this process, which from now on gets no more memory than `memory`
-    bytes. Made for worker processes; what asks for more fails with a `MemoryError`.
+def within(seconds: float, memory: int, fn: Callable[[], T]) -> T:
+    """Call a function in this process, which ends if that takes more than `seconds`, and from
+    now on gets no more than `memory` bytes. Made for worker processes.
 
-    The limit is on what the process writes to (RLIMIT_DATA): the address space of a framework
-    with its libraries is many times larger and says little. Linux alone enforces it.
+    What asks for more memory fails with a `MemoryError`. The limit is on what the process
+    writes to (RLIMIT_DATA): the address space of a framework with its libraries is many times
+    larger and says little. Linux alone enforces it.
     """
     if sys.platform == "linux":
-        import resource
-
         _, most = resource.getrlimit(resource.RLIMIT_DATA)
         limit = memory if most == resource.RLIM_INFINITY else min(memory, most)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    return fn()
+    # Nobody catches the alarm, so it ends whatever runs, Python or not.
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return fn()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def was_late(death: WorkerDied) -> bool:
+    """Whether a worker ended because its time was over."""
+    return death.cause.endswith("SIGALRM")

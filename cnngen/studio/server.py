@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_address
 
 import uvicorn
@@ -51,7 +52,8 @@ def serve(
             )
         )
         on_ready(f"http://{address}:{port}/?token={token}")
-        server.run([listener])
+        with suppress(KeyboardInterrupt):  # which is how it ends
+            server.run([listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

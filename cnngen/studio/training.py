@@ -17,7 +17,7 @@ from cnngen.protocol import PROTOCOLS, Epoch
 from cnngen.record import Record
 from cnngen.studio import questions
 from cnngen.studio.desk import Fault, fault, network_of
-from cnngen.studio.limits import Limits, within
+from cnngen.studio.limits import Limits, was_late, within
 from cnngen.training import check_trainable
 
 GRACE = 60.0
@@ -58,15 +58,11 @@ class Trainer:
         self._busy = True
         ended = False
         try:
-            async with asyncio.timeout(self._limits.training_seconds + GRACE):
-                future, events = self._begin(question)
-                while (event := await events.get()) is not None:
-                    await tell(event)
+            future, events = self._begin(question)
+            while (event := await events.get()) is not None:
+                await tell(event)
             ended = True
             await tell(_end(future))
-        except TimeoutError:
-            seconds = self._limits.training_seconds
-            await tell(_failed(f"it took more than {seconds:,.0f} s and was ended"))
         finally:
             if not ended:
                 self.close()
@@ -92,8 +88,9 @@ class Trainer:
         if self._workers is None:
             self._workers = Workers(1, lambda _, epoch: self._report(Event("epoch", epoch)))
         limits = self._limits
+        seconds = limits.training_seconds + GRACE
         call = partial(train_text, question, self._data, limits)
-        future = self._workers.submit(within, limits.memory, call)
+        future = self._workers.submit(within, seconds, limits.memory, call)
         future.add_done_callback(lambda _: report(None))
         return future, events
 
@@ -119,7 +116,8 @@ def _end(future: Future[Record]) -> Event:
     except CnnGenError as error:
         return Event("fault", fault=fault(error))
     except WorkerDied as death:
-        return _failed(death.cause, "The network may be too large for this machine.")
+        cause = "it took too long and was ended" if was_late(death) else death.cause
+        return _failed(cause, "The network may be too large for this machine.")
     except (ImportError, MemoryError) as error:
         return _failed(f"{type(error).__name__}: {error}")
 
