@@ -17,6 +17,8 @@ from pathlib import Path
 
 START = "from cnngen.child import begin; begin({!r}, {})"
 
+STDERR = 2
+
 
 class WorkerDied(Exception):
     """A worker ended before its work did.
@@ -50,7 +52,7 @@ class Child:
                 env=os.environ | environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
                 pass_fds=[number],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE if caught else None,
+                stdout=subprocess.PIPE if caught else STDERR,  # stdout is for our own answers
                 stderr=subprocess.STDOUT if caught else None,
                 start_new_session=True,  # Ctrl-C is for the parent to act on
             )

@@ -136,7 +136,7 @@ def campaign(
         display.say("Waiting for the models in training; Ctrl-C again drops them.")
 
     try:
-        with _stopping(stop, ask_to_stop), display:
+        with stopping(stop, ask_to_stop), display:
             tally = run_campaign(
                 plan,
                 images,
@@ -219,7 +219,7 @@ def _write_card(folder: Path) -> None:
 
 
 @contextmanager
-def _stopping(stop: threading.Event, asked: Callable[[], None]) -> Iterator[None]:
+def stopping(stop: threading.Event, asked: Callable[[], None]) -> Iterator[None]:
     """The first Ctrl-C sets an event, the second is a KeyboardInterrupt."""
 
     def act(number: int, frame: object) -> None:

@@ -1,0 +1,193 @@
+"""The command that compares frameworks."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnngen.cli.options import (
+    Country,
+    Data,
+    Epochs,
+    Flops,
+    Json,
+    Layers,
+    Parameters,
+    ProtocolName,
+    Range,
+    Seed,
+    Space,
+    Tdp,
+)
+from cnngen.errors import CnnGenError
+
+if TYPE_CHECKING:
+    from cnngen.network import Network
+    from cnngen.sampling import Bounds
+
+
+def compare(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE…]", help="Descriptions (.cnn); none: drawn from a space."),
+    ] = None,
+    backends: Annotated[
+        str,
+        typer.Option("--backends", "-b", help="Backends and modes: torch,torch:compiled,keras:jax"),
+    ] = "torch,keras",
+    space: Space = "compact",
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, help="How many to draw without files.")
+    ] = 5,
+    seed: Seed = 0,
+    layers: Layers = None,
+    parameters: Parameters = None,
+    flops: Flops = None,
+    data: Data = "digits",
+    protocol: ProtocolName = "quick",
+    epochs: Epochs = None,
+    repeats: Annotated[
+        int, typer.Option("--repeats", "-r", min=1, help="Trainings of each, a seed each.")
+    ] = 5,
+    idle: Annotated[
+        float, typer.Option("--idle", min=0, help="Seconds of the idle machine to measure.")
+    ] = 5.0,
+    by_process: Annotated[
+        bool,
+        typer.Option("--by-process", help="Leave other programs out of a modelled CPU's energy."),
+    ] = False,
+    country: Country = None,
+    tdp: Tdp = None,
+    patience: Annotated[
+        float, typer.Option("--patience", min=0.1, help="Minutes without an epoch: it hangs.")
+    ] = 60.0,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The folder that all is kept in.")
+    ] = Path("runs/compare"),
+    as_json: Json = False,
+) -> None:
+    """Train the same networks in several frameworks, and tell which needs less.
+
+    Same first weights, same images, each mode in a process of its own, one at a
+    time, in the order A B B A. A verdict is given only where accuracies agree and
+    an interval and a test allow it. The same command goes on where it was stopped.
+
+    cnngen compare --backends torch,keras:tensorflow,keras:jax
+    cnngen compare lenet.cnn -b torch,torch:compiled --repeats 10 --country FRA
+    cnngen compare -n 10 --space paper -d cifar10 -b torch,flax -o runs/frameworks
+    """
+    from cnngen.cli.campaign import stopping
+    from cnngen.cli.comparisons import CompareDisplay, say_where, show
+    from cnngen.cli.measure import protocol_of
+    from cnngen.cli.output import print_json
+    from cnngen.comparison import compare
+    from cnngen.comparison.plots import write_plots
+    from cnngen.data import load_data
+    from cnngen.sampling import Bounds
+
+    modes = [mode.strip() for mode in backends.split(",") if mode.strip()]
+    images = load_data(data)
+    bounds = Bounds(layers or Range(), parameters or Range(), flops or Range())
+    if files and bounds != Bounds():
+        raise CnnGenError("bounds are for networks that are drawn, and files were given")
+    networks = _networks(
+        files or [], space, count, seed, bounds, images.input_shape, images.classes
+    )
+    if not as_json:
+        _say_power(len(modes), len(networks), repeats)
+    stop = threading.Event()
+    display = CompareDisplay(len(modes) * len(networks) * repeats)
+
+    def ask_to_stop() -> None:
+        display.say("Waiting for the training under way; Ctrl-C again drops it.")
+
+    try:
+        with stopping(stop, ask_to_stop), display:
+            comparison = compare(
+                networks,
+                images,
+                protocol_of(protocol, epochs=epochs),
+                modes,
+                repeats=repeats,
+                folder=out,
+                space=None if files else space,
+                idle_seconds=idle,
+                energy_mode="process" if by_process else "machine",
+                country=country,
+                tdp=tdp,
+                patience=patience * 60,
+                watches=[display],
+                stop=stop,
+            )
+    except KeyboardInterrupt:
+        print(f"cnngen: dropped; the same command goes on in {out}.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    plots = write_plots(comparison, out)
+    if as_json:
+        print_json(comparison.to_json())
+    else:
+        show(comparison)
+        say_where(out, plots)
+    for mode, fault in comparison.faults.items():
+        print(f"cnngen: {mode} was not compared: {fault}", file=sys.stderr)
+    if stop.is_set():
+        done, planned = len(comparison.records), len(comparison.design)
+        print(
+            f"cnngen: stopped; {done:,} of {planned:,} trainings in {out}. "
+            "The same command goes on.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(130)
+    if comparison.faults:
+        raise typer.Exit(1)
+
+
+def _networks(
+    files: Sequence[Path],
+    space: str,
+    count: int,
+    seed: int,
+    bounds: Bounds,
+    shape: tuple[int, int, int],
+    classes: int,
+) -> list[Network]:
+    """The networks in some files, or drawn from a space where there are none."""
+    from cnngen.cli.describe import read
+    from cnngen.resolution import resolve
+    from cnngen.sampling import sample_many
+
+    if not files:
+        return list(
+            sample_many(count, space, input_shape=shape, classes=classes, seed=seed, bounds=bounds)
+        )
+    return [
+        resolve(read(file), space=space, input_shape=shape, classes=classes, seed=seed)
+        for file in files
+    ]
+
+
+def _say_power(modes: int, networks: int, repeats: int) -> None:
+    """Say beforehand which verdicts so few trainings cannot give."""
+    from cnngen.cli.output import progress_console
+    from cnngen.comparison import fewest_pairs
+
+    pairs = modes * (modes - 1) // 2
+    least, least_each = fewest_pairs(pairs), fewest_pairs(pairs * networks)
+    if networks * repeats < least:
+        text = (
+            f"No verdict will be possible: {networks * repeats} pairs of trainings for each two "
+            f"modes, and with {modes} modes the test needs {least}."
+        )
+    elif networks > 1 and repeats < least_each:
+        text = (
+            f"Verdicts will be on the {networks} networks together; on one of them the test "
+            f"would need {least_each} repeats."
+        )
+    else:
+        return
+    progress_console.print(text, style="dim")

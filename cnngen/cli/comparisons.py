@@ -1,0 +1,152 @@
+"""How comparisons are shown to people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from statistics import fmean, median
+
+from rich.table import Table
+from rich.text import Text
+
+from cnngen.cli.output import console
+from cnngen.cli.progress import Display
+from cnngen.comparison import FIGURES, CompareWatch, Comparison, Measure, Verdict
+
+MOST_UNEQUAL = 10
+
+
+class CompareDisplay(Display, CompareWatch):
+    """The bars of a campaign; the one for all tells which mode is at work."""
+
+    def mode_began(self, mode: str, repeat: int) -> None:
+        self._progress.update(self._all, description=f"{mode}, seed {repeat + 1}")
+
+    def mode_failed(self, mode: str, fault: str) -> None:
+        self.say(f"{mode} is left out: {fault}")
+
+
+def show(comparison: Comparison) -> None:
+    """What each mode needed, how each two compare, and what the figures are worth."""
+    if not comparison.records:
+        console.print("Nothing was trained.")
+        return
+    design = comparison.design
+    setting = (
+        f"{len(design.networks)} networks on {design.data.name}, {design.protocol.name}, "
+        f"{design.repeats} seeds"
+    )
+    console.print(Text(setting, "bold"))
+    _show_modes(comparison)
+    verdicts = [verdict for verdict in comparison.verdicts if verdict.scope != "network"]
+    for scope, over in (
+        ("networks", "these networks together"),
+        ("space", f"networks of {design.space} at large"),
+    ):
+        _show_pairs([verdict for verdict in verdicts if verdict.scope == scope], over)
+    for line in _sentences(verdicts):
+        console.print(line, markup=False, soft_wrap=True)
+    for line in _unequal(comparison):
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
+    for line in comparison.provenance:
+        console.print(line, style="dim", markup=False, soft_wrap=True)
+
+
+def say_where(out: Path, plots: Sequence[Path]) -> None:
+    """Where all is kept."""
+    names = ", ".join(plot.name for plot in plots)
+    console.print(
+        f"Kept in {out}: comparison.json, a folder of runs for each mode, {names}",
+        style="dim",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _show_modes(comparison: Comparison) -> None:
+    columns: dict[str, Callable[[Measure], float | None]] = {
+        "time": lambda m: m.seconds,
+        "start": lambda m: m.start_seconds,
+        "an epoch": lambda m: m.epoch_seconds,
+        "energy": lambda m: m.energy,
+        "above idle": lambda m: m.net_energy,
+        "a right image": lambda m: m.energy_per_correct,
+    }
+    units = ("s", "s", "s", "J", "J", "J")
+    rows = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("mode", "trained", "accuracy", *columns):
+        rows.add_column(name, justify="left" if name == "mode" else "right", no_wrap=True)
+    for mode in comparison.modes:
+        every = [measure for measure in comparison.measures if measure.mode == mode]
+        good = [measure for measure in every if measure.status == "ok"]
+        row = [mode, f"{len(good)}/{len(every)}", _mean_share(m.accuracy for m in good)]
+        row += [
+            _median((of(measure) for measure in good), unit)
+            for of, unit in zip(columns.values(), units, strict=True)
+        ]
+        rows.add_row(*map(Text, row))
+    console.print(rows)
+    console.print("Medians of all trainings; accuracy is a mean.", style="dim")
+
+
+def _show_pairs(verdicts: Sequence[Verdict], over: str) -> None:
+    if not verdicts:
+        return
+    figures = list(dict.fromkeys(verdict.figure for verdict in verdicts))
+    if "net_energy" in figures:
+        figures.remove("energy")
+    rows = Table(box=None, header_style="bold", pad_edge=False)
+    rows.add_column(f"Over {over}", no_wrap=True)
+    for figure in figures:
+        rows.add_column(FIGURES[figure].needs, justify="right")
+    for first, second in dict.fromkeys((v.first, v.second) for v in verdicts):
+        cells = {v.figure: v for v in verdicts if (v.first, v.second) == (first, second)}
+        rows.add_row(
+            Text(f"{second} / {first}"), *(Text(_cell(cells[figure])) for figure in figures)
+        )
+    console.print()
+    console.print(rows)
+    console.print(
+        "Ratios with their 95 % intervals; in parentheses alone where two are not told apart.",
+        style="dim",
+    )
+
+
+def _cell(verdict: Verdict) -> str:
+    found = verdict.interval
+    if found is None:
+        return "-"
+    span = f"({found.low:.3g} to {found.high:.3g})"
+    return f"{found.ratio:.3g} {span}" if verdict.told_apart else span
+
+
+def _sentences(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """The verdicts on energy, or time where that was not measured, that say something."""
+    known = {verdict.figure for verdict in verdicts}
+    figure = next((name for name in ("net_energy", "energy", "seconds") if name in known), None)
+    for verdict in verdicts:
+        if verdict.figure == figure and verdict.scope == "networks" and verdict.told_apart:
+            yield f"{verdict}."
+
+
+def _unequal(comparison: Comparison) -> Iterator[str]:
+    names = {network.id: network.name or network.id[:8] for network in comparison.design.networks}
+    unequal = [
+        f"{names[network]} is unequal in {first} and {second}: their accuracies differ by "
+        f"{abs(agreed.difference):.1%}, and seeds account for {agreed.allowed:.1%}; no verdict."
+        for (network, first, second), agreed in comparison.agreements.items()
+        if not agreed.agrees
+    ]
+    yield from unequal[:MOST_UNEQUAL]
+    if len(unequal) > MOST_UNEQUAL:
+        yield f"… and {len(unequal) - MOST_UNEQUAL} more are unequal."
+
+
+def _mean_share(values: Iterable[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{fmean(known):.1%}" if known else "-"
+
+
+def _median(values: Iterable[float | None], unit: str) -> str:
+    known = [value for value in values if value is not None]
+    return f"{median(known):.3g} {unit}" if known else "-"

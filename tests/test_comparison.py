@@ -1,0 +1,278 @@
+"""Comparisons with a stand-in for frameworks, and one with frameworks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import rivals
+
+import cnngen.backend as backend_module
+from cnngen.backend import get_backend
+from cnngen.comparison import Comparison, compare, read_comparison
+from cnngen.data import Dataset, save_npz
+from cnngen.errors import BackendError, CnnGenError, StoreError
+from cnngen.network import Network
+from cnngen.protocol import PROTOCOLS, Protocol
+from cnngen.sampling import sample_many
+from cnngen.store import load
+
+
+@pytest.fixture(autouse=True)
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The rivals installed, in this process and in those it starts; gives what they tell."""
+    monkeypatch.setenv("PYTHONPATH", rivals.install(tmp_path / "plugins"))
+    monkeypatch.syspath_prepend(tmp_path / "plugins")
+    monkeypatch.setenv("RIVALS_LOG", str(tmp_path / "log"))
+    (tmp_path / "log").touch()
+    backend_module._declared.cache_clear()
+    get_backend.cache_clear()
+    yield tmp_path / "log"
+    backend_module._declared.cache_clear()
+    get_backend.cache_clear()
+
+
+class Training(NamedTuple):
+    process: str
+    mode: str
+    network: str
+    seed: int
+    start: str
+
+
+def trainings(log: Path) -> list[Training]:
+    lines = [line.split() for line in log.read_text().splitlines()]
+    return [Training(*line[:3], int(line[3]), line[4]) for line in lines]
+
+
+def images() -> Dataset:
+    pixels = (np.arange(60 * 64) % 251).astype(np.uint8).reshape(60, 8, 8, 1)
+    return Dataset("made up", pixels, np.arange(60) % 3, ("a", "b", "c"))
+
+
+def networks(count: int) -> list[Network]:
+    return list(sample_many(count, "compact", input_shape=(8, 8, 1), classes=3))
+
+
+def compared(folder: Path, *modes: str, count: int = 1, repeats: int = 2) -> Comparison:
+    return compare(
+        networks(count),
+        images(),
+        Protocol(epochs=3),
+        [f"rivals:{mode}" for mode in modes],
+        repeats=repeats,
+        folder=folder,
+        idle_seconds=0,
+        patience=3,
+    )
+
+
+def test_modes_take_turns_each_in_processes_of_its_own_that_warm_up_first(
+    tmp_path: Path, log: Path
+) -> None:
+    comparison = compared(tmp_path / "out", "steady", "slow", count=2)
+    told = trainings(log)
+    order = [training.process for training in told]
+    processes = list(dict.fromkeys(order))
+    assert len(processes) == 4
+    assert order == sorted(order, key=processes.index)  # none came back after another
+    modes = [next(t.mode for t in told if t.process == process) for process in processes]
+    assert modes == ["steady", "slow", "slow", "steady"]
+    one, other = (network.id for network in networks(2))
+    for process, repeat in zip(processes, (0, 0, 1, 1), strict=True):
+        warm_up, *rest = [training for training in told if training.process == process]
+        assert warm_up.network not in (one, other)
+        assert [t.network for t in rest] == [[one, other], [other, one]][repeat]
+        assert {t.seed for t in rest} == {repeat}
+    starts = {(t.mode, t.network, t.seed): t.start for t in told}
+    for network in (one, other):
+        for seed in (0, 1):
+            assert starts["steady", network, seed] == starts["slow", network, seed]
+    assert len({start for (_, network, _), start in starts.items() if network == one}) == 2
+    assert len(comparison.records) == 8
+    assert comparison.frameworks["rivals:slow"] == "rivals 1.0, slow"
+
+
+def test_what_is_there_is_not_trained_again_and_repeats_may_be_added(
+    tmp_path: Path, log: Path
+) -> None:
+    compared(tmp_path / "out", "steady", "slow", repeats=1)
+    before = len(trainings(log))
+    again = compared(tmp_path / "out", "steady", "slow", repeats=1)
+    assert len(trainings(log)) == before
+    assert len(again.records) == 2
+    more = compared(tmp_path / "out", "steady", "slow", repeats=2)
+    assert [t.seed for t in trainings(log)[before:] if t.network == networks(1)[0].id] == [1, 1]
+    assert len(more.records) == 4
+    read = read_comparison(tmp_path / "out")
+    assert read.measures == more.measures
+    assert read.design == more.design
+
+
+def test_each_mode_has_an_ordinary_folder_of_runs(tmp_path: Path) -> None:
+    compared(tmp_path / "out", "steady", "slow", repeats=1)
+    (record,) = load(tmp_path / "out" / "rivals-slow")
+    assert record.versions.framework == "rivals 1.0, slow"
+    assert record.train_seconds == 2.0
+    assert (tmp_path / "out" / "rivals-slow" / "index.parquet").is_file()
+
+
+def test_faults_have_the_name_of_their_mode_and_spoil_no_other(tmp_path: Path) -> None:
+    comparison = compared(tmp_path / "out", "steady", "crash", "raises", "absent", "slow", count=2)
+    assert set(comparison.faults) == {"rivals:crash", "rivals:raises", "rivals:absent"}
+    assert "pip install rivals" in comparison.faults["rivals:absent"]
+    assert "SIGSEGV" in comparison.faults["rivals:crash"]
+    assert "a bug of the backend" in comparison.faults["rivals:raises"]
+    good = {(mode, record.status) for (mode, _, _), record in comparison.records.items()}
+    assert {("rivals:steady", "ok"), ("rivals:slow", "ok"), ("rivals:crash", "error")} <= good
+    assert sum(record.status == "ok" for record in comparison.records.values()) == 8
+    frame = comparison.to_pandas()
+    assert set(frame.loc[frame["status"] == "ok", "mode"]) == {"rivals:steady", "rivals:slow"}
+
+
+def test_a_mode_that_hangs_is_ended_and_named(tmp_path: Path) -> None:
+    comparison = compared(tmp_path / "out", "hang", "steady", repeats=1)
+    causes = {mode: record.cause for (mode, _, _), record in comparison.records.items()}
+    assert "no sign of life for 3 s" in (causes["rivals:hang"] or "")
+    assert causes["rivals:steady"] is None
+
+
+def test_other_settings_need_another_folder(tmp_path: Path) -> None:
+    compared(tmp_path / "out", "steady", "slow", repeats=1)
+    with pytest.raises(StoreError, match="holds another comparison: protocol"):
+        compare(
+            networks(1),
+            images(),
+            Protocol(epochs=4),
+            ["rivals:steady", "rivals:slow"],
+            folder=tmp_path / "out",
+            idle_seconds=0,
+        )
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"modes": ["../../etc", "b"]}', "[" * 100_000, '{"schema": 2}'],
+)
+def test_a_folder_from_a_stranger_is_checked_before_it_is_used(
+    tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "comparison.json").write_text(content)
+    with pytest.raises(StoreError, match="holds no settings"):
+        read_comparison(tmp_path)
+
+
+def test_a_mode_can_name_no_path(tmp_path: Path) -> None:
+    compared(tmp_path / "out", "steady", "slow", repeats=1)
+    file = tmp_path / "out" / "comparison.json"
+    file.write_text(file.read_text().replace("rivals:slow", "rivals:../../x"))
+    with pytest.raises(StoreError, match="holds no settings"):
+        read_comparison(tmp_path / "out")
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="no mode 'fast'"):
+        compared(tmp_path / "out", "steady", "fast")
+    with pytest.raises(CnnGenError, match="fewer than two modes"):
+        compared(tmp_path / "out", "steady")
+    assert not (tmp_path / "out").exists()
+
+
+def command(tmp_path: Path, *arguments: str) -> list[str]:
+    save_npz(images(), tmp_path / "made_up.npz", PROTOCOLS["quick"])
+    return [
+        *(sys.executable, "-m", "cnngen", "compare", "--data", str(tmp_path / "made_up.npz")),
+        *("-n", "2", "--epochs", "2", "--idle", "0", "--out", str(tmp_path / "out"), *arguments),
+    ]
+
+
+def test_the_command_tells_what_each_needs_and_gives_json_alone_on_stdout(tmp_path: Path) -> None:
+    pair = ["--backends", "rivals:rubbish,rivals:slow", "--repeats", "3"]
+    shown = subprocess.run(command(tmp_path, *pair), capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "rivals:rubbish needs 2 (2 to 2) times less time than rivals:slow." in shown.stdout
+    told = json.loads(
+        subprocess.run(command(tmp_path, *pair, "--json"), capture_output=True, text=True).stdout
+    )
+    verdict = next(v for v in told["verdicts"] if v["scope"] == "networks")
+    assert verdict["told_apart"]
+    assert verdict["interval"]["ratio"] == pytest.approx(2)
+    assert len(told["measures"]) == 12
+    for name in ("time", "accuracy"):
+        text = " ".join(ElementTree.parse(tmp_path / "out" / f"{name}.svg").getroot().itertext())
+        assert "rivals:slow" in text
+        assert "Energy is missing" in text
+    assert not (tmp_path / "out" / "energy.svg").exists()
+
+
+def test_unequal_accuracies_are_said_and_give_no_verdict(tmp_path: Path) -> None:
+    pair = ["--backends", "rivals:worse,rivals:slow", "--repeats", "3"]
+    shown = subprocess.run(command(tmp_path, *pair), capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("is unequal in rivals:worse and rivals:slow") == 2
+    assert "times less" not in shown.stdout
+
+
+def wait_for(log: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(trainings(log)) < count:
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_comparison_that_was_stopped_goes_on_and_keeps_what_it_has(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    arguments = command(tmp_path, "--backends", "rivals:steady,rivals:slow", "--repeats", "2")
+    slowly = os.environ | {"RIVALS_SECONDS": "0.5"}
+    with subprocess.Popen(arguments, env=slowly, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(log, 5)  # two processes have warmed up, and the second trains
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "The same command goes on" in errors
+    kept = {path.parent for path in (tmp_path / "out").rglob("record.json")}
+    assert 2 <= len(kept) < 8
+    stamps = {path: path.stat().st_mtime_ns for path in kept}
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(read_comparison(tmp_path / "out").records) == 8
+    assert {path: path.stat().st_mtime_ns for path in kept} == stamps
+
+
+def test_frameworks_are_compared_with_their_energy(tmp_path: Path) -> None:
+    """PyTorch by itself and under Keras, from the same weights, measured above idle."""
+    comparison = compare(
+        networks(1),
+        images(),
+        Protocol(epochs=2),
+        ["torch", "keras:torch"],
+        repeats=1,
+        folder=tmp_path / "out",
+        idle_seconds=1,
+        energy_mode="process",
+    )
+    assert not comparison.faults
+    for measure in comparison.measures:
+        assert measure.status == "ok"
+        assert measure.energy is not None
+        assert measure.net_energy is not None
+        assert 0 < measure.net_energy < measure.energy
+    versions = comparison.frameworks
+    assert versions["torch"].startswith("torch ")
+    assert versions["keras:torch"].startswith("keras ")
+    assert "torch" in versions["keras:torch"]
+    assert "is subtracted" in " ".join(comparison.provenance)
+    assert all(verdict.open == "too few trainings" for verdict in comparison.verdicts)
