@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,8 +14,6 @@ from cnngen.network import Network
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from cnngen.record import Record
 
 Target = Literal["accuracy", "time", "energy", "trainability"]
 
@@ -56,7 +56,8 @@ def examples(
 ) -> list[Example]:
     """The examples of a folder of runs, or of a Parquet file with resolved descriptions.
 
-    A run whose record cannot be read is left out. Rows come in the order of the file, runs in that of
+    Cells of NAS-Bench-101, which have no description, are known by their names. A run whose
+    record cannot be read is left out. Rows come in the order of the file, runs in that of
     their keys. `on_progress` is told how many of how many are read. Raises `StoreError` where
     the source cannot be read, and `CnnGenError` for a description that is none.
     """
@@ -86,13 +87,15 @@ def trainability(status: str, accuracy: float | None, classes: int, tested: floa
 
 def _folder(folder: Path) -> tuple[int, Iterator[Example]]:
     from cnngen.store import DESCRIPTION, load
+    from cnngen.table import cells
 
     runs = load(folder)
 
     def rows() -> Iterator[Example]:
         for record in runs:
             path = runs.path(record) / DESCRIPTION
-            yield _example(_text(path), str(path), _row(record))
+            text = _text(path) if path.exists() else None
+            yield _example(text, str(path), cells(record))
 
     return len(runs), rows()
 
@@ -103,12 +106,6 @@ def _text(path: Path) -> str:
             return file.read(MAX_TEXT + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from None
-
-
-def _row(record: Record) -> Mapping[str, object]:
-    from cnngen.table import cells
-
-    return cells(record)
 
 
 def _parquet(file: Path) -> tuple[int, Iterator[Example]]:
@@ -138,12 +135,7 @@ def _parquet(file: Path) -> tuple[int, Iterator[Example]]:
 
 def _example(text: object, origin: str, row: Mapping[str, object]) -> Example:
     """One example. `text` is resolved, so that it says the ends of the network itself."""
-    from cnngen.language import parse
-    from cnngen.resolution import resolve
-
-    if not isinstance(text, str) or len(text) > MAX_TEXT:
-        raise StoreError(f"{origin}: is no description")
-    network = resolve(parse(text, origin))
+    network = _network(text, origin) if text else _cell(row, origin)
     if network.classes is None:
         raise CnnGenError(f"{origin}: is a backbone, which nobody can have trained")
     status = _word(row.get("status")) or "ok"
@@ -160,13 +152,33 @@ def _example(text: object, origin: str, row: Mapping[str, object]) -> Example:
     return Example(network, targets, data, status, setting)
 
 
+def _network(text: object, origin: str) -> Network:
+    from cnngen.language import parse
+    from cnngen.resolution import resolve
+
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
+        raise StoreError(f"{origin}: is no description")
+    return resolve(parse(text, origin))
+
+
+def _cell(row: Mapping[str, object], origin: str) -> Network:
+    """The network of a cell that a record names; its ends are the data's."""
+    from cnngen.nasbench import Cell, cell_network
+
+    shape = re.fullmatch(r"(\d{1,6})x(\d{1,6})x(\d{1,6})", str(row.get("data_shape")))
+    classes = row.get("data_classes")
+    if shape is None or not isinstance(classes, int):
+        raise StoreError(f"{origin}: there is no description")
+    cell, stem = Cell.from_name(str(row.get("name")))
+    height, width, channels = map(int, shape.groups())
+    return cell_network(cell, input_shape=(height, width, channels), classes=classes, stem=stem)
+
+
 def _word(value: object) -> str:
     return shorten(str(value)) if value else ""
 
 
 def _number(value: object) -> float | None:
-    from math import isfinite
-
     if isinstance(value, (bool, int, float)) and isfinite(value):
         return float(value)
     return None
