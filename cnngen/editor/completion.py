@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from cnngen.space import Space
 
 MERGE = "[ ( conv , Empty ) ]"
-
-_BEGUN = re.compile(r"[\w.]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +37,9 @@ def completions(text: str, offset: int, settings: Settings = DEFAULTS) -> list[C
     """
     if offset > MAX_CHARACTERS or any(_inside(span, offset, text) for span in comments(text)):
         return []
-    begun = _BEGUN.search(text, 0, offset)
-    start = begun.start() if begun else offset
+    start = offset
+    while start and (text[start - 1].isalnum() or text[start - 1] in "_."):
+        start -= 1
     following = expected(text[:start])
     span = Span(start, offset)
     found = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from cnngen.errors import Span
 from cnngen.language.tree import Description, Layer, Merge
 from cnngen.network import Branch, Network, Node
 from cnngen.operations import WORDS, Add, Concat, GlobalPool, Input, Operation
@@ -21,6 +22,7 @@ class _OpenMerge:
     main: int
     right: int
     parent: int
+    span: Span
     body: int = 0
     left: int = 0
 
@@ -38,13 +40,13 @@ def lower(description: Description) -> Network:
     merges: list[_OpenMerge] = []
     merge_number = branch = current = 0
 
-    def append(operation: Operation, inputs: tuple[int, ...], span: object) -> int:
+    def append(operation: Operation, inputs: tuple[int, ...], span: Span) -> int:
         kind = type(operation).__name__
         stem = STEMS.get(kind) or ("pool" if isinstance(operation, GlobalPool) else kind.lower())
         counts[stem] += 1
         name = stem if stem == "input" else f"{stem}{counts[stem]}"
         shape = operation.output_shape(*(nodes[i].shape for i in inputs))
-        nodes.append(Node(name, operation, inputs, shape, branch, span))  # type: ignore[arg-type]
+        nodes.append(Node(name, operation, inputs, shape, branch, span))
         return len(nodes) - 1
 
     append(Input(description.input_shape), (), description.input_span)
@@ -55,8 +57,9 @@ def lower(description: Description) -> Network:
                     current = append(operation, (current,), item.span)
             case Merge():
                 merge_number += 1
-                merges.append(_OpenMerge(merge_number, item.mode, current, current, branch))
-                span = item.span
+                merges.append(
+                    _OpenMerge(merge_number, item.mode, current, current, branch, item.span)
+                )
             case "(":
                 merge = merges[-1]
                 merge.body += 1
@@ -72,7 +75,7 @@ def lower(description: Description) -> Network:
                 merge = merges[-1]
                 merge.right, branch = current, merge.parent
                 join = Add() if merge.mode == "add" else Concat()
-                current = merge.main = append(join, (merge.left, merge.right), span)
+                current = merge.main = append(join, (merge.left, merge.right), merge.span)
             case "]":
                 merges.pop()
     return Network(tuple(nodes), tuple(branches), description)
