@@ -72,7 +72,7 @@ def _title(table: pd.DataFrame) -> str:
 
 
 def _body(table: pd.DataFrame, figures: list[str]) -> Iterator[str]:
-    yield from (f"# {_plain(_title(table))}", "")
+    yield from (f"# {plain(_title(table))}", "")
     yield "Convolutional networks drawn by CNNGen, each trained and measured. A row of"
     yield f"`{INDEX}` is one training; the folder of its `key` holds the description"
     yield "`model.cnn`, the source that was trained, pictures, the adjacency matrix, and the"
@@ -108,7 +108,7 @@ def _counts(table: pd.DataFrame, names: list[str]) -> Iterator[str]:
     yield "|" + "---|" * len(names) + "---:|"
     for values, count in counts.items():
         row = values if isinstance(values, tuple) else (values,)
-        yield "| " + " | ".join([*map(_plain, row), f"{count:,}"]) + " |"
+        yield "| " + " | ".join([*map(plain, row), f"{count:,}"]) + " |"
     yield ""
 
 
@@ -133,7 +133,7 @@ def _spread(table: pd.DataFrame) -> Iterator[str]:
     yield ""
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """A value that Markdown takes for nothing but text."""
     import pandas as pd
 

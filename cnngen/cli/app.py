@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from cnngen.cli import campaign, describe, measure, predict, studio
+from cnngen.cli import campaign, compare, describe, lsp, measure, predict, report, studio, verify
 from cnngen.errors import CnnGenError
 
 EPILOG = (
@@ -29,8 +29,9 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Generate": (describe.generate, describe.draw, measure.backends),
     "Measure": (measure.train, campaign.campaign, measure.show, measure.export),
     "Data sets of runs": (campaign.index, campaign.merge),
-    "Predict": (predict.predict,),
-    "Edit": (studio.studio,),
+    "Compare": (verify.verify, compare.compare),
+    "Predict": (predict.predict, report.report),
+    "Edit": (studio.studio, lsp.lsp),
 }
 for panel, commands in COMMANDS.items():
     for command in commands:

@@ -1,0 +1,79 @@
+"""The command that studies a data set of trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from cnngen.cli.options import Json
+
+if TYPE_CHECKING:
+    from cnngen.predict import Target
+
+
+def report(
+    source: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder of runs, or a Parquet file.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The folder that the report is written to.")
+    ] = Path("report"),
+    predictors: Annotated[
+        str, typer.Option("--predictors", "-p", help="Those to judge: trees,graph,neural …")
+    ] = "trees",
+    targets: Annotated[
+        str, typer.Option("--targets", "-t", help="Of accuracy, time, energy, trainability.")
+    ] = "accuracy,energy",
+    repeats: Annotated[
+        int, typer.Option("--repeats", "-r", min=1, help="Random splits, of seeds 0, 1, 2 …")
+    ] = 10,
+    beside: Annotated[
+        Path | None,
+        typer.Option("--beside", help="Runs to set beside: cells of NAS-Bench-101."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Study a data set of trainings: one HTML page, and the same as Markdown.
+
+    How far accuracy and energy are spread; how well predictors tell them on
+    repeated random splits, with tests; examples, a Pareto front, what
+    accuracy hangs on. The same command goes on where it was stopped.
+
+    cnngen report runs/digits
+    cnngen report runs/digits -p trees,neural,code,image -o study
+    cnngen report benchmarks/data/digits.parquet --beside runs/nasbench
+    """
+    from rich.progress import Progress
+
+    from cnngen.cli.output import print_json, progress_console
+    from cnngen.report import Plan, Task, read_material, study, write_report
+
+    wanted = cast("list[Target]", _names(targets))
+    plan = Plan(tuple(_names(predictors)), tuple(wanted), repeats)
+    with Progress(console=progress_console, transient=True) as progress:
+        reading = progress.add_task("Reading")
+        material = read_material(
+            source, lambda done, of: progress.update(reading, completed=done, total=of)
+        )
+        other = None if beside is None else read_material(beside)
+        known = len(material.examples)
+        count = len(plan.fits(known)) + len(plan.curve(known))
+        fitting = progress.add_task("Fitting", total=count or None)
+
+        def on_fit(task: Task) -> None:
+            size = f", {task.size} networks" if task.size else ""
+            what = f"{task.predictor} for {task.target}, seed {task.seed}{size}"
+            progress.update(fitting, advance=1, description=f"Fitting {what}")
+
+        found = study(material, plan, folder=out, beside=other, on_fit=on_fit)
+    page = write_report(found, out)
+    if as_json:
+        print_json(found.figures())
+    else:
+        print(page)
+
+
+def _names(text: str) -> list[str]:
+    return [name for part in text.split(",") if (name := part.strip())]

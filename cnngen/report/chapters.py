@@ -1,0 +1,320 @@
+"""A study told: its figures in words, tables and plots, chapter after chapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cnngen.cost import short
+from cnngen.predict import Target
+from cnngen.predict.interface import LEVEL, Floats
+from cnngen.report import plots
+from cnngen.report.page import Block, Heading, Image, Paragraph, Table
+from cnngen.report.significance import TEST_OVER_TRAIN, figures
+from cnngen.report.spread import Outcomes, Spread
+from cnngen.report.study import Study
+
+UNITS: dict[Target, tuple[float, str]] = {
+    "accuracy": (100.0, "percentage points"),
+    "time": (1.0, "s"),
+    "energy": (1e6, "mWh"),
+    "trainability": (1.0, "of 1"),
+}
+"""What a target's error is multiplied by, and the unit it then has."""
+
+PUBLISHED = (
+    "Published for NAS-Bench-101, and quoted here, not measured: 423,624 cells trained for 108 "
+    "epochs on CIFAR-10, most of them above 90 % test accuracy, the best with a mean of 94.32 %, "
+    "the ResNet-like cell 93.12 %, the Inception-like cell 92.95 % (Ying et al. 2019, "
+    "arXiv:1902.09635, section 3)."
+)
+
+MOST_ROWS = 20
+
+
+def title(study: Study) -> str:
+    """The report's title."""
+    return f"A study of {len(study.material):,} networks: {study.material.name}"
+
+
+def chapters(study: Study) -> list[Block]:
+    """The whole report."""
+    return [
+        *_material(study),
+        *_accuracy(study),
+        *_size_and_energy(study),
+        *_examples(study),
+        *_predictors(study),
+        *_contests(study),
+        *_curve(study),
+        *_importance(study),
+    ]
+
+
+def _material(study: Study) -> Iterator[Block]:
+    material = study.material
+    yield Heading("What was trained, and how")
+    columns = ("backend", "versions_framework", "data_name", "space", "protocol_name")
+    rows = [[*key, f"{count:,}"] for key, count in material.said(*columns).items()]
+    heads = ("backend", "framework", "data", "space", "protocol", "networks")
+    yield Table(heads, rows[:MOST_ROWS], texts=5)
+    machines = [f"{cpu} ({count:,})" for (cpu,), count in material.said("hardware_cpu").items()]
+    yield Paragraph(f"Trained on: {', '.join(machines[:MOST_ROWS])}.")
+    yield Paragraph(_worth(study))
+    statuses = ", ".join(f"{name} {count:,}" for name, count in study.outcomes.statuses.items())
+    yield Paragraph(f"How the trainings ended: {statuses}.")
+
+
+def _worth(study: Study) -> str:
+    """What time and energy are worth."""
+    if study.material.energy_is_measured:
+        return "Energy was measured by counters of the machine. Time is wall time."
+    parts = ", ".join(
+        f"CPU {cpu}, RAM {ram}, GPU {gpu} ({count:,})"
+        for (cpu, ram, gpu), count in study.material.said(
+            "energy_cpu_method", "energy_ram_method", "energy_gpu_method"
+        ).items()
+    )
+    return (
+        f"Energy is no measurement here but a model of time and load: {parts}. Such figures "
+        "rank networks on one machine; a predictor of them predicts the model. Time is wall time."
+    )
+
+
+def _accuracy(study: Study) -> Iterator[Block]:
+    yield Heading("How far accuracies are spread")
+    if "accuracy" not in study.spreads:
+        yield Paragraph("No training reached a test accuracy.")
+        return
+    groups = {study.material.name: _values(study, "test_accuracy") * 100}
+    rows = [_accuracy_row(study.material.name, study.spreads["accuracy"], study.outcomes)]
+    if study.beside and study.beside_spread and study.beside_outcomes:
+        groups[study.beside.name] = np.array(study.beside.numbers("test_accuracy")) * 100
+        rows.append(_accuracy_row(study.beside.name, study.beside_spread, study.beside_outcomes))
+    yield Image(
+        "accuracy",
+        "Test accuracy after the last epoch (the paper's figure 1).",
+        plots.histogram(groups, "test accuracy (%)", ends=(0.0, 100.0)),
+    )
+    heads = ("least", "quarter", "median", "three quarters", "most", "std", "at chance", "> 90 %")
+    yield Table(("test accuracy (%)", "networks", *heads), rows)
+    yield Paragraph(
+        "At chance are trainings that ended well, but no more than three standard errors above "
+        "naming one class always."
+    )
+    yield Paragraph(PUBLISHED)
+    ours = study.spreads["accuracy"]
+    if study.beside and study.beside_spread:
+        cells = study.beside_spread
+        yield Paragraph(
+            f"The middle half of {study.material.name} spans "
+            f"{(ours.three_quarters - ours.quarter) * 100:.1f} percentage points, that of "
+            f"{study.beside.name} {(cells.three_quarters - cells.quarter) * 100:.1f}; the standard "
+            f"deviations are {ours.spread * 100:.1f} and {cells.spread * 100:.1f}."
+        )
+
+
+def _accuracy_row(name: str, spread: Spread, outcomes: Outcomes) -> list[str]:
+    points = (spread.least, spread.quarter, spread.median, spread.three_quarters, spread.most)
+    return [
+        name,
+        f"{spread.count:,}",
+        *(f"{100 * point:.1f}" for point in (*points, spread.spread)),
+        f"{outcomes.at_chance / outcomes.count:.1%}",
+        f"{outcomes.above_90 / outcomes.count:.1%}",
+    ]
+
+
+def _size_and_energy(study: Study) -> Iterator[Block]:
+    yield Heading("Size, time and energy")
+    names = {
+        "layers": "layers",
+        "parameters": "weights",
+        "flops": "FLOPs an image",
+        "seconds": "time of a training (s)",
+        "energy_mwh": "energy of a training (mWh)",
+    }
+    rows = [
+        [
+            names[name],
+            f"{spread.count:,}",
+            *(
+                short(round(point)) if point >= 1000 else f"{point:.4g}"
+                for point in (
+                    *(spread.least, spread.quarter, spread.median, spread.three_quarters),
+                    spread.most,
+                )
+            ),
+        ]
+        for name, spread in study.spreads.items()
+        if name in names
+    ]
+    heads = ("networks", "least", "quarter", "median", "three quarters", "most")
+    yield Table(("", *heads), rows)
+    name = study.material.name
+    layers = _values(study, "layers")
+    if len(layers):
+        picture = plots.histogram({name: layers}, "layers (operations, the input among them)")
+        yield Image("layers", "Layers of the networks.", picture)
+    energy = _values(study, "energy_total_energy") * 1e6
+    energy = energy[energy > 0]
+    if len(energy):
+        kind = "measured" if study.material.energy_is_measured else "modelled"
+        yield Image(
+            "energy",
+            f"Energy of a training, {kind} (the paper's figure 5); the axis is logarithmic.",
+            plots.histogram({name: energy}, f"{kind} energy of a training (mWh)", log=True),
+        )
+        yield Image(
+            "pareto",
+            f"Accuracy against {kind} energy: on the line, none is better in one without being "
+            "worse in the other.",
+            plots.scatter(
+                study.material.table["energy_total_energy"].to_numpy() * 1e6,
+                study.material.table["test_accuracy"].to_numpy() * 100,
+                (f"{kind} energy of a training (mWh)", "test accuracy (%)"),
+                study.front,
+            ),
+        )
+        front = study.material.table.iloc[study.front]
+        shown = ["test_accuracy", "energy_total_energy", "layers", "parameters"]
+        front_rows = [
+            [str(key)[:16], f"{a:.1%}", f"{e * 1e6:.3g}", f"{n:.0f}", short(round(w))]
+            for key, (a, e, n, w) in zip(front.index, front[shown].to_numpy(), strict=True)
+        ]
+        columns = ("on the front", "accuracy", "energy (mWh)", "layers", "weights")
+        yield Table(columns, front_rows[-MOST_ROWS:])
+
+
+def _examples(study: Study) -> Iterator[Block]:
+    from cnngen.errors import CnnGenError
+    from cnngen.picture import to_svg
+
+    if not study.shown:
+        return
+    yield Heading("The best, the median and the worst network")
+    for what, (network, accuracy) in study.shown.items():
+        caption = f"The {what}: {network.id}, test accuracy {accuracy:.1%}."
+        try:
+            yield Image(what, caption, to_svg(network).encode())
+        except CnnGenError as error:  # too large to be drawn
+            yield Paragraph(f"{caption} Not drawn: {error.message}.")
+
+
+def _predictors(study: Study) -> Iterator[Block]:
+    yield Heading("How well predictors tell what a training would give")
+    if not study.fits:
+        yield Paragraph("There are too few networks with descriptions to judge predictors.")
+        return
+    fit = study.fits[0]
+    share = TEST_OVER_TRAIN / (1 + TEST_OVER_TRAIN)
+    yield Paragraph(
+        f"{study.plan.repeats} random splits with the seeds 0 to {study.plan.repeats - 1}, which "
+        f"also start the predictors: {fit.train:,} networks to learn from, a tenth of them to "
+        f"watch, {share:.0%} or {fit.test:,} networks to judge by. In the tables: mean and standard "
+        "deviation over the splits."
+    )
+    for target in dict.fromkeys(fit.target for fit in study.fits):
+        factor, unit = UNITS[target]
+        taus, maes = (figures(study.fits, target, "tau"), figures(study.fits, target, "mae"))
+        rows = []
+        for name in taus:
+            own = [fit for fit in study.fits if (fit.predictor, fit.target) == (name, target)]
+            covered = np.mean([fit.coverage for fit in own])
+            rows.append(
+                [
+                    name,
+                    f"{taus[name].mean():.3f} ± {taus[name].std():.3f}",
+                    f"{factor * maes[name].mean():.3g} ± {factor * maes[name].std():.2g}",
+                    f"{covered:.0%}",
+                    f"{np.mean([fit.fit_seconds for fit in own]):.1f}",
+                    f"{np.mean([fit.predict_seconds for fit in own]):.2f}",
+                ]
+            )
+        heads = (
+            "tau",
+            f"MAE ({unit})",
+            f"within {LEVEL:.0%} interval",
+            "fit (CPU s)",
+            "1,000 told (CPU s)",
+        )
+        yield Table((target, *heads), rows)
+        yield Image(
+            f"tau {target}",
+            f"Kendall's tau between predicted and true order, {target} (the paper's figure 6).",
+            plots.boxes(taus, f"Kendall's tau, {target}"),
+        )
+        scaled = {name: factor * values for name, values in maes.items()}
+        yield Image(
+            f"mae {target}",
+            f"Mean absolute error, {target} (the paper's figure 7).",
+            plots.boxes(scaled, f"mean absolute error ({unit})"),
+        )
+
+
+def _contests(study: Study) -> Iterator[Block]:
+    if not study.contests:
+        return
+    yield Heading("Whether one predictor is better than another")
+    rows = [
+        [
+            contest.target,
+            contest.measure,
+            contest.first,
+            contest.second,
+            *(f"{p:.2g}" for p in (contest.p, contest.adjusted)),
+            f"{contest.delta:+.2f}",
+            f"{contest.corrected:.2g}",
+        ]
+        for contest in study.contests
+    ]
+    heads = ("target", "measure", "first", "second", "p", "p (Holm)", "Cliff's delta")
+    yield Table((*heads, "p (corrected t)"), rows, texts=4)
+    yield Paragraph(
+        "p is Mann and Whitney's, two-sided, as in the paper's table 1; Holm's correction is over "
+        "all rows. Cliff's delta is +1 where every figure of the first is larger (better for tau, "
+        "worse for the error). Repeated splits share their networks, which Mann and Whitney's "
+        "test does not know: the last column is Nadeau and Bengio's corrected resampled t-test, "
+        "which does, without a correction for many."
+    )
+
+
+def _curve(study: Study) -> Iterator[Block]:
+    if not study.curve:
+        return
+    predictor, target = study.curve[0].predictor, study.curve[0].target
+    yield Heading("How many networks it takes")
+    fits = [
+        *study.curve,
+        *(fit for fit in study.fits if (fit.predictor, fit.target) == (predictor, target)),
+    ]
+    sizes = sorted({fit.train for fit in fits})
+    taus = {n: np.nan_to_num([fit.tau for fit in fits if fit.train == n]) for n in sizes}
+    yield Image(
+        "learning curve",
+        f"Kendall's tau of {predictor} for {target}, on the same networks whatever was learnt "
+        f"from; seeds 0 to {study.plan.curve_repeats - 1} for all points but the last.",
+        plots.curve(taus, ("networks to learn from", f"Kendall's tau, {target}")),
+    )
+    rows = [[f"{n:,}", f"{own.mean():.3f}", f"{own.std():.3f}"] for n, own in taus.items()]
+    yield Table(("networks", "tau", "std"), rows)
+
+
+def _importance(study: Study) -> Iterator[Block]:
+    if not study.importance:
+        return
+    yield Heading("What it hangs on")
+    shown = study.importance[:MOST_ROWS]
+    target = study.plan.targets[0]
+    yield Image(
+        "importance",
+        f"By how much the trees' tau for {target} falls on unseen networks when a feature is "
+        "shuffled among them (split of seed 0; mean and standard deviation over shuffles). Of "
+        "features that say nearly the same, each looks unimportant.",
+        plots.bars({one.feature: (one.fall, one.spread) for one in shown}, "fall of tau"),
+    )
+
+
+def _values(study: Study, column: str) -> Floats:
+    return np.array(study.material.numbers(column), np.float64)

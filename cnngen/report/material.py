@@ -1,0 +1,118 @@
+"""What is studied: a folder of runs, or a Parquet file of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnngen.errors import StoreError
+from cnngen.predict import Example, examples
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBERS = (
+    *("test_accuracy", "train_seconds", "energy_total_energy", "layers", "parameters", "flops"),
+    *("data_classes", "data_images", "protocol_test_share", "protocol_epochs"),
+)
+TEXTS = (
+    *("status", "backend", "versions_framework", "data_name", "protocol_name", "space"),
+    *(
+        "hardware_cpu",
+        "hardware_gpu",
+        "energy_cpu_method",
+        "energy_ram_method",
+        "energy_gpu_method",
+    ),
+)
+ENERGY = ("energy_cpu_method", "energy_ram_method", "energy_gpu_method")
+
+
+@dataclass(frozen=True)
+class Material:
+    """Trainings as a table, a row each, and as examples for predictors.
+
+    There are no examples where the networks have no descriptions.
+    """
+
+    name: str
+    table: pd.DataFrame
+    examples: list[Example]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def numbers(self, column: str) -> pd.Series[float]:
+        """The figures of a column that are there."""
+        return self.table[column].dropna()
+
+    def said(self, *columns: str) -> dict[tuple[str, ...], int]:
+        """How many trainings have which values, the most frequent first."""
+        counts = self.table.groupby(list(columns), sort=False).size().sort_values(ascending=False)
+        return {
+            key if isinstance(key, tuple) else (key,): int(count) for key, count in counts.items()
+        }
+
+    @property
+    def energy_is_measured(self) -> bool:
+        """Whether no part of any energy figure is a model's."""
+        return not (self.table[list(ENERGY)] == "modelled").to_numpy().any()
+
+
+def read_material(
+    source: str | Path, on_progress: Callable[[int, int], None] | None = None
+) -> Material:
+    """Read a folder of runs, or a Parquet file with the columns of its index.
+
+    Of what may come from a stranger, only the columns in `NUMBERS` and `TEXTS` are taken, as
+    finite numbers and as texts. Raises `StoreError` where it cannot be read or holds nothing.
+    """
+    source = Path(source)
+    table = _clean(_folder(source) if source.is_dir() else _parquet(source))
+    if not len(table):
+        raise StoreError(f"{source} holds no runs")
+    name = source.absolute().name if source.is_dir() else source.stem
+    described = not source.is_dir() or any(source.glob("*/model.cnn"))
+    found = examples(source, on_progress) if described else []
+    return Material(name, table, found)
+
+
+def _folder(folder: Path) -> pd.DataFrame:
+    from cnngen.store import load
+
+    return load(folder).to_pandas()
+
+
+def _parquet(file: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(file) as opened:
+            wanted = ("key", *NUMBERS, *TEXTS)
+            there = [name for name in wanted if name in opened.schema_arrow.names]
+            frame: pd.DataFrame = opened.read(there).to_pandas()
+            return frame.set_index("key") if "key" in frame else frame
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(
+            f"{file} cannot be read: {error}", hint="Name a folder of runs or a Parquet file."
+        ) from None
+
+
+def _clean(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that are used, whatever was in them."""
+    import numpy as np
+    import pandas as pd
+
+    columns: dict[str, object] = {}
+    for name in NUMBERS:
+        values = pd.to_numeric(table[name], errors="coerce") if name in table else np.nan
+        columns[name] = pd.Series(values, table.index, dtype=float).replace(
+            [np.inf, -np.inf], np.nan
+        )
+    for name in TEXTS:
+        texts = pd.Series(table.get(name), table.index, dtype="string")
+        columns[name] = texts.fillna("none").astype(str).str[:200]
+    return pd.DataFrame(columns, table.index)

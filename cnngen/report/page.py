@@ -1,0 +1,130 @@
+"""A report as blocks, written as one HTML file or as Markdown with its pictures beside it.
+
+Whatever stands in a block is text: neither form takes any of it for markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from cnngen.card import plain
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """The title of a chapter."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Running text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of texts; all columns but the first `texts` hold figures, set to the right."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    texts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An SVG picture. `name` names its file, `caption` says what there is to see."""
+
+    name: str
+    caption: str
+    svg: bytes
+
+
+Block = Heading | Paragraph | Table | Image
+
+# No script, no font, nothing from elsewhere: also a picture from a stranger stays a picture.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+STYLE = """
+body { font: 16px/1.55 system-ui, sans-serif; color: #1a1a1a; background: #fff;
+  max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
+table { border-collapse: collapse; font-size: 0.9rem; display: block; overflow-x: auto; }
+th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; text-align: left; }
+th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; }
+figure { margin: 1.5rem 0; } figcaption { font-size: 0.9rem; color: #4d4d4d; }
+img { max-width: 100%; height: auto; }
+"""
+
+
+def to_html(title: str, blocks: Sequence[Block]) -> str:
+    """One page that needs no other file, and runs nothing."""
+    body = "\n".join(line for block in blocks for line in _html(block))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def to_markdown(title: str, blocks: Sequence[Block], pictures: str) -> str:
+    """Markdown that shows the pictures in the folder `pictures` beside it."""
+    lines = [f"# {plain(title)}", ""]
+    for block in blocks:
+        lines += [*_markdown(block, pictures), ""]
+    return "\n".join(lines)
+
+
+def _html(block: Block) -> Iterator[str]:
+    match block:
+        case Heading(text):
+            yield f"<h2>{escape(text)}</h2>"
+        case Paragraph(text):
+            yield f"<p>{escape(text)}</p>"
+        case Image(_, caption, svg):
+            data = base64.b64encode(svg).decode()
+            yield f'<figure><img alt="{escape(caption)}" src="data:image/svg+xml;base64,{data}">'
+            yield f"<figcaption>{escape(caption)}</figcaption></figure>"
+        case Table(columns, rows, texts):
+            yield "<table><thead>" + _row("th", columns, texts) + "</thead><tbody>"
+            for row in rows:
+                yield _row("td", row, texts)
+            yield "</tbody></table>"
+
+
+def _row(tag: str, cells: Sequence[str], texts: int) -> str:
+    marked = (
+        f"<{tag}{'' if at < texts else ' class=n'}>{escape(cell)}</{tag}>"
+        for at, cell in enumerate(cells)
+    )
+    return f"<tr>{''.join(marked)}</tr>"
+
+
+def _markdown(block: Block, pictures: str) -> Iterator[str]:
+    match block:
+        case Heading(text):
+            yield f"## {plain(text)}"
+        case Paragraph(text):
+            yield plain(text)
+        case Image(name, caption, _):
+            yield f"![{plain(caption)}]({pictures}/{file_name(name)})"
+            yield ""
+            yield f"*{plain(caption)}*"
+        case Table(columns, rows, texts):
+            yield "| " + " | ".join(map(plain, columns)) + " |"
+            yield "|" + "---|" * texts + "---:|" * (len(columns) - texts)
+            for row in rows:
+                yield "| " + " | ".join(map(plain, row)) + " |"
+
+
+def file_name(name: str) -> str:
+    """The file of a picture: nothing in it but small letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".svg"

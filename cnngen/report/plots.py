@@ -1,0 +1,145 @@
+"""The plots of a study, as SVG, the same for the same figures.
+
+Colours are Paul Tol's bright scheme (https://personal.sron.nl/~pault/), which colour-blind
+readers can tell apart; what differs in colour differs in line or place as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnngen.predict.interface import Floats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, RED, GREEN, YELLOW, CYAN, PURPLE, GREY = COLOURS = (
+    *("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"),
+)
+WIDTH = 6.4
+
+
+class Picture:
+    """A plot being drawn, and its SVG once that is done."""
+
+    svg = b""
+
+
+@contextmanager
+def axes(x: str, y: str, height: float = 3.0) -> Iterator[tuple[Axes, Picture]]:
+    """Axes with labels to draw on; the picture has its SVG at the end."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    picture = Picture()
+    with mpl.rc_context({"svg.hashsalt": "cnngen", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        drawn = figure.subplots()
+        drawn.set_xlabel(_plain(x))
+        drawn.set_ylabel(_plain(y))
+        for side in ("top", "right"):
+            drawn.spines[side].set_visible(False)
+        yield drawn, picture
+        out = BytesIO()
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    picture.svg = out.getvalue()
+
+
+def histogram(
+    groups: Mapping[str, Floats],
+    x: str,
+    *,
+    log: bool = False,
+    ends: tuple[float, float] | None = None,
+) -> bytes:
+    """The share of networks in each of forty steps; the first group filled, others as lines."""
+    whole = np.concatenate(list(groups.values()))
+    low, high = ends or (float(whole.min()), float(whole.max()))
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    steps = (np.geomspace(low, high, 41) if log else np.linspace(low, high, 41)).tolist()
+    with axes(x, "share of networks (%)") as (drawn, picture):
+        for number, (name, values) in enumerate(groups.items()):
+            weights = np.full(len(values), 100 / len(values))
+            label = _plain(f"{name} ({len(values):,})")
+            if number:
+                drawn.hist(
+                    values, steps, weights=weights, histtype="step", color=RED, lw=1.6, label=label
+                )
+            else:
+                drawn.hist(values, steps, weights=weights, color=BLUE, label=label)
+        if log:
+            drawn.set_xscale("log")
+        if len(groups) > 1:
+            drawn.legend(frameon=False)
+    return picture.svg
+
+
+def scatter(x: Floats, y: Floats, labels: tuple[str, str], front: Sequence[int]) -> bytes:
+    """Networks as points, x on a logarithmic scale, with a line through those of a front."""
+    with axes(*labels, height=3.4) as (drawn, picture):
+        drawn.plot(x, y, ".", color=BLUE, markersize=3, alpha=0.5, label="networks")
+        drawn.step(
+            x[front], y[front], where="post", color=RED, lw=1.2, marker="o", markersize=3.5,
+            label="Pareto front",
+        )  # fmt: skip
+        drawn.set_xscale("log")
+        drawn.legend(frameon=False, loc="lower right")
+    return picture.svg
+
+
+def boxes(groups: Mapping[str, Floats], y: str) -> bytes:
+    """A box for each group over its quartiles, whiskers to 1.5 times their distance, and each
+    figure as a point."""
+    random = np.random.default_rng(0)
+    with axes("", y, height=2.8) as (drawn, picture):
+        positions = range(1, len(groups) + 1)
+        drawn.boxplot(
+            list(groups.values()),
+            positions=list(positions),
+            widths=0.5,
+            showfliers=False,
+            medianprops={"color": RED, "linewidth": 1.6},
+        )
+        for at, values in zip(positions, groups.values(), strict=True):
+            beside = at + random.uniform(-0.12, 0.12, len(values))
+            drawn.plot(beside, values, ".", color=BLUE, markersize=4, alpha=0.7)
+        drawn.set_xticks(list(positions), [_plain(name) for name in groups])
+        drawn.grid(axis="y", alpha=0.3)
+    return picture.svg
+
+
+def bars(values: Mapping[str, tuple[float, float]], x: str) -> bytes:
+    """Horizontal bars with their deviations, the first one on top."""
+    with axes(x, "", height=0.7 + 0.22 * len(values)) as (drawn, picture):
+        names = [_plain(name) for name in values]
+        means, spreads = zip(*values.values(), strict=True)
+        drawn.barh(range(len(names)), means, xerr=spreads, color=BLUE, ecolor=GREY)
+        drawn.set_yticks(range(len(names)), names)
+        drawn.invert_yaxis()
+        drawn.grid(axis="x", alpha=0.3)
+    return picture.svg
+
+
+def curve(groups: Mapping[int, Floats], labels: tuple[str, str]) -> bytes:
+    """The mean at each x, a point for each figure, x on a logarithmic scale."""
+    with axes(*labels, height=2.8) as (drawn, picture):
+        places = list(groups)
+        drawn.plot(places, [float(own.mean()) for own in groups.values()], "-", color=RED, lw=1.4)
+        for place, own in groups.items():
+            drawn.plot([place] * len(own), own, "o", color=BLUE, markersize=3.5, alpha=0.7)
+        drawn.set_xscale("log")
+        drawn.set_xticks(places, [f"{place:,}" for place in places])
+        drawn.minorticks_off()
+        drawn.grid(axis="y", alpha=0.3)
+    return picture.svg
+
+
+def _plain(text: str) -> str:
+    """A text in which matplotlib finds no formula."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,81 @@
+"""How figures are spread over networks, and which networks give much for little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnngen.predict.examples import trainability
+from cnngen.predict.interface import Floats
+from cnngen.report.material import Material
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Where the figures of so many trainings lie; `spread` is the standard deviation."""
+
+    count: int
+    least: float
+    quarter: float
+    median: float
+    three_quarters: float
+    most: float
+    mean: float
+    spread: float
+
+    @classmethod
+    def of(cls, figures: Floats | pd.Series[float]) -> Spread:
+        """The spread of figures of which there is at least one."""
+        values = np.asarray(figures, np.float64)
+        least, low, middle, high, most = np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).tolist()
+        mean, spread = float(values.mean()), float(values.std())
+        return cls(len(values), least, low, middle, high, most, mean, spread)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """How trainings ended. `statuses` counts each; `at_chance` are those that ended well and
+    learnt nothing, `above_90` those with more than 90 % accuracy."""
+
+    count: int
+    statuses: dict[str, int]
+    at_chance: int
+    above_90: int
+
+    @classmethod
+    def of(cls, material: Material) -> Outcomes:
+        """The outcomes of a material's trainings."""
+        table = material.table
+        learnt = [
+            trainability(
+                row["status"],
+                None if np.isnan(row["test_accuracy"]) else row["test_accuracy"],
+                max(1, int(np.nan_to_num(row["data_classes"], nan=10))),
+                np.nan_to_num(row["data_images"] * row["protocol_test_share"], nan=200.0),
+            )
+            for row in table.to_dict("records")
+        ]
+        ended = table["status"] == "ok"
+        return cls(
+            len(table),
+            {status: count for (status,), count in material.said("status").items()},
+            int((ended & (np.array(learnt) == 0)).sum()),
+            int((table["test_accuracy"] > 0.9).sum()),
+        )
+
+
+def pareto(gains: Sequence[float], costs: Sequence[float]) -> list[int]:
+    """The positions of those that none beats in one without losing in the other, from the
+    least cost to the most."""
+    order = sorted(range(len(gains)), key=lambda i: (costs[i], -gains[i]))
+    front: list[int] = []
+    for i in order:
+        if not front or gains[i] > gains[front[-1]]:
+            front.append(i)
+    return front

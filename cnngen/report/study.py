@@ -1,0 +1,191 @@
+"""The whole study of a data set of trainings: what its report is written from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnngen.errors import CnnGenError
+from cnngen.predict import TARGETS, Target
+from cnngen.predict.registry import get_predictor
+from cnngen.report.fits import Fit, Task, curve_tasks, fit_all, tasks
+from cnngen.report.importance import Importance, importance
+from cnngen.report.material import Material
+from cnngen.report.significance import Contest, contests
+from cnngen.report.spread import Outcomes, Spread, pareto
+
+if TYPE_CHECKING:
+    from cnngen.network import Network
+
+LEAST = 40
+"""Fewest networks from which predictors are judged."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What of a study is asked for. Splits have the seeds 0, 1, 2 …"""
+
+    predictors: Sequence[str] = ("trees",)
+    targets: Sequence[Target] = ("accuracy", "energy")
+    repeats: int = 10
+    curve_repeats: int = 3
+
+    def __post_init__(self) -> None:
+        for name in self.predictors:
+            get_predictor(name)
+        if not self.targets:
+            raise CnnGenError("a study needs a target", hint=f"Any of: {', '.join(TARGETS)}.")
+        for target in self.targets:
+            if target not in TARGETS:
+                raise CnnGenError(
+                    f"there is no target '{target}'", hint=f"One of: {', '.join(TARGETS)}."
+                )
+
+    def fits(self, known: int) -> list[Task]:
+        """The fits of all predictors."""
+        return tasks(self.predictors, self.targets, self.repeats) if known >= LEAST else []
+
+    def curve(self, known: int) -> list[Task]:
+        """The fits of the first predictor's learning curve."""
+        if known < LEAST or not self.predictors:
+            return []
+        return curve_tasks(self.predictors[0], self.targets[0], self.curve_repeats, known)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that was found. `front` are positions of rows, from the least energy on;
+    `shown` are networks to be drawn, by what they are."""
+
+    material: Material
+    beside: Material | None
+    plan: Plan
+    outcomes: Outcomes
+    spreads: dict[str, Spread]
+    beside_spread: Spread | None
+    beside_outcomes: Outcomes | None
+    front: list[int]
+    shown: dict[str, tuple[Network, float]]
+    fits: list[Fit]
+    contests: list[Contest]
+    curve: list[Fit]
+    importance: list[Importance]
+
+    def figures(self) -> dict[str, object]:
+        """All figures, as JSON can hold them."""
+        table = self.material.table
+        front = table.iloc[self.front][["test_accuracy", "energy_total_energy", "parameters"]]
+        whole: dict[str, object] = {
+            "source": self.material.name,
+            "networks": len(self.material),
+            "energy_is_measured": self.material.energy_is_measured,
+            "seeds": list(range(self.plan.repeats)),
+            "outcomes": asdict(self.outcomes),
+            "spreads": {name: asdict(spread) for name, spread in self.spreads.items()},
+            "beside": None
+            if self.beside is None
+            else {
+                "source": self.beside.name,
+                "accuracy": self.beside_spread and asdict(self.beside_spread),
+                "outcomes": self.beside_outcomes and asdict(self.beside_outcomes),
+            },
+            "pareto_front": [
+                {"key": str(key), **row}
+                for key, row in zip(front.index, front.to_dict("records"), strict=True)
+            ],
+            "shown": {what: network.id for what, (network, _) in self.shown.items()},
+            "fits": [asdict(fit) for fit in self.fits],
+            "contests": [asdict(contest) for contest in self.contests],
+            "learning_curve": [asdict(fit) for fit in self.curve],
+            "importance": [asdict(one) for one in self.importance],
+        }
+        return {name: _finite(value) for name, value in whole.items()}
+
+
+SPREADS = {
+    "accuracy": ("test_accuracy", 1.0),
+    "layers": ("layers", 1.0),
+    "parameters": ("parameters", 1.0),
+    "flops": ("flops", 1.0),
+    "seconds": ("train_seconds", 1.0),
+    "energy_mwh": ("energy_total_energy", 1e6),
+}
+"""Of each spread: its column, and what that is multiplied by."""
+
+
+def study(
+    material: Material,
+    plan: Plan | None = None,
+    *,
+    folder: str | Path,
+    beside: Material | None = None,
+    on_fit: Callable[[Task], None] | None = None,
+) -> Study:
+    """Study trainings: how their figures are spread, and how well predictors tell them.
+
+    Fits are kept in `folder` and not made again; `on_fit` is told before each. Raises
+    `CnnGenError` where a predictor is unknown or lacks what it needs.
+    """
+    plan = plan or Plan()
+    folder, examples = Path(folder), material.examples
+    table = material.table
+    spreads = {
+        name: Spread.of(material.numbers(column) * factor)
+        for name, (column, factor) in SPREADS.items()
+        if len(material.numbers(column))
+    }
+    both = table[["test_accuracy", "energy_total_energy"]].to_numpy()
+    places = np.flatnonzero(~np.isnan(both).any(axis=1))
+    front = pareto(both[places, 0].tolist(), both[places, 1].tolist())
+    known = sum(example.targets.get(plan.targets[0]) is not None for example in examples)
+    fits = fit_all(examples, plan.fits(known), folder, on_fit)
+    other = None if beside is None else beside.numbers("test_accuracy")
+    return Study(
+        material,
+        beside,
+        plan,
+        Outcomes.of(material),
+        spreads,
+        None if other is None or not len(other) else Spread.of(other),
+        None if beside is None else Outcomes.of(beside),
+        [int(places[i]) for i in front],
+        _shown(material),
+        fits,
+        contests(fits),
+        fit_all(examples, plan.curve(known), folder, on_fit),
+        importance(examples, plan.targets[0]) if fits and "trees" in plan.predictors else [],
+    )
+
+
+def _shown(material: Material) -> dict[str, tuple[Network, float]]:
+    """The best network, the median one and the worst that ended well, with their accuracies."""
+    ranked = sorted(
+        (
+            (accuracy, example.network)
+            for example in material.examples
+            if (accuracy := example.targets["accuracy"]) is not None and example.status == "ok"
+        ),
+        key=lambda pair: (pair[0], pair[1].id),
+    )
+    if not ranked:
+        return {}
+    places = {"best": -1, "median": len(ranked) // 2, "worst": 0}
+    return {what: (ranked[at][1], ranked[at][0]) for what, at in places.items()}
+
+
+def _finite(value: object) -> object:
+    """The same with null for what is no finite number."""
+    match value:
+        case dict():
+            return {name: _finite(inner) for name, inner in value.items()}
+        case list():
+            return [_finite(inner) for inner in value]
+        case float():
+            return value if isfinite(value) else None
+        case _:
+            return value
