@@ -19,6 +19,7 @@ import rivals
 
 import cnngen.backend as backend_module
 from cnngen.backend import get_backend
+from cnngen.cli.app import run
 from cnngen.comparison import Comparison, compare, read_comparison
 from cnngen.data import Dataset, save_npz
 from cnngen.errors import BackendError, CnnGenError, StoreError
@@ -51,8 +52,8 @@ class Training(NamedTuple):
 
 
 def trainings(log: Path) -> list[Training]:
-    lines = [line.split() for line in log.read_text().splitlines()]
-    return [Training(*line[:3], int(line[3]), line[4]) for line in lines]
+    lines = (line.split() for line in log.read_text().splitlines())
+    return [Training(a, b, c, int(seed), start) for a, b, c, seed, start in lines]
 
 
 def images() -> Dataset:
@@ -64,7 +65,9 @@ def networks(count: int) -> list[Network]:
     return list(sample_many(count, "compact", input_shape=(8, 8, 1), classes=3))
 
 
-def compared(folder: Path, *modes: str, count: int = 1, repeats: int = 2) -> Comparison:
+def compared(
+    folder: Path, *modes: str, count: int = 1, repeats: int = 1, patience: float = 300
+) -> Comparison:
     return compare(
         networks(count),
         images(),
@@ -73,14 +76,14 @@ def compared(folder: Path, *modes: str, count: int = 1, repeats: int = 2) -> Com
         repeats=repeats,
         folder=folder,
         idle_seconds=0,
-        patience=3,
+        patience=patience,
     )
 
 
 def test_modes_take_turns_each_in_processes_of_its_own_that_warm_up_first(
     tmp_path: Path, log: Path
 ) -> None:
-    comparison = compared(tmp_path / "out", "steady", "slow", count=2)
+    comparison = compared(tmp_path / "out", "steady", "slow", count=2, repeats=2)
     told = trainings(log)
     order = [training.process for training in told]
     processes = list(dict.fromkeys(order))
@@ -103,61 +106,69 @@ def test_modes_take_turns_each_in_processes_of_its_own_that_warm_up_first(
     assert comparison.frameworks["rivals:slow"] == "rivals 1.0, slow"
 
 
-def test_what_is_there_is_not_trained_again_and_repeats_may_be_added(
-    tmp_path: Path, log: Path
+@pytest.fixture
+def there(tmp_path: Path) -> Path:
+    """The folder of a comparison that is done."""
+    compared(tmp_path / "out", "steady", "slow")
+    return tmp_path / "out"
+
+
+def test_what_is_there_is_not_trained_again_and_other_settings_need_another_folder(
+    there: Path, log: Path
 ) -> None:
-    compared(tmp_path / "out", "steady", "slow", repeats=1)
     before = len(trainings(log))
-    again = compared(tmp_path / "out", "steady", "slow", repeats=1)
-    assert len(trainings(log)) == before
-    assert len(again.records) == 2
-    more = compared(tmp_path / "out", "steady", "slow", repeats=2)
+    assert before == 4
+    more = compared(there, "steady", "slow", repeats=2)
     assert [t.seed for t in trainings(log)[before:] if t.network == networks(1)[0].id] == [1, 1]
-    assert len(more.records) == 4
-    read = read_comparison(tmp_path / "out")
+    read = read_comparison(there)
     assert read.measures == more.measures
     assert read.design == more.design
-
-
-def test_each_mode_has_an_ordinary_folder_of_runs(tmp_path: Path) -> None:
-    compared(tmp_path / "out", "steady", "slow", repeats=1)
-    (record,) = load(tmp_path / "out" / "rivals-slow")
-    assert record.versions.framework == "rivals 1.0, slow"
-    assert record.train_seconds == 2.0
-    assert (tmp_path / "out" / "rivals-slow" / "index.parquet").is_file()
-
-
-def test_faults_have_the_name_of_their_mode_and_spoil_no_other(tmp_path: Path) -> None:
-    comparison = compared(tmp_path / "out", "steady", "crash", "raises", "absent", "slow", count=2)
-    assert set(comparison.faults) == {"rivals:crash", "rivals:raises", "rivals:absent"}
-    assert "pip install rivals" in comparison.faults["rivals:absent"]
-    assert "SIGSEGV" in comparison.faults["rivals:crash"]
-    assert "a bug of the backend" in comparison.faults["rivals:raises"]
-    good = {(mode, record.status) for (mode, _, _), record in comparison.records.items()}
-    assert {("rivals:steady", "ok"), ("rivals:slow", "ok"), ("rivals:crash", "error")} <= good
-    assert sum(record.status == "ok" for record in comparison.records.values()) == 8
-    frame = comparison.to_pandas()
-    assert set(frame.loc[frame["status"] == "ok", "mode"]) == {"rivals:steady", "rivals:slow"}
-
-
-def test_a_mode_that_hangs_is_ended_and_named(tmp_path: Path) -> None:
-    comparison = compared(tmp_path / "out", "hang", "steady", repeats=1)
-    causes = {mode: record.cause for (mode, _, _), record in comparison.records.items()}
-    assert "no sign of life for 3 s" in (causes["rivals:hang"] or "")
-    assert causes["rivals:steady"] is None
-
-
-def test_other_settings_need_another_folder(tmp_path: Path) -> None:
-    compared(tmp_path / "out", "steady", "slow", repeats=1)
+    assert len(read.records) == 4
     with pytest.raises(StoreError, match="holds another comparison: protocol"):
         compare(
             networks(1),
             images(),
             Protocol(epochs=4),
             ["rivals:steady", "rivals:slow"],
-            folder=tmp_path / "out",
+            folder=there,
             idle_seconds=0,
         )
+
+
+def test_each_mode_has_an_ordinary_folder_of_runs_and_no_mode_can_name_a_path(there: Path) -> None:
+    (record,) = load(there / "rivals-slow")
+    assert record.versions.framework == "rivals 1.0, slow"
+    assert record.train_seconds == 2.0
+    assert (there / "rivals-slow" / "index.parquet").is_file()
+    file = there / "comparison.json"
+    file.write_text(file.read_text().replace("rivals:slow", "rivals:../../x"))
+    with pytest.raises(StoreError, match="holds no settings"):
+        read_comparison(there)
+
+
+def test_faults_have_the_name_of_their_mode_and_spoil_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cnngen.comparison.run.GIVE_UP", 1)
+    comparison = compared(tmp_path / "out", "steady", "crash", "raises", "absent", "slow")
+    assert set(comparison.faults) == {"rivals:crash", "rivals:raises", "rivals:absent"}
+    assert "pip install rivals" in comparison.faults["rivals:absent"]
+    assert "SIGSEGV" in comparison.faults["rivals:crash"]
+    assert "a bug of the backend" in comparison.faults["rivals:raises"]
+    statuses = {mode: record.status for (mode, _, _), record in comparison.records.items()}
+    assert statuses == {
+        "rivals:steady": "ok",
+        "rivals:crash": "error",
+        "rivals:raises": "error",
+        "rivals:slow": "ok",
+    }
+
+
+def test_a_mode_that_hangs_is_ended_and_named(tmp_path: Path) -> None:
+    comparison = compared(tmp_path / "out", "hang", "steady", patience=15)
+    causes = {mode: record.cause for (mode, _, _), record in comparison.records.items()}
+    assert "no sign of life for 15 s" in (causes["rivals:hang"] or "")
+    assert causes["rivals:steady"] is None
 
 
 @pytest.mark.parametrize(
@@ -172,14 +183,6 @@ def test_a_folder_from_a_stranger_is_checked_before_it_is_used(
         read_comparison(tmp_path)
 
 
-def test_a_mode_can_name_no_path(tmp_path: Path) -> None:
-    compared(tmp_path / "out", "steady", "slow", repeats=1)
-    file = tmp_path / "out" / "comparison.json"
-    file.write_text(file.read_text().replace("rivals:slow", "rivals:../../x"))
-    with pytest.raises(StoreError, match="holds no settings"):
-        read_comparison(tmp_path / "out")
-
-
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="no mode 'fast'"):
         compared(tmp_path / "out", "steady", "fast")
@@ -188,26 +191,28 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def command(tmp_path: Path, *arguments: str) -> list[str]:
+def arguments(tmp_path: Path, *more: str) -> list[str]:
+    """Of the command, for two networks on images of three classes."""
     save_npz(images(), tmp_path / "made_up.npz", PROTOCOLS["quick"])
     return [
-        *(sys.executable, "-m", "cnngen", "compare", "--data", str(tmp_path / "made_up.npz")),
-        *("-n", "2", "--epochs", "2", "--idle", "0", "--out", str(tmp_path / "out"), *arguments),
+        *("compare", "--data", str(tmp_path / "made_up.npz"), "--out", str(tmp_path / "out")),
+        *("-n", "2", "--epochs", "2", "--idle", "0", *more),
     ]
 
 
-def test_the_command_tells_what_each_needs_and_gives_json_alone_on_stdout(tmp_path: Path) -> None:
-    pair = ["--backends", "rivals:rubbish,rivals:slow", "--repeats", "3"]
-    shown = subprocess.run(command(tmp_path, *pair), capture_output=True, text=True)
-    assert shown.returncode == 0, shown.stderr
-    assert "rivals:rubbish needs 2 (2 to 2) times less time than rivals:slow." in shown.stdout
-    told = json.loads(
-        subprocess.run(command(tmp_path, *pair, "--json"), capture_output=True, text=True).stdout
-    )
+def test_the_command_tells_what_each_needs_and_gives_json_alone_on_stdout(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pair = arguments(tmp_path, "--backends", "rivals:rubbish,rivals:slow", "--repeats", "3")
+    assert run([*pair, "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
     verdict = next(v for v in told["verdicts"] if v["scope"] == "networks")
     assert verdict["told_apart"]
     assert verdict["interval"]["ratio"] == pytest.approx(2)
     assert len(told["measures"]) == 12
+    assert run(pair) == 0
+    shown = capfd.readouterr().out
+    assert "rivals:rubbish needs 2 (2 to 2) times less time than rivals:slow." in shown
     for name in ("time", "accuracy"):
         text = " ".join(ElementTree.parse(tmp_path / "out" / f"{name}.svg").getroot().itertext())
         assert "rivals:slow" in text
@@ -215,41 +220,47 @@ def test_the_command_tells_what_each_needs_and_gives_json_alone_on_stdout(tmp_pa
     assert not (tmp_path / "out" / "energy.svg").exists()
 
 
-def test_unequal_accuracies_are_said_and_give_no_verdict(tmp_path: Path) -> None:
-    pair = ["--backends", "rivals:worse,rivals:slow", "--repeats", "3"]
-    shown = subprocess.run(command(tmp_path, *pair), capture_output=True, text=True)
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.count("is unequal in rivals:worse and rivals:slow") == 2
-    assert "times less" not in shown.stdout
-
-
-def wait_for(log: Path, count: int) -> None:
-    deadline = time.monotonic() + 120
-    while len(trainings(log)) < count:
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_comparison_that_was_stopped_goes_on_and_keeps_what_it_has(
-    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+def test_unequal_accuracies_are_said_and_give_no_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = command(tmp_path, "--backends", "rivals:steady,rivals:slow", "--repeats", "2")
-    slowly = os.environ | {"RIVALS_SECONDS": "0.5"}
-    with subprocess.Popen(arguments, env=slowly, stderr=subprocess.PIPE, text=True) as process:
-        wait_for(log, 5)  # two processes have warmed up, and the second trains
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
-    if number == signal.SIGINT:
-        assert process.returncode == 130
-        assert "The same command goes on" in errors
-    kept = {path.parent for path in (tmp_path / "out").rglob("record.json")}
-    assert 2 <= len(kept) < 8
-    stamps = {path: path.stat().st_mtime_ns for path in kept}
-    done = subprocess.run(arguments, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert len(read_comparison(tmp_path / "out").records) == 8
-    assert {path: path.stat().st_mtime_ns for path in kept} == stamps
+    pair = ["--backends", "rivals:worse,rivals:slow", "--repeats", "3", "-n", "1"]
+    assert run(arguments(tmp_path, *pair)) == 0
+    shown = capsys.readouterr().out
+    assert "is unequal in rivals:worse and rivals:slow" in shown
+    assert "times less" not in shown
+
+
+def test_a_comparison_that_is_stopped_goes_on_and_keeps_what_it_has(
+    tmp_path: Path, log: Path
+) -> None:
+    given = arguments(tmp_path, "--backends", "rivals:steady,rivals:slow", "--repeats", "1")
+    environment = os.environ | {"RIVALS_SECONDS": "1"}
+
+    def stopped_by(number: signal.Signals, count: int) -> tuple[int, str]:
+        """Run the command until so many trainings have begun, and then send it a signal."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "cnngen", *given],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            deadline = time.monotonic() + 300
+            while len(trainings(log)) < count:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=300)
+        return process.returncode, errors
+
+    code, errors = stopped_by(signal.SIGINT, 2)  # a warm-up, and the first training
+    assert code == 130
+    assert "stopped; 1 of 4 trainings" in errors
+    stopped_by(signal.SIGKILL, 6)  # another, and in the other mode a warm-up and the first
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("record.json")}
+    assert len(kept) == 2
+    assert run(given) == 0
+    assert len(read_comparison(tmp_path / "out").records) == 4
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
 def test_frameworks_are_compared_with_their_energy(tmp_path: Path) -> None:

@@ -185,16 +185,24 @@ def _train(
 
 
 def _framework(mode: str) -> str:
-    """The framework of a mode, loaded once in a process of its own to see that it can be.
+    """Names and versions of a mode's framework, asked for in a process of the mode.
 
-    Raises `BackendError` for one that is not there, does not load, or cannot train.
+    Raises `BackendError` for one that is not installed, or whose backend cannot train.
     """
     parsed = parse_mode(mode)
-    backend = get_backend(parsed.backend)
-    if "train" not in backend.capabilities:
+    if "train" not in get_backend(parsed.backend).capabilities:
         raise BackendError(f"the {parsed.backend} backend cannot train")
     with ModeProcess(parsed) as process:
-        return process.framework()
+        return process.call(installed).decode()
+
+
+def installed(name: str) -> bytes:
+    """Inside such a process: what the backend runs on. Raises `BackendError` where it is missing."""
+    backend = get_backend(name)
+    version = backend.version()
+    if version is None:
+        raise BackendError("its framework is not installed", hint=f"Install: {backend.install}")
+    return version.encode()
 
 
 def _missing(design: Design, block: Block, folder: Path) -> bool:
