@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -30,10 +29,11 @@ from cnngen.operations import (
 )
 from cnngen.resolution import lower
 from cnngen.sampling import sample
-from cnngen.testing import BackendConformance, Runner, Weights
+from cnngen.testing import BackendConformance
 from cnngen.testing.networks import BACKBONE, SMALL, by_hand, nested
 from cnngen.testing.reference import evaluate
 from cnngen.testing.wild import random_network
+from cnngen_torch.runner import TorchRunner
 
 
 def emit(network: Network, *, script: bool = False) -> str:
@@ -56,68 +56,8 @@ def images(network: Network, count: int = 2) -> torch.Tensor:
     return torch.randn(count, channels, height, width)
 
 
-class TorchRunner(Runner[nn.Module]):
-    """`Net` of an emitted file, in this process."""
-
-    names: ClassVar = {
-        nn.BatchNorm2d: {
-            "weight": "scale",
-            "bias": "shift",
-            "running_mean": "mean",
-            "running_var": "variance",
-        },
-        nn.Conv2d: {"weight": "kernel", "bias": "bias"},
-        nn.Linear: {"weight": "kernel", "bias": "bias"},
-    }
-
-    def build(self, source: str) -> nn.Module:
-        return load(source).Net()
-
-    def weights(self, model: nn.Module) -> Weights:
-        found: dict[str, dict[str, np.ndarray]] = {}
-        for key, tensor in model.state_dict().items():
-            module, name = key.split(".")
-            if name != "num_batches_tracked":
-                own = self.names[type(getattr(model, module))][name]
-                found.setdefault(module, {})[own] = turned(tensor).numpy()
-        return found
-
-    def set_weights(self, model: nn.Module, weights: Weights) -> None:
-        state = {}
-        for key in model.state_dict():
-            module, name = key.split(".")
-            if name != "num_batches_tracked":
-                own = self.names[type(getattr(model, module))][name]
-                state[key] = turned_back(torch.from_numpy(weights[module][own]))
-        model.double().load_state_dict(state, strict=False)
-
-    def outputs(self, model: nn.Module, images: np.ndarray) -> np.ndarray:
-        x = torch.from_numpy(images).permute(0, 3, 1, 2)
-        with torch.no_grad():
-            y = model.to(x.dtype).eval()(x)
-        return (y.permute(0, 2, 3, 1) if y.dim() == 4 else y).numpy()
-
-    def parameters(self, model: nn.Module) -> int:
-        return sum(parameter.numel() for parameter in model.parameters())
-
-
-def turned(weight: torch.Tensor) -> torch.Tensor:
-    """PyTorch's axes of a weight as the kit's: inputs before outputs, pixels first."""
-    if weight.dim() == 4:
-        return weight.permute(2, 3, 1, 0)
-    return weight.T if weight.dim() == 2 else weight
-
-
-def turned_back(weight: torch.Tensor) -> torch.Tensor:
-    """The kit's axes as PyTorch's."""
-    if weight.dim() == 4:
-        return weight.permute(3, 2, 0, 1)
-    return weight.T if weight.dim() == 2 else weight
-
-
 class TestTorch(BackendConformance):
     backend = "torch"
-    runner = TorchRunner()
     framework = ("torch",)
     float64 = 1e-10
 

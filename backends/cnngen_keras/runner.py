@@ -5,13 +5,14 @@ The engine must be settled before this module is imported, since it imports Kera
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from math import prod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import prod, sqrt
 from typing import Any
 
 import keras
 import numpy as np
+from keras.src.backend.common import dtypes
 
 from cnngen.protocol import Protocol
 from cnngen.runner import Array, Batch, Runner, Weights
@@ -119,18 +120,57 @@ GRADIENTS = {"tensorflow": _with_tensorflow, "torch": _with_torch, "jax": _with_
 
 @contextmanager
 def _precision(dtype: str) -> Iterator[None]:
-    """Keras computes in a precision; JAX must be told that it may use 64 bits at all."""
+    """Keras computes in a precision, and afterwards in that of before."""
     before = keras.config.floatx()
-    keras.config.set_floatx(dtype)
-    keras.config.set_dtype_policy(dtype)
-    try:
-        if dtype == "float64" and keras.config.backend() == "jax":
-            import jax
+    with _all_of_float64() if dtype == "float64" else nullcontext():
+        keras.config.set_floatx(dtype)
+        keras.config.set_dtype_policy(dtype)
+        try:
+            yield
+        finally:
+            keras.config.set_floatx(before)
+            keras.config.set_dtype_policy(before)
 
-            with jax.enable_x64(True):
-                yield
-        else:
+
+@contextmanager
+def _all_of_float64() -> Iterator[None]:
+    """But on TensorFlow, Keras computes means, batch norms and products of float64 in float32,
+    "to be aligned with JAX's default behavior"; JAX has no float64 unless it is told; and
+    TensorFlow's gelu has a square root of 2 in float32."""
+    narrowed = dtypes.BIT64_TO_BIT32_DTYPE
+    before = narrowed["float64"]
+    narrowed["float64"] = "float64"
+    try:
+        with ENGINES_FLOAT64.get(keras.config.backend(), nullcontext)():
             yield
     finally:
-        keras.config.set_floatx(before)
-        keras.config.set_dtype_policy(before)
+        narrowed["float64"] = before
+
+
+def _in_jax() -> AbstractContextManager[object]:
+    import jax
+
+    with_64: AbstractContextManager[object] = jax.enable_x64(True)
+    return with_64
+
+
+@contextmanager
+def _in_tensorflow() -> Iterator[None]:
+    import tensorflow as tf
+
+    def gelu(x: Any, approximate: bool = False) -> Any:
+        assert not approximate
+        return x * (1 + tf.math.erf(x / tf.constant(sqrt(2), x.dtype))) / 2
+
+    before = tf.nn.gelu
+    tf.nn.gelu = gelu
+    try:
+        yield
+    finally:
+        tf.nn.gelu = before
+
+
+ENGINES_FLOAT64: dict[str, Callable[[], AbstractContextManager[object]]] = {
+    "jax": _in_jax,
+    "tensorflow": _in_tensorflow,
+}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cnngen.network import Network
-from cnngen.operations import BatchNorm, Dropout
+from cnngen.operations import BatchNorm, Dropout, Windowed
 from cnngen.packing import flat
 from cnngen.protocol import Protocol
 from cnngen.runner import Array, Batch, Weights
@@ -122,7 +122,9 @@ def defined(question: Question) -> Defined | None:
 def windows(network: Network) -> int:
     """How many windows are cut from maps, all operations together."""
     return sum(
-        node.shape[0] * node.shape[1] for node in network.nodes if hasattr(node.operation, "window")
+        node.shape[0] * node.shape[1]
+        for node in network.nodes
+        if isinstance(node.operation, Windowed)
     )
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
 
 from cnngen.backend import Backend
 from cnngen.emit import Block, Copy, Step, call, program, title
 from cnngen.network import Network, Node
 from cnngen.operations import (
+    Activate,
     Add,
     BatchNorm,
     Concat,
@@ -17,7 +19,9 @@ from cnngen.operations import (
     Flatten,
     GlobalPool,
     Pool,
+    Truncate,
 )
+from cnngen.runner import Runner
 
 FUNCTIONS = {
     Conv2d: "toynet.conv",
@@ -29,6 +33,8 @@ FUNCTIONS = {
     Dense: "toynet.dense",
     Add: "toynet.add",
     Concat: "toynet.concat",
+    Activate: "toynet.activate",
+    Truncate: "toynet.truncate",
 }
 
 
@@ -36,6 +42,7 @@ class ToynetBackend(Backend):
     name = "toynet"
     interface = 1
     install = "pip install cnngen-toynet"
+    capabilities = frozenset({"emit", "verify"})
 
     def version(self) -> str | None:
         try:
@@ -51,6 +58,9 @@ class ToynetBackend(Backend):
             if isinstance(block, Block):
                 lines += ["", "", f"def merge{block.number}(x):", *body(block)]
         return "\n".join([*lines, "", "", "def network(x):", *body(main), ""])
+
+    def runner(self) -> "ToynetRunner":
+        return ToynetRunner()
 
 
 def body(block: Block) -> list[str]:
@@ -73,3 +83,22 @@ def options(node: Node) -> Iterator[str]:
     for field in fields(node.operation):
         value = getattr(node.operation, field.name)
         yield f'{field.name}="{value}"' if isinstance(value, str) else f"{field.name}={value}"
+
+
+class ToynetRunner(Runner[ModuleType]):
+    float64 = True
+
+    def build(self, source):
+        model = ModuleType("emitted")
+        exec(compile(source, "emitted.py", "exec"), model.__dict__)
+        model.weights = model.toynet.init(model.network, model.SHAPE)
+        return model
+
+    def weights(self, model):
+        return model.weights
+
+    def set_weights(self, model, weights):
+        model.weights = weights
+
+    def outputs(self, model, images):
+        return model.toynet.apply(model.network, model.weights, images)
