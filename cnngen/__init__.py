@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cnngen.backend import Backend, backend_names, get_backend
+    from cnngen.comparison import Comparison, compare, read_comparison
     from cnngen.data import Dataset, load_data
     from cnngen.energy import Energy, Meter
     from cnngen.errors import CnnGenError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "backend": ("Backend", "backend_names", "get_backend"),
+    "comparison": ("Comparison", "compare", "read_comparison"),
     "data": ("Dataset", "load_data"),
     "energy": ("Energy", "Meter"),
     "errors": ("CnnGenError",),
@@ -51,6 +53,7 @@ __all__ = [
     "Backend",
     "Bounds",
     "CnnGenError",
+    "Comparison",
     "Dataset",
     "Description",
     "Energy",
@@ -62,6 +65,7 @@ __all__ = [
     "Space",
     "Trained",
     "backend_names",
+    "compare",
     "format",
     "format_text",
     "get_backend",
@@ -70,6 +74,7 @@ __all__ = [
     "load_space",
     "parse",
     "read",
+    "read_comparison",
     "resolve",
     "sample",
     "sample_description",
