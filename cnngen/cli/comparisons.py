@@ -19,6 +19,8 @@ MOST_UNEQUAL = 10
 class CompareDisplay(Display, CompareWatch):
     """The bars of a campaign; the one for all tells which mode is at work."""
 
+    what = "trainings"
+
     def mode_began(self, mode: str, repeat: int) -> None:
         self._progress.update(self._all, description=f"{mode}, seed {repeat + 1}")
 

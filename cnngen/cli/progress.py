@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from rich.progress import (
     BarColumn,
@@ -29,6 +29,9 @@ class Display(Watch):
     """Bars on a terminal: one for all networks, one for each in training. Elsewhere, such as
     in the log of a batch job, a line now and then."""
 
+    what: ClassVar[str] = "networks"
+    """What is counted."""
+
     def __init__(self, total: int) -> None:
         self.tally = Tally(total)
         self._progress = Progress(
@@ -40,7 +43,7 @@ class Display(Watch):
             transient=True,
             disable=not progress_console.is_terminal,
         )
-        self._all = self._progress.add_task("networks", total=total, note="")
+        self._all = self._progress.add_task(self.what, total=total, note="")
         self._bars: dict[str, TaskID] = {}
         self._line_at = time.monotonic()
 
@@ -94,7 +97,7 @@ class Display(Watch):
         self._progress.update(self._all, completed=done, note=pace(self.tally))
         if not progress_console.is_terminal and time.monotonic() - self._line_at > LINE_EVERY:
             self._line_at = time.monotonic()
-            self.say(f"{done:,} of {self.tally.total:,} networks, {pace(self.tally)}")
+            self.say(f"{done:,} of {self.tally.total:,} {self.what}, {pace(self.tally)}")
 
 
 def pace(tally: Tally) -> str:
