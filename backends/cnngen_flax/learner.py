@@ -1,0 +1,108 @@
+"""A Flax model as functions on flat lists of arrays, ready to be compiled.
+
+`nnx.jit` walks the model at every call, and `jax.jit` takes an `nnx.State` apart in Python;
+lists of arrays go through in C++. `docs/training.md` tells what that gains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+RULES: dict[str, Callable[[], optax.GradientTransformation]] = {
+    "adam": lambda: optax.scale_by_adam(eps=1e-7),
+    "sgd": lambda: optax.trace(decay=0.9),
+}
+"""The optimizers of a protocol; the learning rate scales what they give."""
+
+ONCE: dict[str, bool | str] = {"xla_backend_optimization_level": "0"}
+"""The compiler's options for what hardly ever runs: ready in half the time, half as fast."""
+
+Arrays = list[jax.Array]
+
+
+class State(NamedTuple):
+    """All that a step changes: what is trained, the layers' running statistics and random
+    numbers, and the optimizer's moments."""
+
+    weights: Arrays
+    others: Arrays
+    moments: optax.OptState
+
+
+class Learnt(NamedTuple):
+    """What a batch says: its mean loss, the class guessed for each image, and the running
+    statistics and random numbers after it."""
+
+    loss: jax.Array
+    guesses: jax.Array
+    others: Arrays
+
+
+class Learner:
+    """One model and the rule it learns by, in training mode. Its methods are pure."""
+
+    def __init__(self, model: nnx.Module, optimizer: str) -> None:
+        self.rule = RULES[optimizer]()
+        self.graph, weights, *others = nnx.split(model, nnx.Param, ...)
+        leaves, self.weights = jax.tree.flatten(weights)
+        rest, self.others = jax.tree.flatten(others)
+        self.start = State(leaves, rest, self.rule.init(leaves))
+
+    def model(self, weights: Arrays, others: Arrays) -> nnx.Module:
+        """The model with these arrays in it."""
+        states = jax.tree.unflatten(self.weights, weights), *jax.tree.unflatten(self.others, others)
+        model = nnx.merge(self.graph, *states, copy=True)
+        assert isinstance(model, nnx.Module)
+        return model
+
+    def gradients(
+        self, state: State, images: jax.Array, labels: jax.Array
+    ) -> tuple[Arrays, Learnt]:
+        """The mean loss's gradient for each weight."""
+
+        def loss_of(weights: Arrays) -> tuple[jax.Array, Learnt]:
+            model = self.model(weights, state.others)
+            logits = apply(model, images)
+            loss = cross_entropy(logits, labels).mean()
+            others = jax.tree.leaves(nnx.state(model, nnx.Not(nnx.Param)))
+            return loss, Learnt(loss, logits.argmax(axis=1), others)
+
+        gradients, learnt = jax.grad(loss_of, has_aux=True)(state.weights)
+        return gradients, learnt
+
+    def step(
+        self, state: State, images: jax.Array, labels: jax.Array, rate: float
+    ) -> tuple[State, Learnt]:
+        """Learn from a batch."""
+        gradients, learnt = self.gradients(state, images, labels)
+        updates, moments = self.rule.update(gradients, state.moments)
+        weights = [
+            weight - rate * update for weight, update in zip(state.weights, updates, strict=True)
+        ]
+        return State(weights, learnt.others, moments), learnt
+
+    def logits(self, state: State, images: jax.Array) -> jax.Array:
+        """What the model gives after training."""
+        model = self.model(state.weights, state.others)
+        model.eval()  # type: ignore[no-untyped-call]
+        return apply(model, images)
+
+
+def apply(model: nnx.Module, images: jax.Array) -> jax.Array:
+    """What an emitted `Net` gives."""
+    assert callable(model)
+    outputs: jax.Array = model(images)
+    return outputs
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """The loss of each image, in float32 at least."""
+    wide = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    losses: jax.Array = optax.softmax_cross_entropy_with_integer_labels(wide, labels)
+    return losses

@@ -1,0 +1,76 @@
+"""Emitted files run for comparison with other backends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from cnngen.protocol import Protocol
+from cnngen.runner import Array, Batch, Runner, Weights
+from cnngen_flax.learner import ONCE, Learner
+from cnngen_flax.train import load
+from cnngen_flax.weights import set_weights, weights
+
+OPTIMIZER = "sgd"
+"""A rule for those of a `Learner`'s functions that need none."""
+
+
+class FlaxRunner(Runner[nnx.Module]):
+    """The `Net` of an emitted file."""
+
+    float64 = True
+
+    def build(self, source: str) -> nnx.Module:
+        return load(source)
+
+    def weights(self, model: nnx.Module) -> Weights:
+        return weights(model)
+
+    def set_weights(self, model: nnx.Module, weights: Weights) -> None:
+        with jax.enable_x64(True):
+            set_weights(model, weights)
+
+    def outputs(self, model: nnx.Module, images: Array) -> Array:
+        with _precision(images):
+            learner = Learner(model, OPTIMIZER)
+            outputs = jax.jit(learner.logits, compiler_options=ONCE)(
+                learner.start, jnp.asarray(images)
+            )
+            return np.array(outputs)
+
+    def gradients(self, model: nnx.Module, batch: Batch) -> tuple[float, Weights]:
+        with _precision(batch.images):
+            learner = Learner(model, OPTIMIZER)
+            gradients, learnt = jax.jit(learner.gradients, compiler_options=ONCE)(
+                learner.start, jnp.asarray(batch.images), jnp.asarray(batch.labels)
+            )
+            # As weights of the model, gradients find their names.
+            named = weights(learner.model(gradients, learnt.others), trained=True)
+            return float(learnt.loss), named
+
+    def losses(
+        self, model: nnx.Module, batches: Sequence[Batch], protocol: Protocol
+    ) -> list[float]:
+        losses = []
+        with _precision(batches[0].images):
+            learner = Learner(model, protocol.optimizer)
+            state, step = learner.start, jax.jit(learner.step)
+            for number, (images, labels) in enumerate(batches):
+                rate = protocol.learning_rate_at(number, len(batches))
+                state, learnt = step(state, jnp.asarray(images), jnp.asarray(labels), rate)
+                losses.append(float(learnt.loss))
+        return losses
+
+    def parameters(self, model: nnx.Module) -> int:
+        return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+
+
+def _precision(images: Array) -> AbstractContextManager[object]:
+    """JAX has 64 bits only where it is told that it may."""
+    allowed: AbstractContextManager[object] = jax.enable_x64(images.dtype == np.float64)
+    return allowed

@@ -1,0 +1,84 @@
+"""The part of an emitted file that trains its network when the file is run."""
+
+from __future__ import annotations
+
+from cnngen.network import Network
+
+
+def main_source(network: Network) -> list[str]:
+    """The lines of `main()` and what it needs, with the blank lines before them."""
+    height, width, channels = network.input_shape
+    return _SCRIPT.replace("$SHAPE", f"({height}, {width}, {channels})").splitlines()
+
+
+_SCRIPT = '''
+
+@nnx.jit
+def train_step(
+    net: Net, optimizer: nnx.Optimizer, images: jax.Array, labels: jax.Array
+) -> jax.Array:
+    """Learn from a batch of uint8 images; gives the mean loss."""
+
+    def loss_of(net: Net) -> jax.Array:
+        logits = net(images.astype(jnp.float32) / 255)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    loss, gradients = nnx.value_and_grad(loss_of)(net)
+    optimizer.update(net, gradients)
+    return loss
+
+
+@nnx.jit
+def hits(net: Net, images: jax.Array, labels: jax.Array) -> jax.Array:
+    """How many images have the largest logit at their label."""
+    return (net(images.astype(jnp.float32) / 255).argmax(axis=1) == labels).sum()
+
+
+def main() -> None:
+    """Train on the images of an .npz file and print the test accuracy."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument(
+        "data",
+        help="an .npz with x_train and x_test, uint8 images (n, height, width, channels), "
+        "and y_train and y_test, integer labels",
+    )
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+
+    with np.load(args.data) as data:
+        arrays = dict(data)
+    x_train, y_train = arrays["x_train"], arrays["y_train"]
+    x_test, y_test = arrays["x_test"], arrays["y_test"]
+    shape = $SHAPE
+    for images in (x_train, x_test):
+        if images.dtype != np.uint8 or images.shape[1:] != shape:
+            parser.error(f"{args.data}: images must be uint8 and of shape {shape}")
+
+    net = Net(nnx.Rngs(args.seed))
+    optimizer = nnx.Optimizer(net, optax.adam(args.learning_rate), wrt=nnx.Param)
+    random = np.random.default_rng(args.seed)
+    batches = -(-len(x_train) // args.batch)
+    for epoch in range(1, args.epochs + 1):
+        start = time.perf_counter()
+        total = 0.0
+        # JAX compiles a step for each size of batch: of nearly equal ones there are two.
+        for rows in np.array_split(random.permutation(len(x_train)), batches):
+            loss = train_step(net, optimizer, x_train[rows], y_train[rows])
+            total += loss * len(rows)
+        mean = total / len(x_train)
+        seconds = time.perf_counter() - start
+        print(f"epoch {epoch:3}: loss {mean:.4f}, {seconds:.1f} s")
+
+    net.eval()
+    right = 0
+    for start in range(0, len(x_test), 500):
+        rows = slice(start, start + 500)
+        right += hits(net, x_test[rows], y_test[rows])
+    print(f"test accuracy {right / len(x_test):.4f}")
+
+
+if __name__ == "__main__":
+    main()'''

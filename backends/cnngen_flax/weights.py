@@ -1,0 +1,46 @@
+"""The weights of an emitted `Net`, by CNNGen's names (see `cnngen.runner.Weights`).
+
+Flax's axes are CNNGen's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from cnngen.runner import Array, Weights
+
+NAMES: dict[type[nnx.Module], dict[str, str]] = {
+    nnx.Conv: {"kernel": "kernel", "bias": "bias"},
+    nnx.Linear: {"kernel": "kernel", "bias": "bias"},
+    nnx.BatchNorm: {"scale": "scale", "bias": "shift", "mean": "mean", "var": "variance"},
+}
+"""CNNGen's names of the weights that each kind of module has."""
+
+
+def weights(model: nnx.Module, *, trained: bool = False) -> Weights:
+    """Copies of all weights, or of those that are trained, without running statistics."""
+    found: dict[str, dict[str, Array]] = {}
+    for operation, name, variable in _variables(model):
+        if isinstance(variable, nnx.Param) or not trained:
+            found.setdefault(operation, {})[name] = np.array(variable[...])
+    return found
+
+
+def set_weights(model: nnx.Module, weights: Weights) -> None:
+    """Put weights into the model, in the precision they have."""
+    for operation, name, variable in _variables(model):
+        variable.set_value(jnp.asarray(weights[operation][name]))
+
+
+def _variables(model: nnx.Module) -> Iterator[tuple[str, str, nnx.Variable[jax.Array]]]:
+    """Each weight with its operation's name and its own."""
+    for operation, module in nnx.iter_children(model):
+        for attribute, name in NAMES.get(type(module), {}).items():
+            variable = getattr(module, attribute)
+            if variable is not None:
+                yield str(operation), name, variable
