@@ -102,7 +102,7 @@ class Forest:
         ):
             raise CnnGenError("the trees of a saved predictor are none")
         level = np.unique(roots)
-        for _ in range(MAX_DEPTH):
+        for _ in range(MAX_DEPTH + 1):
             inner = level[~is_leaf[level]]
             level = np.unique(np.concatenate([below[inner], below[inner] + 1]))
         if len(level):

@@ -208,7 +208,7 @@ def activated(x: Signal, activation: Activation) -> tuple[Signal, float]:
     at = min(max(log2(moment), MOMENTS[0]), MOMENTS[-1])
     row = min(int(at - MOMENTS[0]), len(MOMENTS) - 2)
     part = at - MOMENTS[0] - row
-    square = _between(table.square[row], table.square[row + 1], part)
+    square = 2.0 ** _between(table.square[row], table.square[row + 1], part)
     slope = _between(table.slope[row], table.slope[row + 1], part)
 
     def apart(distance: float) -> float:
@@ -223,7 +223,9 @@ def activated(x: Signal, activation: Activation) -> tuple[Signal, float]:
             part,
         )
 
-    return Signal(moment * square, apart(x.distance), apart(x.noise)), slope
+    # Beyond the table's ends, as there.
+    square *= moment / 2.0**at
+    return Signal(square, apart(x.distance), apart(x.noise)), slope
 
 
 def _between(low: float, high: float, part: float) -> float:
@@ -232,7 +234,7 @@ def _between(low: float, high: float, part: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Integrals over normal numbers z of variance q = 2^`MOMENTS`: E[f(z)^2] / q, E[f'(z)^2],
+    """Integrals over normal numbers z of variance q = 2^`MOMENTS`: log2 E[f(z)^2], E[f'(z)^2],
     and for two of them, z and w, at half squared distance q 2^`DISTANCES`, what remains of it:
     E[(f(z) - f(w))^2] / E[(z - w)^2]."""
 
@@ -251,7 +253,7 @@ def _table(activation: Activation) -> _Table:
     moment = 2.0 ** np.array(MOMENTS, np.float64)[:, None]
     z = np.sqrt(moment) * nodes
     step = 1e-4 * np.sqrt(moment)
-    square = (_apply(activation, z) ** 2 / moment) @ weights
+    square = np.log2((_apply(activation, z) ** 2) @ weights)
     rise = (_apply(activation, z + step) - _apply(activation, z - step)) / (2 * step)
     # Two normal numbers as their half sum and half difference, which are independent.
     share = 2.0 ** np.array(DISTANCES, np.float64)[:, None]
@@ -275,7 +277,9 @@ def _apply(activation: Activation, z: NDArray[np.float64]) -> NDArray[np.float64
         case "tanh":
             return np.tanh(z)
         case "sigmoid":
-            return 1 / (1 + np.exp(-z))
+            from scipy.special import expit
+
+            return np.asarray(expit(z), np.float64)
         case "selu":
             scale, alpha = 1.0507009873554805, 1.6732632423543772
             return scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0.0)))

@@ -1,0 +1,141 @@
+"""Examples from folders and files, and how they are split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from known import example, known
+from pyarrow import parquet
+
+import cnngen
+from cnngen.errors import CnnGenError, StoreError
+from cnngen.index import write_index
+from cnngen.nasbench import Cell, cell_network
+from cnngen.network import Network
+from cnngen.predict import Example, by_data, by_size, examples, repeats, split
+from cnngen.predict.examples import trainability
+from cnngen.protocol import Epoch, Protocol, TrainingResult
+from cnngen.record import make_record
+
+PAPER = Protocol("paper", epochs=2)
+
+
+def keep(folder: Path, network: Network, accuracy: float | None, status: str = "ok") -> None:
+    """A run of a network as a training would leave it."""
+    epoch = Epoch(1, 1.5, 1.0, 0.5, 1.0, 0.5)
+    result = TrainingResult(status, None, (epoch,), 3.0, 1.0, accuracy, "cpu", 1)  # type: ignore[arg-type]
+    record = make_record(
+        network, cnngen.load_data("digits"), PAPER, result,
+        backend="torch", framework="torch 2", energy=None,
+    )  # fmt: skip
+    cnngen.save(folder, record, network, "")
+
+
+def test_a_folder_and_its_index_give_the_same_examples(tmp_path: Path) -> None:
+    drawn = list(cnngen.sample_many(3, "paper", input_shape=(8, 8, 1), seed=5))
+    keep(tmp_path, drawn[0], 0.9)
+    keep(tmp_path, drawn[1], 0.1, "dead")
+    keep(tmp_path, drawn[2], None, "nan")
+    write_index(tmp_path)
+    from_folder = examples(tmp_path)
+    assert from_folder == examples(tmp_path / "index.parquet")
+    found = {one.network.id: one for one in from_folder}
+    assert found.keys() == {network.id for network in drawn}
+    good, dead, lost = (found[network.id] for network in drawn)
+    assert good.network == drawn[0]
+    assert good.targets == {"accuracy": 0.9, "time": 3.0, "energy": None, "trainability": 1.0}
+    assert dead.targets["accuracy"] == 0.1
+    assert dead.targets["trainability"] == 0.0
+    assert lost.targets["accuracy"] is None
+    assert lost.targets["trainability"] == 0.0
+    assert (good.data, lost.status) == ("digits", "nan")
+    assert good.setting.startswith("digits, torch, paper")
+
+
+def test_cells_of_nas_bench_are_known_by_their_names(tmp_path: Path) -> None:
+    matrix = [[0, 1, 1], [0, 0, 1], [0, 0, 0]]
+    cell = Cell(matrix, ["input", "conv3x3-bn-relu", "output"])
+    network = cell_network(cell, input_shape=(8, 8, 1), classes=10, stem=8)
+    keep(tmp_path, network, 0.8)
+    (found,) = examples(tmp_path)
+    assert found.network.nodes == network.nodes
+
+
+def test_a_training_is_above_chance_by_three_standard_errors() -> None:
+    # 360 images of 10 classes: 0.1 + 3 * sqrt(0.1 * 0.9 / 360) = 0.1474
+    assert trainability("ok", 0.148, 10, 360) == 1
+    assert trainability("ok", 0.147, 10, 360) == 0
+    assert trainability("time_budget", 0.148, 10, 360) == 1
+    assert trainability("dead", 0.9, 10, 360) == 0
+    assert trainability("ok", None, 10, 360) == 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"id": ["a"]}, "has no column 'description'"),
+        ({"description": [7]}, "row 1: is no description"),
+        ({"description": ["input conv output"]}, "backbone"),
+        ({"description": ["__import__('os')"]}, "expected"),
+        ({"description": [None], "name": ["x"]}, "row 1: there is no description"),
+        (
+            {"description": [None], "name": ["x"], "data_shape": ["8x8x1"], "data_classes": [2]},
+            "names no cell",
+        ),
+    ],
+)
+def test_a_file_of_anything_else_is_refused(
+    tmp_path: Path, columns: dict[str, list[object]], reason: str
+) -> None:
+    file = tmp_path / "some.parquet"
+    parquet.write_table(pa.table(columns), file)
+    with pytest.raises(CnnGenError, match=reason):
+        examples(file)
+
+
+def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no"):
+        examples(tmp_path / "nothing.parquet")
+    (tmp_path / "text.parquet").write_text("PAR1, but no more")
+    with pytest.raises(StoreError, match="no Parquet file"):
+        examples(tmp_path / "text.parquet")
+
+
+def ids(some: Sequence[Example]) -> list[str]:
+    return [one.network.id for one in some]
+
+
+def test_splits_share_out_every_example_once() -> None:
+    """The parts are disjoint, hold everything, and have the asked shares."""
+    some = known()
+    for parts in (split(some, 3), by_size(some, 3), *repeats(some, 2)):
+        together = ids(parts.train) + ids(parts.validation) + ids(parts.test)
+        assert sorted(together) == sorted(ids(some))
+        assert len(parts.test) == 24
+        assert len(parts.validation) == 10
+    assert ids(split(some, 3).test) == ids(split(some, 3).test)
+    assert ids(split(some, 3).test) != ids(split(some, 4).test)
+
+
+def test_equal_networks_are_never_in_two_parts() -> None:
+    twice = [replace(one, data=data) for one in known()[:40] for data in ("digits", "other")]
+    parts = split(twice, 0)
+    seen = [set(ids(part)) for part in (parts.train, parts.validation, parts.test)]
+    assert len(set.union(*seen)) == sum(map(len, seen))
+
+
+def test_by_size_the_deepest_networks_are_left_for_the_test() -> None:
+    parts = by_size(known(), 0)
+    learnt = [len(one.network) for one in (*parts.train, *parts.validation)]
+    assert max(learnt) <= min(len(one.network) for one in parts.test)
+
+
+def test_by_data_nothing_of_the_tested_data_is_learnt_from() -> None:
+    both = [*known()[:30], *(example(one.network, "other") for one in known()[30:60])]
+    parts = by_data(both, "other", 0)
+    assert {one.data for one in (*parts.train, *parts.validation)} == {"digits"}
+    assert len(parts.test) == 30
