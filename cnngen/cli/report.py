@@ -57,7 +57,7 @@ def report(
         material = read_material(
             source, lambda done, of: progress.update(reading, completed=done, total=of)
         )
-        other = None if beside is None else read_material(beside)
+        other = None if beside is None else read_material(beside, networks=False)
         known = len(material.examples)
         count = len(plan.fits(known)) + len(plan.curve(known))
         fitting = progress.add_task("Fitting", total=count or None)

@@ -62,9 +62,13 @@ class Material:
 
 
 def read_material(
-    source: str | Path, on_progress: Callable[[int, int], None] | None = None
+    source: str | Path,
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    networks: bool = True,
 ) -> Material:
-    """Read a folder of runs, or a Parquet file with the columns of its index.
+    """Read a folder of runs, or a Parquet file with the columns of its index; without
+    `networks`, only the figures.
 
     Of what may come from a stranger, only the columns in `NUMBERS` and `TEXTS` are taken, as
     finite numbers and as texts. Raises `StoreError` where it cannot be read or holds nothing.
@@ -74,7 +78,7 @@ def read_material(
     if not len(table):
         raise StoreError(f"{source} holds no runs")
     name = source.absolute().name if source.is_dir() else source.stem
-    described = not source.is_dir() or any(source.glob("*/model.cnn"))
+    described = networks and (not source.is_dir() or any(source.glob("*/model.cnn")))
     found = examples(source, on_progress) if described else []
     return Material(name, table, found)
 

@@ -1,0 +1,87 @@
+"""The data set in `benchmarks/data`: made from a campaign's folder, and checked by training anew.
+
+    .venv/bin/python benchmarks/dataset.py build runs/digits benchmarks/data/digits.parquet
+    .venv/bin/python benchmarks/dataset.py retrain benchmarks/data/digits.parquet -n 20
+
+`build` takes the index's columns, with the resolved description last. `retrain` takes random
+rows, makes each network from its description alone, trains it as its row says, and compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+
+def build(folder: Path, out: Path) -> None:
+    """Write one row a run, in the order of the keys: the same file for the same runs."""
+    from pyarrow import parquet
+
+    from cnngen.index import FILE, write_index
+
+    for name, reason in write_index(folder).items():
+        raise SystemExit(f"{folder / name}: {reason}")
+    table = parquet.read_table(folder / FILE).replace_schema_metadata(None)
+    names = ["description" if name == "text" else name for name in table.column_names]
+    table = table.rename_columns(names)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(table, out, compression="zstd", compression_level=19)
+    print(f"{out}: {table.num_rows:,} rows, {out.stat().st_size:,} bytes")
+
+
+def retrain(file: Path, count: int, seed: int) -> None:
+    """Train random rows anew, and print how far off each is."""
+    import pandas as pd
+
+    rows = pd.read_parquet(file)
+    rows = rows.sample(min(count, len(rows)), random_state=seed)
+    threads = str(int(rows["hardware_threads"].max()))
+    # Sums in another order are other sums: as many threads as then. Read when PyTorch is loaded.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = threads
+    from cnngen import load_data, parse, resolve, train
+
+    same = 0
+    largest = 0.0
+    for key, row in zip(rows["key"], rows.to_dict("records"), strict=True):
+        network = resolve(parse(row["description"]))
+        assert network.id == row["id"], f"{key} is another network, {network.id}"
+        data = load_data(row["data_name"])
+        assert data.summary.digest == row["data_digest"], "these are other images"
+        record = train(network, data, protocol(row), backend=row["backend"]).record
+        then, now = row["test_accuracy"], record.test_accuracy
+        off = 0.0 if pd.isna(then) and now is None else abs((now or 0.0) - then)
+        same += off == 0 and record.status == row["status"]
+        largest = max(largest, off)
+        print(f"{key} {record.status:5} then {then:.4f} now {now:.4f} off by {off:.4f}", flush=True)
+    print(f"{same} of {len(rows)} the same to the last bit; largest difference {largest:.4f}")
+
+
+def protocol(row: dict[str, Any]) -> Any:
+    """The protocol that a row's columns spell out."""
+    import pandas as pd
+
+    from cnngen.protocol import Protocol
+
+    given = {field.name: row[f"protocol_{field.name}"] for field in fields(Protocol)}
+    return Protocol(**{name: None if pd.isna(value) else value for name, value in given.items()})
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    building = commands.add_parser("build")
+    building.add_argument("folder", type=Path)
+    building.add_argument("out", type=Path)
+    training = commands.add_parser("retrain")
+    training.add_argument("file", type=Path)
+    training.add_argument("-n", "--count", type=int, default=20)
+    training.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if options.command == "build":
+        build(options.folder, options.out)
+    else:
+        retrain(options.file, options.count, options.seed)

@@ -1,0 +1,377 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from importlib.metadata import EntryPoint
+from itertools import product
+from math import isclose, sqrt
+from pathlib import Path
+from random import Random
+from typing import Self
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnngen.cli.app import run
+from cnngen.errors import CnnGenError, StoreError
+from cnngen.nasbench import Cell, cell_network
+from cnngen.network import Network
+from cnngen.predict import Example, Prediction, Predictor, Target, registry
+from cnngen.predict.saved import State
+from cnngen.report import Fit, Plan, contests, read_material, study, write_report
+from cnngen.report import fits as fits_module
+from cnngen.report.importance import importance
+from cnngen.report.page import Heading, Image, Paragraph, Table, to_html, to_markdown
+from cnngen.report.significance import corrected
+from cnngen.report.spread import Outcomes, Spread, pareto
+from cnngen.sampling import sample_many
+
+NETWORKS = list(sample_many(60, "compact", input_shape=(8, 8, 1), seed=1))
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'](javascript:alert(3))|`$\\frac$"
+
+
+@dataclass
+class ByDepth(Predictor):
+    """Knows that deeper is worse; counts how often it was fitted."""
+
+    name = "depth"
+    fitted = 0
+
+    seed: int = 0
+    mean_: float = field(init=False, default=0.0)
+
+    def fit(
+        self, examples: Sequence[Example], target: Target, validation: Sequence[Example] = ()
+    ) -> Self:
+        type(self).fitted += 1
+        self.target_ = target
+        return self
+
+    def predict(self, networks: Sequence[Network]) -> Prediction:
+        mean = np.array([1 / len(network) for network in networks])
+        return Prediction(mean, np.full(len(mean), 0.1))
+
+    def state(self) -> State:
+        return State({}, {})
+
+    def restore(self, state: State) -> None: ...
+
+
+@dataclass
+class Blind(ByDepth):
+    """Says the same of all networks."""
+
+    name = "blind"
+
+    def predict(self, networks: Sequence[Network]) -> Prediction:
+        return Prediction(np.zeros(len(networks)), np.ones(len(networks)))
+
+
+@pytest.fixture(autouse=True)
+def _predictors(monkeypatch: pytest.MonkeyPatch) -> None:
+    ByDepth.fitted = 0
+    declared = registry._declared()
+    added = {
+        name: EntryPoint(name, f"{__name__}:{kind.__name__}", registry.GROUP)
+        for name, kind in {"depth": ByDepth, "blind": Blind}.items()
+    }
+    monkeypatch.setattr(registry, "_declared", lambda: declared | added)
+
+
+def table(**changes: object) -> pd.DataFrame:
+    """Trainings whose accuracy falls with depth, and whose energy is that of their weights."""
+    random = Random(0)
+    rows = []
+    for number, network in enumerate(NETWORKS):
+        accuracy = min(1.0, max(0.0, 1.05 - len(network) / 60 + random.gauss(0, 0.05)))
+        rows.append(
+            {
+                "key": f"{network.id}-torch-00000000",
+                "id": network.id,
+                "description": network.to_text(),
+                "status": "ok" if number else "dead",
+                "test_accuracy": accuracy,
+                "train_seconds": 1.0 + number,
+                "energy_total_energy": network.cost.parameters * 1e-9,
+                "layers": len(network),
+                "parameters": network.cost.parameters,
+                "flops": network.cost.flops,
+                "data_name": "digits",
+                "data_classes": 10,
+                "data_images": 1797,
+                "protocol_name": "paper",
+                "protocol_test_share": 0.2,
+                "backend": "torch",
+                "energy_cpu_method": "modelled",
+            }
+            | changes
+        )
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "small.parquet"
+    table().to_parquet(path)
+    return path
+
+
+PLAN = Plan((), ("accuracy",), 3, 2)
+
+
+def plan(*predictors: str, repeats: int = 3) -> Plan:
+    return Plan(predictors, ("accuracy",), repeats, 2)
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+KNOWN = {
+    *("html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "figure", "figcaption"),
+    *("img", "table", "thead", "tbody", "tr", "th", "td"),
+}
+
+
+def assert_harmless(html: str) -> None:
+    tags = Tags()
+    tags.feed(html)
+    assert {tag for tag, _ in tags.found} <= KNOWN
+    for tag, attributes in tags.found:
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+        assert set(attributes) & {"href", "style"} == set()
+        if tag == "img":
+            assert (attributes["src"] or "").startswith("data:image/svg+xml;base64,")
+
+
+def test_nothing_from_a_hostile_folder_is_markup_in_the_report(tmp_path: Path) -> None:
+    texts = ("data_name", "status", "backend", "protocol_name", "hardware_cpu", "space")
+    path = tmp_path / ("x" + EVIL.replace("/", "") + ".parquet")
+    table(**dict.fromkeys(texts, EVIL)).to_parquet(path)
+    found = study(read_material(path), plan("depth", "blind"), folder=tmp_path / "out")
+    page = write_report(found, tmp_path / "out").read_text()
+    assert_harmless(page)
+    assert "default-src 'none'" in page
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    assert not [line for line in markdown.splitlines() if "<" in line.replace("\\<", "")]
+    for svg in (tmp_path / "out" / "figures").glob("*.svg"):
+        drawn = ElementTree.parse(svg)
+        names = {element.tag.split("}")[-1] for element in drawn.iter()}
+        assert not names & {"script", "img", "foreignObject", "a"}, svg.name
+
+
+@given(st.text(), st.text())
+def test_text_of_any_kind_stays_text(one: str, other: str) -> None:
+    """Law: no text of a block makes a tag."""
+    blocks = [
+        Heading(one),
+        Paragraph(other),
+        Image(one, other, b"<svg/>"),
+        Table([one, other], [[other, one]]),
+    ]
+    assert_harmless(to_html(one, blocks))
+    lines = to_markdown(one, blocks, "figures").splitlines()
+    assert lines[0].startswith("# ")
+    (row,) = [line for line in lines if line.startswith("| ")][1:2]
+    assert len(row.replace("\\\\", "").replace("\\|", "").split("|")) == 4
+
+
+def test_values_that_are_no_figures_are_left_out(tmp_path: Path) -> None:
+    frame = table()
+    frame["test_accuracy"] = [float("inf"), float("nan"), *frame["test_accuracy"][2:]]
+    frame["train_seconds"] = ["long"] * len(frame)
+    frame.to_parquet(tmp_path / "odd.parquet")
+    material = read_material(tmp_path / "odd.parquet", networks=False)
+    assert len(material.numbers("test_accuracy")) == len(NETWORKS) - 2
+    assert len(material.numbers("train_seconds")) == 0
+    found = study(material, PLAN, folder=tmp_path)
+    assert "seconds" not in found.spreads
+
+
+def test_the_report_has_its_figures_as_json_and_is_the_same_each_time(
+    source: Path, tmp_path: Path
+) -> None:
+    pages = []
+    for name in ("a", "b"):
+        found = study(read_material(source), plan("depth", "blind"), folder=tmp_path / "fits")
+        page = write_report(found, tmp_path / name)
+        pages.append([page.read_bytes(), (page.parent / "report.md").read_bytes()])
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    read = json.loads((tmp_path / "a" / "report.json").read_text(), parse_constant=refuse)
+    assert pages[0] == pages[1]
+    assert read["networks"] == 60
+    assert read["seeds"] == [0, 1, 2]
+    assert len(read["fits"]) == 6
+    depth = [fit for fit in read["fits"] if fit["predictor"] == "depth"]
+    assert all(fit["tau"] > 0.5 and fit["test"] == 12 and fit["train"] == 48 for fit in depth)
+    assert all(fit["tau"] is None for fit in read["fits"] if fit["predictor"] == "blind")
+
+
+def test_a_study_that_was_stopped_goes_on(source: Path, tmp_path: Path) -> None:
+    material = read_material(source)
+
+    def stop(task: fits_module.Task) -> None:
+        if task.seed == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study(material, plan("depth"), folder=tmp_path, on_fit=stop)
+    assert ByDepth.fitted == 2
+    study(material, Plan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
+    assert ByDepth.fitted == 3
+    for path, content in zip(
+        sorted((tmp_path / "fits").glob("*.json")), ("", "[1]", '{"tau": "x"}'), strict=True
+    ):
+        path.write_text(content)
+    study(material, Plan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
+    assert ByDepth.fitted == 6, "what cannot be read is made anew"
+
+
+def test_other_figures_are_fitted_anew(source: Path, tmp_path: Path) -> None:
+    study(read_material(source), Plan(("depth",), ("accuracy",), 1, 0), folder=tmp_path)
+    frame = table()
+    frame.loc[5, "test_accuracy"] /= 2
+    frame.to_parquet(tmp_path / "other.parquet")
+    study(
+        read_material(tmp_path / "other.parquet"),
+        Plan(("depth",), ("accuracy",), 1, 0),
+        folder=tmp_path,
+    )
+    assert ByDepth.fitted == 2
+
+
+def fit(predictor: str, seed: int, tau: float, mae: float) -> Fit:
+    return Fit(predictor, "accuracy", seed, 80, 20, tau, mae, 0.9, 1.0, 1.0)
+
+
+def test_contests_are_mann_and_whitneys_with_holms_correction_and_cliffs_delta() -> None:
+    a, b = [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]
+    fits = [fit("a", i, tau, 1.0) for i, tau in enumerate(a)]
+    fits += [fit("b", i, tau, 1.0) for i, tau in enumerate(b)]
+    tau, mae = contests(fits)
+    # Of the 20 ways to draw three of six, one is as extreme on each side.
+    assert isclose(tau.p, 2 / 20)
+    assert isclose(tau.adjusted, 2 * 2 / 20)
+    assert tau.delta == -1
+    assert (mae.delta, mae.p, mae.corrected) == (0, 1, 1)
+
+
+def test_cliffs_delta_counts_pairs() -> None:
+    a, b = [0.1, 0.5, 0.7, 0.7], [0.2, 0.5, 0.6]
+    fits = [fit("a", i, tau, 0.0) for i, tau in enumerate(a)]
+    fits += [fit("b", i, tau, 0.0) for i, tau in enumerate(b)]
+    more = sum(x > y for x, y in product(a, b)) - sum(x < y for x, y in product(a, b))
+    assert isclose(contests(fits)[0].delta, more / 12)
+
+
+def test_the_corrected_test_widens_the_variance_for_shared_networks() -> None:
+    """By hand: differences 1, 2, 3 have mean 2 and variance 1; t = 2 / sqrt(1/3 + 1/4)."""
+    t = 2 / sqrt(1 / 3 + 1 / 4)
+    # The distribution of Student with two degrees of freedom, in closed form.
+    expected = 1 - t / sqrt(2 + t**2)
+    assert isclose(corrected(np.array([2.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0])), expected)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=30))
+def test_the_front_is_what_nobody_beats(points: list[tuple[int, int]]) -> None:
+    """Law: a network is on the front, or as good as one there, iff none dominates it."""
+    gains, costs = [float(g) for g, _ in points], [float(c) for _, c in points]
+    front = pareto(gains, costs)
+    best = {
+        (g, c)
+        for g, c in points
+        if not any((x >= g and y <= c) and (x > g or y < c) for x, y in points)
+    }
+    assert {points[i] for i in front} == best
+    assert len(front) == len(best)
+    assert [costs[i] for i in front] == sorted(costs[i] for i in front)
+
+
+def test_spreads_and_outcomes_are_counted(tmp_path: Path) -> None:
+    frame = table().iloc[:5].copy()
+    frame["test_accuracy"] = [0.1, 0.12, 0.5, 0.95, 1.0]
+    frame.to_parquet(tmp_path / "five.parquet")
+    material = read_material(tmp_path / "five.parquet", networks=False)
+    spread = Spread.of(material.numbers("test_accuracy"))
+    assert (spread.least, spread.quarter, spread.median, spread.most) == (0.1, 0.12, 0.5, 1.0)
+    # Chance is a tenth and three standard errors of 359 images: below 0.15.
+    assert Outcomes.of(material) == Outcomes(5, {"ok": 4, "dead": 1}, 1, 2)
+
+
+def test_trees_say_what_a_figure_hangs_on(tmp_path: Path) -> None:
+    frame = table()
+    frame["test_accuracy"] = np.log(frame["parameters"]) / 20
+    frame.to_parquet(tmp_path / "weights.parquet")
+    known = read_material(tmp_path / "weights.parquet").examples
+    found = importance(known, "accuracy", repeats=2)
+    assert "parameters" in [one.feature for one in found[:3]], found[:5]
+    assert found[0].fall > 0.1
+    assert abs(found[-1].fall) < 0.1
+
+
+def test_a_folder_of_cells_is_studied_without_predictors(tmp_path: Path) -> None:
+    frame = table().drop(columns="description").iloc[:3]
+    frame["description"] = None
+    frame.to_parquet(tmp_path / "cells.parquet")
+    beside = read_material(tmp_path / "cells.parquet", networks=False)
+    assert beside.examples == []
+    found = study(beside, plan("depth"), folder=tmp_path / "out", beside=beside)
+    page = write_report(found, tmp_path / "out").read_text()
+    assert "too few networks" in page
+    assert not found.fits
+    assert cell_network(Cell([[0, 1], [0, 0]], ["input", "output"])).is_described is False
+
+
+def test_the_command_writes_the_report_and_prints_its_page(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report"
+    given = [str(source), "-o", str(out), "-p", "depth", "-t", "accuracy", "-r", "2"]
+    assert run(["report", *given, "--beside", str(source)]) == 0
+    assert capsys.readouterr().out.strip() == str(out / "report.html")
+    assert run(["report", *given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["networks"] == 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["{source}", "-p", "oracle"], "no predictor 'oracle'"),
+        (["{source}", "-t", "beauty"], "no target 'beauty'"),
+        (["{source}", "-t", ","], "needs a target"),
+        (["{empty}"], "no runs"),
+        (["{empty}/nowhere"], "cannot be read"),
+    ],
+)
+def test_mistakes_are_told_with_code_2(
+    arguments: list[str],
+    told: str,
+    source: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    filled = [argument.format(source=source, empty=tmp_path) for argument in arguments]
+    assert run(["report", *filled, "-o", str(tmp_path / "out")]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(StoreError, match="cannot be read"):
+        read_material(tmp_path / "x.parquet")
+    with pytest.raises(CnnGenError):
+        Plan(("depth",), ("beauty",))  # type: ignore[arg-type]
