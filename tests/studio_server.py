@@ -37,6 +37,15 @@ class Answer:
         return json.loads(self.body)
 
     @property
+    def answer(self) -> Any:
+        return self.json["answer"]
+
+    @property
+    def fault(self) -> str:
+        message: str = self.json["fault"]["message"]
+        return message
+
+    @property
     def lines(self) -> list[Any]:
         return [json.loads(line) for line in self.body.splitlines()]
 

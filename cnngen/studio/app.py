@@ -81,9 +81,9 @@ class Studio:
 
     async def _start(self, _: Request) -> Response:
         try:
-            return _json(await asyncio.to_thread(start, self._settings))
+            return _answer(await asyncio.to_thread(start, self._settings))
         except CnnGenError as error:
-            return _refusal(error)
+            return _fault(error)
 
     async def _check(self, question: questions.Check) -> object:
         return await self._ask(self._writing, desk.check, question, self._limits)
@@ -194,34 +194,42 @@ def _post(
 
     async def endpoint(request: Request) -> Response:
         try:
-            return _json(await answer(await _question(request, kind)))
+            return _answer(await answer(await _question(request, kind)))
         except _Refused as refused:
             return refused.answer
         except CnnGenError as error:
-            return _refusal(error)
+            return _fault(error)
 
     return Route(path, endpoint, methods=["POST"])
 
 
 async def _question(request: Request, kind: type[Question]) -> Question:
     if request.headers.get("content-type") != "application/json":
-        raise _Refused(_json({"message": "that is no JSON"}, HTTPStatus.UNSUPPORTED_MEDIA_TYPE))
+        raise _Refused(_json(_said("that is no JSON"), HTTPStatus.UNSUPPORTED_MEDIA_TYPE))
     try:
         return kind.model_validate_json(await request.body())
     except ClientDisconnect:
-        message = "that is too long for the studio"
-        raise _Refused(_json({"message": message}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)) from None
+        said = _said("that is too long for the studio")
+        raise _Refused(_json(said, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        answer = {"message": f"{place}: {first['msg']}", "hint": None}
-        raise _Refused(_json(answer, HTTPStatus.UNPROCESSABLE_ENTITY)) from None
+        said = _said(f"{place}: {first['msg']}")
+        raise _Refused(_json(said, HTTPStatus.UNPROCESSABLE_ENTITY)) from None
 
 
-def _refusal(error: CnnGenError) -> Response:
-    return _json(desk.fault(error), HTTPStatus.UNPROCESSABLE_ENTITY)
+def _said(message: str) -> object:
+    return {"fault": desk.Fault(message, None, None, None)}
 
 
-def _json(answer: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    content = to_json(answer, inf_nan_mode="null")
-    return Response(content, status, media_type="application/json")
+def _answer(answer: object) -> Response:
+    return _json({"answer": answer})
+
+
+def _fault(error: CnnGenError) -> Response:
+    # A mistake in a description is no error of the request, and not one in the browser's log.
+    return _json({"fault": desk.fault(error)})
+
+
+def _json(content: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(to_json(content, inf_nan_mode="null"), status, media_type="application/json")

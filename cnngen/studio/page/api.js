@@ -19,8 +19,9 @@ export function watch(lost, found) {
 
 /** The answer to a question. Throws `Refusal`, or the fetch's own error where nobody answers. */
 export async function ask(name, question, signal = undefined) {
-  const answer = await send(name, question, signal);
-  return answer.json();
+  const { answer, fault } = await (await send(name, question, signal)).json();
+  if (fault) throw new Refusal(fault);
+  return answer;
 }
 
 /** The events that answer a question, as they come. */
@@ -63,7 +64,7 @@ async function send(name, question, signal) {
 async function reason(answer) {
   const text = await answer.text();
   try {
-    return JSON.parse(text);
+    return JSON.parse(text).fault;
   } catch {
     return { message: text.trim() || `the studio answered ${answer.status}` };
   }

@@ -127,23 +127,29 @@ export class Diagram {
     this.#size();
   }
 
-  /** Zoom, keeping a point of the view where it is: its middle, if not given. */
-  #by(factor, x = this.scroller.clientWidth / 2, y = this.scroller.clientHeight / 2) {
+  /** Zoom, keeping a point of the window where it is: the view's middle, if not given. */
+  #by(factor, at = this.#middle()) {
     if (!this.drawing) return;
-    const before = this.zoom ?? this.#fitting();
-    this.zoom = Math.min(MOST, Math.max(LEAST, before * factor));
-    const ratio = this.zoom / before;
-    const left = (this.scroller.scrollLeft + x) * ratio - x;
-    const top = (this.scroller.scrollTop + y) * ratio - y;
+    const before = this.drawing.getBoundingClientRect();
+    const share = [(at.x - before.x) / before.width, (at.y - before.y) / before.height];
+    this.zoom = Math.min(MOST, Math.max(LEAST, (this.zoom ?? this.#fitting()) * factor));
     this.#size();
-    this.scroller.scrollTo(left, top);
+    const after = this.drawing.getBoundingClientRect();
+    this.scroller.scrollBy(
+      after.x + share[0] * after.width - at.x,
+      after.y + share[1] * after.height - at.y,
+    );
+  }
+
+  #middle() {
+    const { x, y, width, height } = this.scroller.getBoundingClientRect();
+    return { x: x + width / 2, y: y + height / 2 };
   }
 
   #wheel(event) {
     if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
-    const place = this.scroller.getBoundingClientRect();
-    this.#by(Math.exp(-event.deltaY / 400), event.clientX - place.left, event.clientY - place.top);
+    this.#by(Math.exp(-event.deltaY / 400), { x: event.clientX, y: event.clientY });
   }
 
   /** With a mouse, the paper can be dragged; fingers scroll it anyway. */
