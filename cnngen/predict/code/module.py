@@ -56,9 +56,10 @@ class CodeTransformer(PointRegressor):
         )
 
     def forward(self, words: Tensor, values: Tensor, of: Tensor, counts: Tensor) -> Tensor:
-        tokens = self.words(words) + self.values(values)
-        tokens = nn.functional.gelu(self.neighbours(tokens.transpose(1, 2))).transpose(1, 2)
         most = int(counts.max())
+        # Where a file ends, the convolution must not hear how long others are.
+        tokens = (self.words(words) + self.values(values)) * (of < most)[:, :, None]
+        tokens = nn.functional.gelu(self.neighbours(tokens.transpose(1, 2))).transpose(1, 2)
         files, _, hidden = tokens.shape
         sums = tokens.new_zeros(files, most + 1, hidden).scatter_add(
             1, of[:, :, None].expand_as(tokens), tokens

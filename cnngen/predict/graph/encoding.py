@@ -23,6 +23,8 @@ from cnngen.operations import (
     Pool,
     Windowed,
 )
+from cnngen.predict.features import features
+from cnngen.predict.features.propagation import TINY, Signal, follow
 from cnngen.predict.operation_names import OPERATIONS
 from cnngen.shapes import same_padding
 
@@ -67,19 +69,21 @@ def encode(network: Network) -> Graph:
     for source, at in reversed(ends):
         height[source] = max(height[source], height[at] + 1)
     used = _used(network)
+    signals, gradients = follow(network)
     nodes = [
         [
             *_operation(network, node),
             *_place(int(depth[at]), int(height[at])),
             *used[at],
+            *_signal(signals[at], gradients[at]),
             float(network.branches[node.branch].side == "left"),
             float(network.branches[node.branch].side == "right"),
             _bits(len(node.inputs)),
         ]
         for at, node in enumerate(network.nodes)
     ]
-    whole = np.array([*_totals(network, depth), *used[0]], np.float32)
-    return Graph(np.array(nodes, np.float32), edges, depth, whole)
+    whole = [*features(network).values(), *used[0], _bits(int(depth[-1]))]
+    return Graph(np.array(nodes, np.float32), edges, depth, np.array(whole, np.float32))
 
 
 def _operation(network: Network, node: Node) -> list[float]:
@@ -120,16 +124,15 @@ def _place(depth: int, height: int) -> list[float]:
     ]
 
 
-def _totals(network: Network, depth: Positions) -> list[float]:
-    """Counts of the network as a whole."""
-    cost = network.cost
-    height, width, channels = network.input_shape
-    counts = [
-        *(cost.layers, cost.parameters, cost.multiply_adds, cost.activations),
-        *(int(depth[-1]), len(network.branches)),
-        *(height, width, channels, network.classes or 1),
+def _signal(signal: Signal, gradient: float) -> list[float]:
+    """What random weights make of the image up to here, and of the loss on its way back."""
+    distance = max(signal.distance, TINY)
+    return [
+        _power(signal.moment),
+        _power(distance / max(signal.moment, TINY)),
+        max(0.0, distance - signal.noise) / distance,
+        _power(gradient),
     ]
-    return [_bits(count) for count in counts]
 
 
 def _used(network: Network) -> list[tuple[float, float]]:
@@ -159,6 +162,10 @@ def _read(node: Node, used: Mask, size: int, axis: int) -> Mask:
     np.add.at(ends, np.clip(starts, 0, size), 1)
     np.add.at(ends, np.clip(starts + window, 0, size), -1)
     return np.cumsum(ends[:-1]) > 0
+
+
+def _power(value: float) -> float:
+    return BIT * log2(min(max(value, 1e-12), 1e12))
 
 
 def _bits(count: float) -> float:

@@ -40,7 +40,7 @@ class GraphNetwork(Regressor):
     def __init__(self, features: int, whole: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.nodes = nn.Linear(features, hidden)
-        self.whole = nn.Linear(whole, hidden)
+        self.whole = nn.Sequential(nn.BatchNorm1d(whole, affine=False), nn.Linear(whole, hidden))
         self.layers = nn.ModuleList([Layer(hidden, dropout) for _ in range(layers)])
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Sequential(
