@@ -1,8 +1,18 @@
-"""Test processes share the cores: more threads in each would wait for one another."""
+"""What holds for all tests: threads of their processes, and a word where there is no browser."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
+from browser import HINT, LACKING, executable
+
+# Test processes share the cores: more threads in each would wait for one another.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if executable() is None:
+        terminalreporter.write_sep("!", LACKING, red=True, bold=True)
+        terminalreporter.write_line(f"To have it tested: {HINT}.")

@@ -87,8 +87,7 @@ def test_what_is_not_from_its_own_page_is_refused(server: Server, wrong: str) ->
 
 
 def test_a_request_names_one_host(server: Server) -> None:
-    # Of uvicorn's two parsers, one refuses it before we do.
-    assert check(server, server.own(Host=None)).status in (400, 421)
+    assert check(server, server.own(Host=None)).status == 400
 
 
 @pytest.mark.parametrize("path", ["/", "/page/main.js", "/api/start", "/?token=wrong"])

@@ -43,6 +43,9 @@ def serve(
         server = uvicorn.Server(
             uvicorn.Config(
                 guard,
+                # The same parser and loop everywhere, whatever else is installed.
+                http="h11",
+                loop="asyncio",
                 ws="none",
                 log_level="warning",
                 proxy_headers=False,
