@@ -69,7 +69,7 @@ class Rivals(Backend):
             misbehave(mode)
         time.sleep(float(os.environ.get("RIVALS_SECONDS", "0")))
         seconds = (2.0 if mode == "slow" else 1.0) * (1 + 0.01 * (protocol.seed % 5))
-        accuracy = (0.5 if mode == "worse" else 0.8) + 0.1 * (protocol.seed % 3)
+        accuracy = (0.5 if mode == "worse" else 0.8) + 0.02 * (protocol.seed % 3)
         epochs = []
         for number in range(1, protocol.epochs + 1):
             epochs.append(Epoch(number, seconds / 10, 1.0, accuracy, 1.0, accuracy))

@@ -67,25 +67,22 @@ def say_where(out: Path, plots: Sequence[Path]) -> None:
 
 def _show_modes(comparison: Comparison) -> None:
     columns: dict[str, Callable[[Measure], float | None]] = {
-        "time": lambda m: m.seconds,
-        "start": lambda m: m.start_seconds,
-        "an epoch": lambda m: m.epoch_seconds,
-        "energy": lambda m: m.energy,
-        "above idle": lambda m: m.net_energy,
-        "a right image": lambda m: m.energy_per_correct,
+        "time (s)": lambda m: m.seconds,
+        "start (s)": lambda m: m.start_seconds,
+        "epoch (s)": lambda m: m.epoch_seconds,
+        "energy (J)": lambda m: m.energy,
+        "above idle (J)": lambda m: m.net_energy,
+        "for a right image (J)": lambda m: m.energy_per_correct,
     }
-    units = ("s", "s", "s", "J", "J", "J")
     rows = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("mode", "trained", "accuracy", *columns):
-        rows.add_column(name, justify="left" if name == "mode" else "right", no_wrap=True)
+    rows.add_column("mode", no_wrap=True)
+    for name in ("trained", "accuracy", *columns):
+        rows.add_column(name, justify="right", min_width=min(8, len(name)))
     for mode in comparison.modes:
         every = [measure for measure in comparison.measures if measure.mode == mode]
         good = [measure for measure in every if measure.status == "ok"]
         row = [mode, f"{len(good)}/{len(every)}", _mean_share(m.accuracy for m in good)]
-        row += [
-            _median((of(measure) for measure in good), unit)
-            for of, unit in zip(columns.values(), units, strict=True)
-        ]
+        row += [_median(of(measure) for measure in good) for of in columns.values()]
         rows.add_row(*map(Text, row))
     console.print(rows)
     console.print("Medians of all trainings; accuracy is a mean.", style="dim")
@@ -149,6 +146,6 @@ def _mean_share(values: Iterable[float | None]) -> str:
     return f"{fmean(known):.1%}" if known else "-"
 
 
-def _median(values: Iterable[float | None], unit: str) -> str:
+def _median(values: Iterable[float | None]) -> str:
     known = [value for value in values if value is not None]
-    return f"{median(known):.3g} {unit}" if known else "-"
+    return f"{median(known):.3g}" if known else "-"
