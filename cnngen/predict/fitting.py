@@ -148,8 +148,12 @@ class ModulePredictor(Predictor, Generic[Encoded]):
             for member, module in enumerate(self.modules_)
             for name, tensor in module.state_dict().items()
         }
-        values = {"calibration": self.calibration_, "members": len(self.modules_)}
-        return State(values, {**arrays, "scale": self.scale_.knots})
+        values = {
+            "scale": self.scale_.values(),
+            "calibration": self.calibration_,
+            "members": len(self.modules_),
+        }
+        return State(values, arrays)
 
     def restore(self, state: State) -> None:
         from cnngen.predict.descent import restored, shapes_of
@@ -160,8 +164,7 @@ class ModulePredictor(Predictor, Generic[Encoded]):
             raise CnnGenError(f"a saved predictor has the calibration {calibration!r:.40}")
         if members != self.members:
             raise CnnGenError(f"a saved predictor has {members!r:.40} members, not {self.members}")
-        check_arrays(state.arrays, {"scale": (None,)})
-        self.scale_ = Scale.restored(self.target_, state.arrays["scale"])
+        self.scale_ = Scale.restored(self.target_, state.values.get("scale"))
         self.calibration_ = calibration
         shapes = shapes_of(self.module)
         self.modules_ = []

@@ -1,64 +1,82 @@
-"""Targets as a network learns them: numbers without a unit, about standard normal."""
+"""Targets as a network learns them: numbers without a unit, with mean 0 and deviation 1."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnngen.errors import CnnGenError
 from cnngen.predict.examples import Target
 from cnngen.predict.interface import Floats
 
-LOGARITHMIC: tuple[Target, ...] = ("time", "energy")
-"""Targets that span orders of magnitude."""
+SMALLEST, LARGEST = 1e-12, 1e12
+"""Times and energies beyond are taken for these: 0 has no logarithm."""
 
-SMALLEST = 1e-12
-"""Of a logarithmic target: a time or an energy of 0 has no logarithm."""
-
-SHARES: tuple[Target, ...] = ("accuracy", "trainability")
-"""Targets from 0 to 1."""
+WORST, BEST = 0.01, 0.995
+"""Accuracies beyond are taken for these: those of 0 and 1 have no logit."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Scale:
-    """Mean and standard deviation of a target, or of its logarithm, over the examples."""
+    """The logarithm of a time or an energy and the logit of an accuracy, less their mean over
+    the examples, by their standard deviation.
+
+    Half of the networks of a data set may have accuracies above 0.9: the logit,
+    log(p / (1 - p)), keeps them apart.
+    """
 
     target: Target
-    knots: Floats
+    mean: float
+    std: float
 
     @classmethod
     def of(cls, target: Target, figures: Floats) -> Self:
         """The scale of figures in the target's unit."""
-        plain = _logarithm(figures) if target in LOGARITHMIC else figures
+        bent = _bent(target, figures)
         # Equal figures have no spread: any would do.
-        return cls(target, np.array([plain.mean(), plain.std() or 1.0]))
+        return cls(target, float(bent.mean()), float(bent.std()) or 1.0)
 
     @classmethod
-    def restored(cls, target: Target, knots: NDArray[np.generic]) -> Self:
+    def restored(cls, target: Target, values: object) -> Self:
         """A scale from a file. Raises `CnnGenError` where it is none."""
-        if knots.shape != (2,) or knots[1] <= 0:
-            raise CnnGenError("the scale of a saved predictor is none")
-        return cls(target, knots.astype(np.float64))
+        match values:
+            case {"mean": float(mean), "std": float(std)}:
+                if isfinite(mean) and isfinite(std) and std > 0:
+                    return cls(target, mean, std)
+        raise CnnGenError("the scale of a saved predictor is none")
+
+    def values(self) -> Mapping[str, float]:
+        """What `restored` reads."""
+        return {"mean": self.mean, "std": self.std}
 
     def scaled(self, figures: Floats) -> Floats:
         """Figures in the target's unit as numbers without one."""
-        plain = _logarithm(figures) if self.target in LOGARITHMIC else figures
-        scaled: Floats = (plain - self.knots[0]) / self.knots[1]
-        return scaled
+        return (_bent(self.target, figures) - self.mean) / self.std
 
     def in_unit(self, scaled: Floats) -> Floats:
-        """The inverse; it rises with its argument and stays where the target can be."""
-        plain: Floats = scaled * self.knots[1] + self.knots[0]
-        if self.target in LOGARITHMIC:
-            plain = np.exp(np.clip(plain, -100, 100))
-        elif self.target in SHARES:
-            plain = np.clip(plain, 0, 1)
-        return plain
+        """The inverse; it never falls, and stays where the target can be."""
+        bent = scaled * self.std + self.mean
+        figures: Floats
+        match self.target:
+            case "time" | "energy":
+                figures = np.exp(np.clip(bent, np.log(SMALLEST), np.log(LARGEST)))
+            case "accuracy":
+                figures = 1 / (1 + np.exp(-np.clip(bent, -30, 30)))
+            case "trainability":
+                figures = np.clip(bent, 0, 1)
+        return figures
 
 
-def _logarithm(figures: Floats) -> Floats:
-    logarithm: Floats = np.log(np.maximum(figures, SMALLEST))
-    return logarithm
+def _bent(target: Target, figures: Floats) -> Floats:
+    bent: Floats = figures
+    match target:
+        case "time" | "energy":
+            bent = np.log(np.clip(figures, SMALLEST, LARGEST))
+        case "accuracy":
+            share = np.clip(figures, WORST, BEST)
+            bent = np.log(share / (1 - share))
+    return bent

@@ -47,13 +47,11 @@ class Graph:
     """A network as arrays.
 
     `nodes` has shape (nodes, features), `edges` (2, edges) with sources in its first row,
-    `whole` (features of the network as a whole). `depth` is the length of the longest path
-    from the input to each node.
+    `whole` (features of the network as a whole,).
     """
 
     nodes: Matrix
     edges: Positions
-    depth: Positions
     whole: Matrix
 
 
@@ -83,7 +81,7 @@ def encode(network: Network) -> Graph:
         for at, node in enumerate(network.nodes)
     ]
     whole = [*features(network).values(), *used[0], _bits(int(depth[-1]))]
-    return Graph(np.array(nodes, np.float32), edges, depth, np.array(whole, np.float32))
+    return Graph(np.array(nodes, np.float32), edges, np.array(whole, np.float32))
 
 
 def _operation(network: Network, node: Node) -> list[float]:

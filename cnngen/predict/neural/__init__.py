@@ -19,7 +19,6 @@ from cnngen.errors import CnnGenError
 from cnngen.network import Network
 from cnngen.predict.fitting import ModulePredictor
 from cnngen.predict.operation_names import OPERATIONS
-from cnngen.predict.scale import SHARES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,7 +96,7 @@ class Neural(ModulePredictor[Encoded]):
 
         if not self.above:
             return OneStage(part())
-        if self.scale_.target not in SHARES:
+        if self.scale_.target != "accuracy":
             raise CnnGenError(
                 f"the classifier's bound {self.above:g} is an accuracy, "
                 f"the target is '{self.scale_.target}'",
