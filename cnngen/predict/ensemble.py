@@ -14,6 +14,7 @@ from cnngen.network import Network
 from cnngen.predict.examples import Example, Target
 from cnngen.predict.interface import (
     LEVEL,
+    NORMAL_QUANTILE,
     Floats,
     Prediction,
     Predictor,
@@ -82,9 +83,11 @@ class Ensemble(Predictor):
         """Means and deviations of the members, without a unit: shape (members, networks)."""
         said = [member.predict(networks) for member in self.members_]
         means = [self.scale_.scaled(one.mean) for one in said]
-        # The deviation where the unit is a logarithm: from the ends of the interval.
+        if self.scale_.target == "trainability":
+            return np.stack(means), np.stack([one.std for one in said]) / self.scale_.std
+        # Where the unit is a logarithm, the ends of the interval tell the deviation.
         widths = [self.scale_.scaled(one.high) - self.scale_.scaled(one.low) for one in said]
-        return np.stack(means), np.stack(widths) / 3.29
+        return np.stack(means), np.stack(widths) / (2 * NORMAL_QUANTILE)
 
     def _mixed(self, means: Floats, stds: Floats) -> tuple[Floats, Floats]:
         mean = self.weights_ @ means
@@ -102,8 +105,8 @@ class Ensemble(Predictor):
             for at, state in enumerate(states)
             for name, array in state.arrays.items()
         }
-        own = {"scale": self.scale_.knots, "weights": self.weights_, "factors": self.factors_}
-        return State({"members": values}, {**arrays, **own})
+        own = {"weights": self.weights_, "factors": self.factors_}
+        return State({"members": values, "scale": self.scale_.values()}, {**arrays, **own})
 
     def restore(self, state: State) -> None:
         from cnngen.predict.registry import restored
@@ -111,9 +114,8 @@ class Ensemble(Predictor):
         members = state.values.get("members")
         if not isinstance(members, list) or not 1 <= len(members) <= 8:
             raise CnnGenError("a saved ensemble lacks its members")
-        shapes = {"scale": (2,), "weights": (len(members),), "factors": (2,)}
-        check_arrays(state.arrays, shapes)
-        self.scale_ = Scale.restored(self.target_, state.arrays["scale"])
+        check_arrays(state.arrays, {"weights": (len(members),), "factors": (2,)})
+        self.scale_ = Scale.restored(self.target_, state.values.get("scale"))
         self.weights_ = state.arrays["weights"].astype(np.float64)
         self.factors_ = state.arrays["factors"].astype(np.float64)
         found = []

@@ -15,7 +15,7 @@ import numpy as np
 
 from cnngen.atomic import replacing
 from cnngen.backend import Backend, get_backend
-from cnngen.errors import BackendError
+from cnngen.errors import BackendError, CnnGenError
 from cnngen.network import Network
 from cnngen.predict import features
 from cnngen.predict.interface import Floats
@@ -55,7 +55,8 @@ class Proxies(RowPredictor):
 def proxy_table(networks: Sequence[Network], backend: str = "torch") -> Floats:
     """The figures of networks: shape (networks, len(FIGURES)).
 
-    Raises `BackendError` for a backend that is not there or gives no signals.
+    Raises `BackendError` for a backend that is not there or gives no signals, and
+    `CnnGenError` for a backbone, which has no logits.
     """
     chosen = get_backend(backend)
     version = chosen.version()
@@ -64,6 +65,8 @@ def proxy_table(networks: Sequence[Network], backend: str = "torch") -> Floats:
             f"the {backend} backend gives no signals of untrained networks",
             hint=f"Install: {chosen.install}",
         )
+    if any(network.is_backbone for network in networks):
+        raise CnnGenError("a backbone has no logits, so it has no proxies of their accuracy")
     rows = [list(_figures(network, chosen, version).values()) for network in networks]
     return np.array(rows, np.float64).reshape(len(networks), len(FIGURES))
 

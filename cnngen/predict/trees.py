@@ -24,7 +24,7 @@ from cnngen.predict.interface import (
     check_fitted,
     with_target,
 )
-from cnngen.predict.saved import State, check_arrays
+from cnngen.predict.saved import State
 from cnngen.predict.scale import Scale
 
 LEAST = 20
@@ -79,9 +79,12 @@ class RowPredictor(Predictor):
     def state(self) -> State:
         calibration = self.calibration_.state()
         return State(
-            {"columns": self.columns(), "calibration": calibration.values},
             {
-                "scale": self.scale_.knots,
+                "columns": self.columns(),
+                "calibration": calibration.values,
+                "scale": self.scale_.values(),
+            },
+            {
                 **{f"forest/{name}": array for name, array in self.forest_.arrays().items()},
                 **{f"calibration/{name}": array for name, array in calibration.arrays.items()},
             },
@@ -96,10 +99,9 @@ class RowPredictor(Predictor):
                 hint="Fit it anew: cnngen predict --fit FOLDER -o MODEL",
             )
         values = state.values.get("calibration")
-        check_arrays(state.arrays, {"scale": (2,)})
         if not isinstance(values, dict):
             raise CnnGenError("a saved predictor lacks its calibration")
-        self.scale_ = Scale.restored(self.target_, state.arrays["scale"])
+        self.scale_ = Scale.restored(self.target_, state.values.get("scale"))
         self.forest_ = Forest.restored(state.inside("forest"), len(columns))
         self.calibration_ = Calibration.restored(
             State(values, state.inside("calibration")), len(columns)
