@@ -82,6 +82,7 @@ def test_a_wheel_holds_all_that_it_needs(built: Path, dependencies: Path, tmp_pa
     unpacked = tmp_path / "wheel"
     zipfile.ZipFile(wheel).extractall(unpacked)
     assert (unpacked / "cnngen/grammar.tx").is_file()
+    assert (unpacked / "cnngen/studio/page/libraries.js").is_file()
     assert not list(unpacked.glob("tests*")), "tests are not for users' site-packages"
     run(TRY, str(unpacked), path=[unpacked, dependencies], cwd=tmp_path)
 

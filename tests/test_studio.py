@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from studio_server import Answer, Server, limited, serving
 from test_store import SOURCE, network, record
 
+import cnngen.studio
 from cnngen.errors import CnnGenError
 from cnngen.language import parse
 from cnngen.resolution import resolve
@@ -297,6 +299,25 @@ def test_no_campaign_is_outside_the_folder(server: Server, campaign: str) -> Non
     answer = server.ask("explore", {"campaign": campaign})
     assert "has no folder of runs" in answer.fault
     assert server.ask("open", {"campaign": campaign, "key": record().key}).fault
+
+
+PAGE = Path(cnngen.studio.__file__).parent / "page"
+
+
+def test_nothing_of_the_page_names_another_host() -> None:
+    for file in PAGE.iterdir():
+        if file.suffix in (".html", ".css", ".js", ".svg"):
+            named = re.findall(r"(?:https?:)?//[a-z0-9-]+\.[a-z0-9.-]+", file.read_text())
+            # The names of SVG's and XHTML's vocabularies, which nobody fetches.
+            assert set(named) <= {"http://www.w3.org"}, file.name
+
+
+def test_the_libraries_are_those_that_are_stated_with_their_licences() -> None:
+    stated = json.loads((PAGE.parent / "libraries" / "package.json").read_text())
+    licences = (PAGE / "libraries.LICENSES.txt").read_text()
+    for name, version in stated["dependencies"].items():
+        assert f"{name} {version}\n" in licences
+    assert licences.count("Copyright") >= licences.count("-" * 72) + 1
 
 
 def settings(file: Path) -> Settings:

@@ -25,6 +25,9 @@ export class Prediction {
     if (this.asking) return;
     this.asking = true;
     this.sheet.classList.add("stale");
+    if (!this.sheet.children.length) {
+      this.sheet.append(element("p", { className: "hint" }, "Asking the model…"));
+    }
     while (this.again) {
       this.again = false;
       try {
