@@ -3,7 +3,7 @@
 import { scaleLinear, scaleLog } from "./libraries.js";
 import { drawn } from "./dom.js";
 
-const MARGIN = { top: 10, right: 14, bottom: 38, left: 64 };
+const MARGIN = { top: 10, right: 24, bottom: 38, left: 64 };
 
 /** A chart that fills its place, and is drawn anew when that changes its size. */
 export class Chart {

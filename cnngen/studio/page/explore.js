@@ -10,9 +10,9 @@ const seconds = (value) => `${Number(value.toPrecision(3))} s`;
 /** What can be laid on an axis; `better` says which end is wanted. */
 const FIGURES = {
   parameters: { label: "Parameters", format: short, log: true, better: "less" },
-  energy: { label: "Energy (Wh)", format: energy, log: true, better: "less" },
+  energy: { label: "Energy", format: energy, log: true, better: "less" },
   accuracy: { label: "Test accuracy", format: percent, log: false, better: "more" },
-  seconds: { label: "Training time (s)", format: seconds, log: true, better: "less" },
+  seconds: { label: "Training time", format: seconds, log: true, better: "less" },
   flops: { label: "FLOPs an image", format: short, log: true, better: "less" },
   layers: { label: "Layers", format: full, log: true, better: "less" },
 };
