@@ -448,3 +448,17 @@ def test_images_of_any_size_resolve(shape: str) -> None:
     text = text.replace("conv pooling", "conv max_pooling")
     network: Network = resolve(parse(text))
     assert min(min(node.shape) for node in network.nodes) >= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "input conv [add ( [concat ( conv , Empty )] , Empty )] output",
+        "input conv [add ( [concat ( conv conv , Empty )] [concat ( conv , Empty )] , Empty )] output",
+        "input conv [add ( [concat ( [concat ( conv , Empty )] , Empty )] , Empty )] output",
+    ],
+)
+def test_a_concatenation_that_is_added_to_its_own_side_is_refused(text: str) -> None:
+    with pytest.raises(ResolveError, match="no more channels than one of its sides"):
+        resolve(parse(text))
+    resolve(parse(text.replace(", Empty )] output", ", conv )] output")))

@@ -120,6 +120,7 @@ def _candidates(text: str, settings: Settings) -> Iterator[_Candidate]:
         yield from _sizes(text, body, *error.sizes)
     else:
         yield from _open(text, body, ("filters",))
+        yield _Candidate("Add the sides instead", [_mode(text, merge, body, "add")])
 
 
 def _merge_at(description: Description, span: Span) -> tuple[Merge, Body] | None:
@@ -152,10 +153,7 @@ def _channels(text: str, merge: Merge, body: Body, left: int, right: int) -> Ite
         projection = _conv(filters=wanted, stride=(1, 1))
         title = f"Project the {name} side to {wanted} channels: {projection}"
         yield _Candidate(title, [_append(text, body, name, projection)])
-    opening = merge.span.start + 1
-    mode = _sign(text, merge.mode, Span(opening, body.span.start)) if merge.mode else None
-    edit = Edit(mode, "concat") if mode else Edit(Span(opening, opening), "concat ")
-    yield _Candidate("Concatenate the sides instead", [edit])
+    yield _Candidate("Concatenate the sides instead", [_mode(text, merge, body, "concat")])
 
 
 def _sizes(text: str, body: Body, left: list[Size], right: list[Size]) -> Iterator[_Candidate]:
@@ -226,6 +224,13 @@ def _append(text: str, body: Body, side: str, layer: str) -> Edit:
         return Edit(_sign(text, "Empty", body.span) or body.span, layer)
     nodes = body.left[:-1] if _is_pooling(body.left[-1]) else body.left
     return Edit(Span(nodes[-1].span.end, nodes[-1].span.end), f" {layer}")
+
+
+def _mode(text: str, merge: Merge, body: Body, mode: str) -> Edit:
+    """A merge's mode changed, or given."""
+    opening = merge.span.start + 1
+    written = _sign(text, merge.mode, Span(opening, body.span.start)) if merge.mode else None
+    return Edit(written, mode) if written else Edit(Span(opening, opening), f"{mode} ")
 
 
 def _set(text: str, layer: Layer, name: str, value: str) -> Edit:

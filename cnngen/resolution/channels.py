@@ -8,6 +8,7 @@ as far as the sums leave room.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -140,6 +141,7 @@ class _Channels:
 
     def propagate(self) -> None:
         """Index the sums and follow up everything that is known so far."""
+        self._refuse_circles()
         for total in self.sums:
             roots = {self.find(total.total), self.find(total.left), self.find(total.right)}
             for root in roots:
@@ -148,6 +150,32 @@ class _Channels:
             root = self.find(total.total)
             self.least[root] = max(self.least.get(root, 1), least)
         self._follow([self.find(unknown) for unknown in self.values])
+
+    def _refuse_circles(self) -> None:
+        """A sum is more than its parts: nothing may be a part of itself, however far inside.
+
+        Its bounds would grow forever. Takes away sums that are no part of what is left.
+        """
+        uses: Counter[int] = Counter()
+        by_whole: dict[int, list[_Sum]] = {}
+        for total in self.sums:
+            by_whole.setdefault(self.find(total.total), []).append(total)
+            uses.update((self.find(total.left), self.find(total.right)))
+        free = [root for root in by_whole if not uses[root]]
+        while free:
+            for total in by_whole.pop(free.pop(), ()):
+                for part in (self.find(total.left), self.find(total.right)):
+                    uses[part] -= 1
+                    if not uses[part]:
+                        free.append(part)
+        if by_whole:
+            body = next(iter(by_whole.values()))[0].body
+            raise ResolveError(
+                "this concatenation must give no more channels than one of its sides has",
+                hint="Add: [add …], or put a convolution behind it that gives the channels wanted.",
+                source=self.description.source,
+                span=body.span if self.description.source else None,
+            )
 
     def settle(self, unknown: int, wish: int) -> None:
         """Give an open unknown the value wished for, or the nearest that sums allow."""
