@@ -66,16 +66,12 @@ class PointRegressor(Regressor):
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """AdamW with a warm-up and half a cosine, and early stopping.
-
-    It ends after `patience` epochs without a lower loss of the examples that are watched.
-    """
+    """AdamW with a warm-up and half a cosine."""
 
     epochs: int
     batch: int
     learning_rate: float
     weight_decay: float
-    patience: int = 1_000
     betas: tuple[float, float] = (0.9, 0.999)
 
 
@@ -122,8 +118,8 @@ def fit_module(
     steps = descent.epochs * -(-len(learnt) // descent.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     sizes = [size(one) for one in learnt]
-    best, best_loss, best_epoch = deepcopy(module.state_dict()), float("inf"), 0
-    for epoch in range(descent.epochs):
+    best, best_loss = deepcopy(module.state_dict()), float("inf")
+    for _ in range(descent.epochs):
         module.train()
         for batch in _batches(sizes, descent.batch, order):
             output = module(*collate([learnt[at] for at in batch]))
@@ -135,9 +131,7 @@ def fit_module(
             schedule.step()
         watched_loss = float(module.loss(_outputs(module, collate, watched, size), watched_wanted))
         if watched_loss < best_loss:
-            best, best_loss, best_epoch = deepcopy(module.state_dict()), watched_loss, epoch
-        if epoch - best_epoch >= descent.patience:
-            break
+            best, best_loss = deepcopy(module.state_dict()), watched_loss
     module.load_state_dict(best)
     return estimates(module, collate, watched, size)
 

@@ -17,6 +17,7 @@ from cnngen.errors import CnnGenError
 from cnngen.network import Network
 from cnngen.predict.examples import Example, Target
 from cnngen.predict.interface import (
+    LEVEL,
     NORMAL_QUANTILE,
     Floats,
     Prediction,
@@ -40,9 +41,6 @@ LEAST = 10
 HELD_OUT = 10
 """A member holds out every so many-th example."""
 
-WITHIN_ONE_STD = 0.6826894921370859
-"""Share of a normal distribution within one standard deviation of its mean."""
-
 
 @dataclass
 class ModulePredictor(Predictor, Generic[Encoded]):
@@ -50,7 +48,7 @@ class ModulePredictor(Predictor, Generic[Encoded]):
 
     Each member stops early on examples that it does not learn from: those given for it, or a
     tenth of its own; in an ensemble another tenth for each, so that all are learnt from.
-    How far off the predictions of held-out examples are scales the standard deviation.
+    The standard deviation is scaled so that intervals hold `LEVEL` of the held-out examples.
     """
 
     install: ClassVar[str] = "pip install 'cnngen[predict]'"
@@ -123,7 +121,7 @@ class ModulePredictor(Predictor, Generic[Encoded]):
             modules.append(module)
             misses.append(np.abs(estimate.mean - wanted[watched]) / estimate.std)
         self.modules_ = modules
-        self.calibration_ = max(1e-6, float(np.quantile(np.concatenate(misses), WITHIN_ONE_STD)))
+        self.calibration_ = _calibration(np.concatenate(misses))
         self.target_ = target
         return self
 
@@ -207,3 +205,14 @@ class ModulePredictor(Predictor, Generic[Encoded]):
                     f"the predictor '{self.name}' cannot have {name}={value!r:.40}",
                     hint=f"From {least:g} to {most:g}.",
                 )
+
+
+def _calibration(misses: Floats) -> float:
+    """By what standard deviations are to be multiplied, given how many of them held-out
+    examples lie off.
+
+    The quantile is that of split conformal prediction (Vovk et al., "Algorithmic Learning in a
+    Random World", 2005), which for few examples lies a little further out.
+    """
+    share = min(1.0, LEVEL * (1 + 1 / len(misses)))
+    return max(1e-6, float(np.quantile(misses, share)) / NORMAL_QUANTILE)
