@@ -29,7 +29,7 @@ from cnngen.report import fits as fits_module
 from cnngen.report.importance import importance
 from cnngen.report.page import Heading, Image, Paragraph, Table, to_html, to_markdown
 from cnngen.report.significance import corrected
-from cnngen.report.spread import Outcomes, Spread, pareto
+from cnngen.report.spread import Outcomes, Spread, p_of_equal_spreads, pareto
 from cnngen.sampling import sample_many
 
 NETWORKS = list(sample_many(60, "compact", input_shape=(8, 8, 1), seed=1))
@@ -310,6 +310,16 @@ def test_spreads_and_outcomes_are_counted(tmp_path: Path) -> None:
     assert (spread.least, spread.quarter, spread.median, spread.most) == (0.1, 0.12, 0.5, 1.0)
     # Chance is a tenth and three standard errors of 359 images: below 0.15.
     assert Outcomes.of(material) == Outcomes(5, {"ok": 4, "dead": 1}, 1, 2)
+
+
+def test_equal_spreads_are_told_from_unequal_ones() -> None:
+    random = np.random.default_rng(0)
+    some, same, wider = (
+        random.normal(at, s, 200) for at, s in ((0.5, 0.1), (0.7, 0.1), (0.5, 0.2))
+    )
+    assert p_of_equal_spreads(some, same) > 0.05, "where the middle lies does not matter"
+    assert p_of_equal_spreads(some, wider) < 1e-6
+    assert np.isnan(p_of_equal_spreads(some, wider[:1]))
 
 
 def test_trees_say_what_a_figure_hangs_on(tmp_path: Path) -> None:

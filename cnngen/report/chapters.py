@@ -111,7 +111,8 @@ def _accuracy(study: Study) -> Iterator[Block]:
             f"The middle half of {study.material.name} spans "
             f"{(ours.three_quarters - ours.quarter) * 100:.1f} percentage points, that of "
             f"{study.beside.name} {(cells.three_quarters - cells.quarter) * 100:.1f}; the standard "
-            f"deviations are {ours.spread * 100:.1f} and {cells.spread * 100:.1f}."
+            f"deviations are {ours.spread * 100:.1f} and {cells.spread * 100:.1f}. Brown and "
+            f"Forsythe's test that both are spread alike: p = {_p(study.beside_p)}."
         )
 
 
@@ -263,9 +264,9 @@ def _contests(study: Study) -> Iterator[Block]:
             contest.measure,
             contest.first,
             contest.second,
-            *(f"{p:.2g}" for p in (contest.p, contest.adjusted)),
+            *(_p(p) for p in (contest.p, contest.adjusted)),
             f"{contest.delta:+.2f}",
-            f"{contest.corrected:.2g}",
+            _p(contest.corrected),
         ]
         for contest in study.contests
     ]
@@ -314,6 +315,13 @@ def _importance(study: Study) -> Iterator[Block]:
         "features that say nearly the same, each looks unimportant.",
         plots.bars({one.feature: (one.fall, one.spread) for one in shown}, "fall of tau"),
     )
+
+
+def _p(p: float | None) -> str:
+    """A p value, and no more digits than it is worth."""
+    if p is None or np.isnan(p):
+        return "unknown"
+    return f"{p:.2g}" if p >= 1e-6 else "less than 1e-6"
 
 
 def _values(study: Study, column: str) -> Floats:

@@ -70,6 +70,16 @@ class Outcomes:
         )
 
 
+def p_of_equal_spreads(some: Floats, others: Floats) -> float:
+    """p of Brown and Forsythe's test (1974) that two sets of figures are spread alike: no
+    distribution is assumed. NaN for fewer than two figures in either."""
+    from scipy.stats import levene
+
+    if min(len(some), len(others)) < 2:
+        return float("nan")
+    return float(levene(some, others, center="median").pvalue)
+
+
 def pareto(gains: Sequence[float], costs: Sequence[float]) -> list[int]:
     """The positions of those that none beats in one without losing in the other, from the
     least cost to the most."""

@@ -17,7 +17,7 @@ from cnngen.report.fits import Fit, Task, curve_tasks, fit_all, tasks
 from cnngen.report.importance import Importance, importance
 from cnngen.report.material import Material
 from cnngen.report.significance import Contest, contests
-from cnngen.report.spread import Outcomes, Spread, pareto
+from cnngen.report.spread import Outcomes, Spread, p_of_equal_spreads, pareto
 
 if TYPE_CHECKING:
     from cnngen.network import Network
@@ -59,7 +59,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that was found. `front` are positions of rows, from the least energy on;
+    """Everything that was found. `beside_p` is the p of the hypothesis that accuracies are
+    spread alike in the runs beside. `front` are positions of rows, from the least energy on;
     `shown` are networks to be drawn, by what they are."""
 
     material: Material
@@ -69,6 +70,7 @@ class Study:
     spreads: dict[str, Spread]
     beside_spread: Spread | None
     beside_outcomes: Outcomes | None
+    beside_p: float | None
     front: list[int]
     shown: dict[str, tuple[Network, float]]
     fits: list[Fit]
@@ -93,6 +95,7 @@ class Study:
                 "source": self.beside.name,
                 "accuracy": self.beside_spread and asdict(self.beside_spread),
                 "outcomes": self.beside_outcomes and asdict(self.beside_outcomes),
+                "p_of_equal_spreads": self.beside_p,
             },
             "pareto_front": [
                 {"key": str(key), **row}
@@ -144,6 +147,7 @@ def study(
     front = pareto(both[places, 0].tolist(), both[places, 1].tolist())
     known = sum(example.targets.get(plan.targets[0]) is not None for example in examples)
     fits = fit_all(examples, plan.fits(known), folder, on_fit)
+    accuracies = np.asarray(material.numbers("test_accuracy"), np.float64)
     other = None if beside is None else beside.numbers("test_accuracy")
     return Study(
         material,
@@ -153,6 +157,7 @@ def study(
         spreads,
         None if other is None or not len(other) else Spread.of(other),
         None if beside is None else Outcomes.of(beside),
+        None if other is None else p_of_equal_spreads(accuracies, np.asarray(other, np.float64)),
         [int(places[i]) for i in front],
         _shown(material),
         fits,
