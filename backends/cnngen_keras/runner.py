@@ -99,7 +99,7 @@ def _with_torch(model: keras.Model, batch: Batch) -> tuple[float, list[object]]:
 
     loss = _loss(model(batch.images, training=True), batch.labels)
     values = [weight.value for weight in model.trainable_weights]
-    return float(loss), list(torch.autograd.grad(loss, values))
+    return loss.item(), list(torch.autograd.grad(loss, values))
 
 
 def _with_jax(model: keras.Model, batch: Batch) -> tuple[float, list[object]]:
