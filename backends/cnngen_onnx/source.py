@@ -1,0 +1,241 @@
+"""A network as ONNX: Python that holds the graph in ONNX's own text and builds the model.
+
+`NODES` is the whole backend: what each operation becomes. Tensors are (batch, channels,
+height, width). Values are named as the operations that they come from, and so are nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cnngen import shapes
+from cnngen.emit import WIDTH, Block, Step, program, title
+from cnngen.errors import BackendError
+from cnngen.network import Network, Node
+from cnngen.operations import (
+    Activate,
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Operation,
+    Pool,
+    Truncate,
+    Windowed,
+)
+from cnngen.shapes import Shape, same_padding
+from cnngen_onnx.build import BUILD, IMPORTS
+
+OPSET = 20
+"""The version of ONNX's operators: the first with Gelu."""
+
+IR = 9
+"""The version of the file's format that came with it."""
+
+
+def emit(network: Network) -> str:
+    """A file with `build() -> onnx.ModelProto`, which writes the model when it is run.
+
+    A model of ONNX is not trained, so this is all there is to a script, also of a backbone.
+    """
+    nodes = {
+        node.name: list(_nodes(node, network.nodes[node.inputs[0]].shape))
+        for node in network.nodes[1:]
+    }
+    names = [node.name for node in network.nodes]
+    names[0] = "images"
+    output = "features" if network.is_backbone else "logits"
+    graph = [
+        f'<ir_version: {IR}, opset_import: ["" : {OPSET}]>',
+        f"Net ({_tensor(network.input_shape)} images) => "
+        f"({_tensor(network.output_shape)} {output})",
+        "<",
+        *_declarations(nodes.values()),
+        ">",
+        "{",
+    ]
+    for step in program(network).steps:
+        if isinstance(step, Block):
+            graph.append(f"    # Merge {step.number}. {step.summary}")
+        for inner in step.steps if isinstance(step, Block) else [step]:
+            if isinstance(inner, Step):
+                graph += [f"    # {note}" for note in inner.notes]
+                graph += _lines(inner.node, nodes[inner.node.name], names)
+    graph += [f"    {output} = Identity ({names[-1]})", "}"]
+    text = [
+        '"""' + "\n".join(title(network)),
+        '"""',
+        "",
+        *IMPORTS,
+        "",
+        'GRAPH = """',
+        *graph,
+        '"""',
+    ]
+    return "\n".join([*text, *BUILD, ""])
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxNode:
+    """A node of ONNX: an operator, its attributes and inputs.
+
+    In `inputs`, `{0}` is the value that the operation reads, `{all}` are all of them with
+    commas between, and `{name}` is the operation's name. What a node gives is named as the
+    operation with `suffix`; the last node of an operation has none. `declared` are the
+    weights that are to come and constants, as text.
+    """
+
+    operator: str
+    attributes: tuple[str, ...] = ()
+    inputs: str = "{0}"
+    suffix: str = ""
+    declared: tuple[str, ...] = ()
+
+
+ACTIVATIONS = {
+    "linear": "Identity",
+    "relu": "Relu",
+    "selu": "Selu",
+    "tanh": "Tanh",
+    "gelu": "Gelu",
+    "sigmoid": "Sigmoid",
+}
+
+
+def _activated(activation: str, node: OnnxNode) -> list[OnnxNode]:
+    """A node, with a node for its activation behind it if there is one."""
+    if activation == "linear":
+        return [node]
+    before = OnnxNode(node.operator, node.attributes, node.inputs, "_linear", node.declared)
+    return [before, OnnxNode(ACTIVATIONS[activation], inputs="{name}_linear")]
+
+
+def _conv(op: Conv2d, shape: Shape) -> list[OnnxNode]:
+    weights = [f"float[{op.filters}, {shape[2]}, {op.kernel[0]}, {op.kernel[1]}] {{name}}_kernel"]
+    inputs = "{0}, {name}_kernel"
+    if op.bias:
+        weights.append(f"float[{op.filters}] {{name}}_bias")
+        inputs += ", {name}_bias"
+    node = OnnxNode("Conv", tuple(_slides(op, shape)), inputs, declared=tuple(weights))
+    return _activated(op.activation, node)
+
+
+def _slides(op: Windowed, shape: Shape) -> Iterator[str]:
+    """Strides, and padding as TensorFlow's, which ONNX's `auto_pad` deprecates."""
+    kh, kw, sh, sw, padding = op.window()
+    if (sh, sw) != (1, 1):
+        yield f"strides = [{sh}, {sw}]"
+    if padding == "same":
+        top, bottom = same_padding(shape[0], kh, sh)
+        left, right = same_padding(shape[1], kw, sw)
+        if top or bottom or left or right:
+            yield f"pads = [{top}, {left}, {bottom}, {right}]"
+
+
+def _pool(op: Pool, shape: Shape) -> list[OnnxNode]:
+    attributes = [f"kernel_shape = [{op.size[0]}, {op.size[1]}]", *_slides(op, shape)]
+    if op.pooling == "avg" and attributes[-1].startswith("pads"):
+        attributes.append("count_include_pad = 0")
+    return [OnnxNode("MaxPool" if op.pooling == "max" else "AveragePool", tuple(attributes))]
+
+
+def _batch_norm(op: BatchNorm, shape: Shape) -> list[OnnxNode]:
+    weights = ("{name}_scale", "{name}_shift", "{name}_mean", "{name}_variance")
+    declared = tuple(f"float[{shape[2]}] {weight}" for weight in weights)
+    inputs = ", ".join(["{0}", *weights])
+    return [OnnxNode("BatchNormalization", (f"epsilon = {op.epsilon}",), inputs, "", declared)]
+
+
+def _dense(op: Dense, shape: Shape) -> list[OnnxNode]:
+    declared = (
+        f"float[{shape[0]}, {op.units}] {{name}}_kernel",
+        f"float[{op.units}] {{name}}_bias",
+    )
+    node = OnnxNode("Gemm", (), "{0}, {name}_kernel, {name}_bias", "", declared)
+    return _activated(op.activation, node)
+
+
+def _global_pool(op: GlobalPool, shape: Shape) -> list[OnnxNode]:
+    operator = "GlobalMaxPool" if op.pooling == "max" else "GlobalAveragePool"
+    return [OnnxNode(operator, suffix="_map"), OnnxNode("Flatten", inputs="{name}_map")]
+
+
+def _flatten(op: Flatten, shape: Shape) -> list[OnnxNode]:
+    channels_last = OnnxNode("Transpose", ("perm = [0, 2, 3, 1]",), suffix="_last")
+    return [channels_last, OnnxNode("Flatten", inputs="{name}_last")]
+
+
+def _truncate(op: Truncate, shape: Shape) -> list[OnnxNode]:
+    constants = {"from": 0, "to": op.channels, "axis": 1}
+    declared = tuple(f"int64[1] {{name}}_{own} = {{{{{n}}}}}" for own, n in constants.items())
+    return [OnnxNode("Slice", (), "{0}, {name}_from, {name}_to, {name}_axis", "", declared)]
+
+
+NODES: dict[type[Operation], Callable[[Any, Shape], list[OnnxNode]]] = {
+    Conv2d: _conv,
+    BatchNorm: _batch_norm,
+    Pool: _pool,
+    GlobalPool: _global_pool,
+    Dropout: lambda op, shape: [
+        # Nothing but in training; runtimes remove it.
+        OnnxNode(
+            "Dropout", (), "{0}, {name}_rate", "", (f"float {{name}}_rate = {{{{{op.rate}}}}}",)
+        )
+    ],
+    Flatten: _flatten,
+    Dense: _dense,
+    Add: lambda op, shape: [OnnxNode("Add", inputs="{all}")],
+    Concat: lambda op, shape: [OnnxNode("Concat", ("axis = 1",), "{all}")],
+    Activate: lambda op, shape: [OnnxNode(ACTIVATIONS[op.activation])],
+    Truncate: _truncate,
+}
+
+
+def _nodes(node: Node, shape: Shape) -> Iterator[OnnxNode]:
+    """The nodes of an operation, with its name in what they declare."""
+    kind = type(node.operation)
+    if kind not in NODES:
+        raise BackendError(f"the onnx backend has no entry for the operation {kind.__name__}")
+    for made in NODES[kind](node.operation, shape):
+        declared = tuple(text.format(name=node.name) for text in made.declared)
+        yield OnnxNode(made.operator, made.attributes, made.inputs, made.suffix, declared)
+
+
+def _tensor(shape: Shape) -> str:
+    """The type of a batch of maps or vectors of this shape, channels first."""
+    return f"float[{', '.join(map(str, ['batch', shape[-1], *shape[:-1]]))}]"
+
+
+def _declarations(operations: Iterable[list[OnnxNode]]) -> Iterator[str]:
+    """The weights and constants, an operation a line if they fit."""
+    groups = [[text for one in made for text in one.declared] for made in operations]
+    lines = []
+    for group in groups:
+        together = f"    {', '.join(group)}"
+        lines += [together] if len(together) < WIDTH else [f"    {text}" for text in group]
+    lines = [line for line in lines if line.strip()]
+    yield from (f"{line}," for line in lines[:-1])
+    yield from lines[-1:]
+
+
+def _lines(node: Node, made: list[OnnxNode], names: list[str]) -> Iterator[str]:
+    """The statements of an operation, the last with its shape."""
+    sources = [names[source] for source in node.inputs]
+    for one in made:
+        inputs = one.inputs.format(*sources, name=node.name, all=", ".join(sources))
+        # Add takes two; runtimes fuse it with a convolution before it, and not Sum.
+        operator = "Sum" if one.operator == "Add" and len(sources) > 2 else one.operator
+        parts = [f"{node.name}{one.suffix} = {operator}"]
+        if one.attributes:
+            parts.append(f"<{', '.join(one.attributes)}>")
+        parts.append(f"({inputs})")
+        if one is made[-1]:
+            parts[-1] += f"  # {shapes.text(node.shape)}"
+        line = "    " + " ".join(parts)
+        yield line if len(line) <= WIDTH else "    " + "\n        ".join(parts)
