@@ -52,6 +52,8 @@ export class Diagram {
 
   /** Show a drawing, as the studio made it of a resolved network. */
   show(svg, name) {
+    this.fresh();
+    if (this.drawing && svg === this.source) return;
     this.name = name;
     this.source = svg;
     const parsed = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
@@ -70,7 +72,6 @@ export class Diagram {
     this.boxes[this.current].setAttribute("tabindex", "0");
     this.sheet.replaceChildren(this.drawing);
     this.#size();
-    this.fresh();
   }
 
   /** The drawing is that of the text. */

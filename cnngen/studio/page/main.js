@@ -153,23 +153,49 @@ class Page {
     }));
     this.editor.layers = this.layers;
     this.network = whole ? network : null;
-    if (network) {
-      if (svg) {
-        this.diagram.show(svg, network.name ?? network.id);
-        this.sample.preview(svg);
-      } else this.diagram.nothing(`${full(network.layers)} layers are too many to draw as you type.`);
-      if (!whole) this.diagram.fresh("Drawn without what is wrong.");
-      this.cost.show(network, this.layers);
-      this.moved(this.editor.view.state.selection.main.head);
-    } else if (text.trim()) {
-      this.diagram.outdated();
-      this.cost.outdated();
-    } else {
-      this.diagram.nothing("Write a network, or sample one.");
-    }
+    this.partial = network && !whole;
+    this.stale = !network;
+    if (network) this.good = { network, layers: this.layers, svg };
     this.summarise(text, marked);
     this.refresh();
     document.body.dataset.checked = text.length;
+  }
+
+  /** Bring the open view up to date; the others follow when they are opened. */
+  refresh() {
+    const { good, stale } = this;
+    const blank = !this.editor.text.trim();
+    switch (this.tabs.open) {
+      case "diagram":
+        if (blank) this.diagram.nothing("Write a network, or sample one.");
+        else this.draw();
+        break;
+      case "code":
+        if (!blank) this.code.update();
+        break;
+      case "cost":
+        if (good) this.cost.show(good.network, good.layers);
+        if (stale) this.cost.outdated();
+        break;
+      case "prediction":
+        if (!blank) this.prediction.update();
+        break;
+      case "sample":
+        if (good?.svg) this.sample.preview(good.svg);
+        break;
+    }
+  }
+
+  draw() {
+    const { good, stale, partial } = this;
+    if (good?.svg) this.diagram.show(good.svg, good.network.name ?? good.network.id);
+    else if (good) {
+      const count = full(good.network.layers);
+      this.diagram.nothing(`${count} layers are too many to draw as one types.`);
+    }
+    if (stale) this.diagram.outdated();
+    else if (partial) this.diagram.fresh("Drawn without what is wrong.");
+    this.moved(this.editor.view.state.selection.main.head);
   }
 
   summarise(text, faults) {
@@ -203,12 +229,6 @@ class Page {
       return element("li", {}, go);
     });
     at("faults").replaceChildren(...items.slice(0, 50));
-  }
-
-  /** Bring the open view up to date, where it asks the studio for itself. */
-  refresh() {
-    if (this.tabs.open === "code" && this.editor.text.trim()) this.code.update();
-    if (this.tabs.open === "prediction") this.prediction.update();
   }
 
   opened(name) {
