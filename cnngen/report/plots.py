@@ -22,6 +22,7 @@ BLUE, RED, GREEN, YELLOW, CYAN, PURPLE, GREY = COLOURS = (
     *("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"),
 )
 WIDTH = 6.4
+MOST_POINTS = 3_000
 
 
 class Picture:
@@ -81,9 +82,13 @@ def histogram(
 
 
 def scatter(x: Floats, y: Floats, labels: tuple[str, str], front: Sequence[int]) -> bytes:
-    """Networks as points, x on a logarithmic scale, with a line through those of a front."""
+    """Networks as points, x on a logarithmic scale, with a line through those of a front. Of
+    more than `MOST_POINTS`, as many are drawn at random."""
+    shown = np.arange(len(x))
+    if len(x) > MOST_POINTS:
+        shown = np.random.default_rng(0).choice(shown, MOST_POINTS, replace=False)
     with axes(*labels, height=3.4) as (drawn, picture):
-        drawn.plot(x, y, ".", color=BLUE, markersize=3, alpha=0.5, label="networks")
+        drawn.plot(x[shown], y[shown], ".", color=BLUE, markersize=3, alpha=0.5, label="networks")
         drawn.step(
             x[front], y[front], where="post", color=RED, lw=1.2, marker="o", markersize=3.5,
             label="Pareto front",
