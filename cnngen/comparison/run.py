@@ -139,49 +139,54 @@ def _train(
 ) -> dict[str, str]:
     """Train what is missing; gives the modes that failed, each with the reason."""
     by_id = {network.id: network for network in networks}
-    faults: dict[str, str] = {}
     frameworks: dict[str, str] = {}
-    strikes: dict[str, int] = dict.fromkeys(design.modes, 0)
+    faults: dict[str, str] = {}
+    errors = dict.fromkeys(design.modes, 0)
 
-    def fail(mode: str, error: Exception | str) -> None:
-        told = f"{error.message}. {error.hint or ''}" if isinstance(error, CnnGenError) else error
-        faults[mode] = str(told).removeprefix(f"{mode}: ").strip()
-        for watch in watches:
-            watch.mode_failed(mode, faults[mode])
+    def train_block(block: Block, handed: SharedData) -> None:
+        """Raises `BackendError` where the mode is to be given up."""
+        jobs = _jobs(design, block, by_id, data, frameworks.get(block.mode))
+        place = mode_folder(folder, block.mode)
+        with _worker(block.mode, design, handed, patience, watches) as crew:
+            for record in train_jobs(jobs, data, place, crew, watches=watches, stop=stop):
+                errors[block.mode] = errors[block.mode] + 1 if record.status == "error" else 0
+                if errors[block.mode] == GIVE_UP:
+                    raise BackendError(f"{GIVE_UP} trainings in a row failed: {record.cause}")
 
-    for mode in design.modes:
-        if any(_missing(design, block, folder) for block in design.blocks() if block.mode == mode):
-            try:
-                frameworks[mode] = _framework(mode)
-            except CnnGenError as error:
-                fail(mode, error)
+    @contextmanager
+    def apart(mode: str) -> Iterator[None]:
+        """What goes wrong within is a fault of the mode."""
+        try:
+            yield
+        except (StoreError, DataError):
+            raise
+        except (CnnGenError, ImportError) as error:
+            faults[mode] = _told(error).removeprefix(f"{mode}: ")
+            for watch in watches:
+                watch.mode_failed(mode, faults[mode])
+
+    for mode in dict.fromkeys(b.mode for b in design.blocks() if _missing(design, b, folder)):
+        with apart(mode):
+            frameworks[mode] = _framework(mode)
     with shared(data) as handed:
         for block in design.blocks():
-            mode = block.mode
-            if mode in faults:
-                continue
             if stop is not None and stop.is_set():
                 break
-            for watch in watches:
-                watch.mode_began(mode, block.repeat)
-            jobs = _jobs(design, block, by_id, data, frameworks.get(mode))
-            with _worker(mode, design, handed, patience, watches) as crew:
-                try:
-                    for record in train_jobs(
-                        jobs, data, mode_folder(folder, mode), crew, watches=watches, stop=stop
-                    ):
-                        strikes[mode] = strikes[mode] + 1 if record.status == "error" else 0
-                        if strikes[mode] == GIVE_UP:
-                            fail(mode, f"{GIVE_UP} trainings in a row failed: {record.cause}")
-                            break
-                except (StoreError, DataError):
-                    raise
-                except (CnnGenError, ImportError) as error:
-                    fail(mode, error)
+            if block.mode not in faults:
+                for watch in watches:
+                    watch.mode_began(block.mode, block.repeat)
+                with apart(block.mode):
+                    train_block(block, handed)
     for mode in design.modes:
         if mode_folder(folder, mode).is_dir():
             update_index(mode_folder(folder, mode))
     return faults
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, CnnGenError):
+        return f"{error.message}. {error.hint}" if error.hint else error.message
+    return f"{type(error).__name__}: {error}"
 
 
 def _framework(mode: str) -> str:
