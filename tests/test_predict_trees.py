@@ -231,6 +231,12 @@ class Trap:
         return open, ("/tmp/predictors-trap", "w")
 
 
+def scale(head: dict[str, object], value: object) -> None:
+    values = head["values"]
+    assert isinstance(values, dict)
+    values["scale"] = value
+
+
 EDITS: dict[str, Edit] = {
     "another predictor": lambda head, _: head.update(predictor="os.system"),
     "no target": lambda head, _: head.update(target="beauty"),
@@ -239,12 +245,13 @@ EDITS: dict[str, Edit] = {
     "another format": lambda head, _: head.update(format=99),
     "no values": lambda head, _: head.update(values=[]),
     "other features": lambda head, _: head.update(values={"columns": ["a"]}),
-    "no scale": lambda _, arrays: arrays.pop("scale.npy") and None,
-    "a scale that is none": lambda _, arrays: arrays.update({"scale.npy": array([0.0, -1.0])}),
-    "objects": lambda _, arrays: arrays.update({"scale.npy": array([Trap()], object)}),
-    "text": lambda _, arrays: arrays.update({"scale.npy": array(["a"])}),
+    "no scale": lambda head, _: scale(head, None),
+    "a scale that is none": lambda head, _: scale(head, {"mean": 0.0, "std": -1.0}),
+    "a scale without end": lambda head, _: scale(head, {"mean": float("nan"), "std": 1.0}),
+    "objects": lambda _, arrays: arrays.update({"forest/value.npy": array([Trap()], object)}),
+    "text": lambda _, arrays: arrays.update({"forest/value.npy": array(["a"])}),
     "too much": lambda _, arrays: arrays.update({"more.npy": huge("99999999999")}),
-    "no array": lambda _, arrays: arrays.update({"scale.npy": b"abc"}),
+    "no array": lambda _, arrays: arrays.update({"forest/value.npy": b"abc"}),
     "no trees": lambda _, arrays: arrays.update({"forest/below.npy": array([0])}),
 }
 
