@@ -82,7 +82,7 @@ def compare(
     cnngen compare -n 10 --space paper -d cifar10 -b torch,flax -o runs/frameworks
     """
     from cnngen.cli.campaign import stopping
-    from cnngen.cli.comparisons import CompareDisplay, say_where, show
+    from cnngen.cli.comparisons import CompareDisplay, say_power, say_where, show
     from cnngen.cli.measure import protocol_of
     from cnngen.cli.output import print_json
     from cnngen.comparison import compare
@@ -99,7 +99,7 @@ def compare(
         files or [], space, count, seed, bounds, images.input_shape, images.classes
     )
     if not as_json:
-        _say_power(len(modes), len(networks), repeats)
+        say_power(len(modes), len(networks), repeats)
     stop = threading.Event()
     display = CompareDisplay(len(modes) * len(networks) * repeats)
 
@@ -169,25 +169,3 @@ def _networks(
         resolve(read(file), space=space, input_shape=shape, classes=classes, seed=seed)
         for file in files
     ]
-
-
-def _say_power(modes: int, networks: int, repeats: int) -> None:
-    """Say beforehand which verdicts so few trainings cannot give."""
-    from cnngen.cli.output import progress_console
-    from cnngen.comparison import fewest_pairs
-
-    pairs = modes * (modes - 1) // 2
-    least, least_each = fewest_pairs(pairs), fewest_pairs(pairs * networks)
-    if networks * repeats < least:
-        text = (
-            f"No verdict will be possible: {networks * repeats} pairs of trainings for each two "
-            f"modes, and with {modes} modes the test needs {least}."
-        )
-    elif networks > 1 and repeats < least_each:
-        text = (
-            f"Verdicts will be on the {networks} networks together; on one of them the test "
-            f"would need {least_each} repeats."
-        )
-    else:
-        return
-    progress_console.print(text, style="dim")

@@ -9,9 +9,16 @@ from statistics import fmean, median
 from rich.table import Table
 from rich.text import Text
 
-from cnngen.cli.output import console
+from cnngen.cli.output import console, progress_console
 from cnngen.cli.progress import Display
-from cnngen.comparison import FIGURES, CompareWatch, Comparison, Measure, Verdict
+from cnngen.comparison import (
+    FIGURES,
+    CompareWatch,
+    Comparison,
+    Measure,
+    Verdict,
+    fewest_pairs,
+)
 
 MOST_UNEQUAL = 10
 
@@ -35,8 +42,8 @@ def show(comparison: Comparison) -> None:
         return
     design = comparison.design
     setting = (
-        f"{len(design.networks)} networks on {design.data.name}, {design.protocol.name}, "
-        f"{design.repeats} seeds"
+        f"{counted(len(design.networks), 'network')} on {design.data.name}, "
+        f"{design.protocol.name}, {counted(design.repeats, 'seed')}"
     )
     console.print(Text(setting, "bold"))
     _show_modes(comparison)
@@ -54,6 +61,26 @@ def show(comparison: Comparison) -> None:
         console.print(line, style="dim", markup=False, soft_wrap=True)
 
 
+def say_power(modes: int, networks: int, repeats: int) -> None:
+    """Say beforehand which verdicts so few trainings cannot give."""
+    pairs = modes * (modes - 1) // 2
+    least, least_each = fewest_pairs(pairs), fewest_pairs(pairs * networks)
+    if networks * repeats < least:
+        text = (
+            f"No verdict will be possible: each two modes have "
+            f"{counted(networks * repeats, 'pair')} of trainings, and with "
+            f"{counted(modes, 'mode')} the test needs {least}."
+        )
+    elif networks > 1 and repeats < least_each:
+        text = (
+            f"Verdicts will be on the {networks} networks together; on one of them the test "
+            f"would need {least_each} repeats."
+        )
+    else:
+        return
+    progress_console.print(text, style="dim", soft_wrap=True)
+
+
 def say_where(out: Path, plots: Sequence[Path]) -> None:
     """Where all is kept."""
     names = ", ".join(plot.name for plot in plots)
@@ -63,6 +90,11 @@ def say_where(out: Path, plots: Sequence[Path]) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things, in the plural where it is not one."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _show_modes(comparison: Comparison) -> None:

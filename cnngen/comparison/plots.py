@@ -53,7 +53,8 @@ def plot(comparison: Comparison, figure: Figure) -> bytes | None:
     if not drawn:
         return None
     modes, networks = comparison.modes, comparison.design.networks
-    setting = f"{comparison.design.data.name}, {len(networks)} networks, {_repeats(comparison)}"
+    counts = f"{_counted(len(networks), 'network')}, {_counted(comparison.design.repeats, 'seed')}"
+    setting = f"{comparison.design.data.name}, {counts}"
     caption = [line for text in comparison.provenance for line in textwrap.wrap(text, 108)]
     with mpl.rc_context({"svg.hashsalt": "cnngen", "svg.fonttype": "none", "font.size": 9}):
         height = 1.1 + 0.42 * len(modes) + 0.14 * len(caption)
@@ -111,6 +112,5 @@ def _first_row(modes: Sequence[str], measures: Sequence[Measure]) -> int:
     return min(modes.index(measure.mode) for measure in measures)
 
 
-def _repeats(comparison: Comparison) -> str:
-    repeats = comparison.design.repeats
-    return f"{repeats} seeds" if repeats > 1 else "1 seed"
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
