@@ -9,11 +9,11 @@ from functools import cached_property, lru_cache
 
 from cnngen.editor.recovery import Reading, read_on
 from cnngen.errors import CnnGenError, Source, Span
-from cnngen.language.tree import Layer, Merge
+from cnngen.language.tree import Description, Layer, Merge
 from cnngen.network import Network, Node
 
-MAX_CHARACTERS = 200_000
-"""Longer texts are not read while they are written: a keystroke would take half a second."""
+MAX_CHARACTERS = 100_000
+"""Longer texts are not read while they are written: a keystroke would take some tenths of a second."""
 
 MAX_LAYERS = 5_000
 """From here on, texts are read but dimensions are not inferred."""
@@ -21,7 +21,7 @@ MAX_LAYERS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What stands in where a text leaves something open, as for `cnngen.resolve`.
+    """What stands in where a text leaves something open: its ends, and what is drawn.
 
     Without `dimensions`, texts are only read: what a server falls back to when inferring
     them took too long.
@@ -115,13 +115,18 @@ def _analyse(text: str, settings: Settings) -> Analysis:
         network = resolve(
             description,
             space=settings.space,
-            input_shape=settings.input_shape,
-            classes=settings.classes,
+            input_shape=None if description.input_shape else settings.input_shape,
+            classes=None if _says_classes(description) else settings.classes,
             seed=settings.seed,
         )
     except CnnGenError as error:
         return Analysis(source, settings, reading, contradiction=error)
     return Analysis(source, settings, reading, network)
+
+
+def _says_classes(description: Description) -> bool:
+    last = description.head[-1:]
+    return description.classes is not None or any("units" in each.parameters for each in last)
 
 
 @lru_cache(maxsize=16)

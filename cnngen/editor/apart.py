@@ -7,9 +7,12 @@ may take minutes where somebody made it so.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from threading import Lock
 from typing import ParamSpec, TypeVar, cast
+
+import psutil  # type: ignore[import-untyped]
 
 from cnngen.child import Child, WorkerDied
 
@@ -17,9 +20,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SECONDS = 2.0
-"""Patience with one question. A network of 300 layers takes a fiftieth of it."""
+"""Of computing that one question may take. A network of 300 layers takes a fiftieth of it."""
 
-START_SECONDS = 60.0
+BUSY = 15
+"""On a machine with much else to do, so many times as long by the clock."""
+
+START_SECONDS = 120.0
 
 
 class TooLongError(Exception):
@@ -49,7 +55,8 @@ class Apart:
                     self._next(self._child, START_SECONDS)
                     self._ready = True
                 self._child.tell((function, arguments, named))
-                kind, value = self._next(self._child, self.seconds)
+                self._wait(self._child)
+                kind, value = self._next(self._child, START_SECONDS)
             except WorkerDied as death:
                 self._child.end()
                 self._child, self._ready = _begin(), False
@@ -68,6 +75,17 @@ class Apart:
                 self._child.end()
                 self._child, self._ready = None, False
 
+    def _wait(self, child: Child) -> None:
+        """Wait for an answer. Raises `WorkerDied` where it takes too long."""
+        process = psutil.Process(child.process.pid)
+        begun, deadline = _computed(process), time.monotonic() + BUSY * self.seconds
+        while not child.line.poll(0.1):
+            if child.process.poll() is not None:
+                raise child.death()
+            if _computed(process) - begun > self.seconds or time.monotonic() > deadline:
+                child.process.kill()
+                raise WorkerDied("it takes too long")
+
     def _next(self, child: Child, seconds: float) -> tuple[str, object]:
         child.wait(seconds)
         try:
@@ -75,6 +93,15 @@ class Apart:
         except (EOFError, OSError):
             raise child.death() from None
         return kind, value
+
+
+def _computed(process: psutil.Process) -> float:
+    """Seconds that a process has computed so far."""
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _begin() -> Child:

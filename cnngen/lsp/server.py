@@ -19,7 +19,7 @@ from pygls.lsp.server import LanguageServer
 import cnngen
 from cnngen import editor
 from cnngen.editor.apart import Apart, TooLongError
-from cnngen.errors import CnnGenError
+from cnngen.errors import CnnGenError, Span
 from cnngen.lsp import convert
 from cnngen.lsp.positions import Positions
 from cnngen.lsp.settings import read_settings
@@ -143,4 +143,4 @@ class Server(LanguageServer):
             found = self._ask(editor.diagnostics, document.text, (), named)
             if found is not None:
                 return found
-        return None
+        return [editor.Diagnostic(Span(0, 0), "information", "reading this text takes too long")]

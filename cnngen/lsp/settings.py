@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from cnngen.editor import Settings
 from cnngen.errors import CnnGenError
@@ -21,24 +22,40 @@ def read_settings(raw: object) -> Settings:
     given = raw if isinstance(raw, Mapping) else {}
     inner = given.get("cnngen")
     given = inner if isinstance(inner, Mapping) else given
-    shape = given.get("input") or None
-    classes = given.get("classes") or None
-    space = given.get("space") or "paper"
-    seed = given.get("seed") or 0
-    if shape is not None and not (isinstance(shape, str) and _SHAPE.fullmatch(shape)):
-        raise CnnGenError("cnngen.input is no shape such as 32x32x3")
-    if classes is not None and not (_is_count(classes) and classes >= 1):
-        raise CnnGenError("cnngen.classes is no number from 1")
-    if not _is_count(seed) or seed < 0:
-        raise CnnGenError("cnngen.seed is no number from 0")
-    if not isinstance(space, str):
-        raise CnnGenError("cnngen.space is no name of a space")
+    settings = Settings()
+    match given.get("input"):
+        case None | "":
+            pass
+        case str() as text if _SHAPE.fullmatch(text):
+            settings = replace(settings, input_shape=_shape(text))
+        case _:
+            raise CnnGenError("cnngen.input is no shape such as 32x32x3")
+    match given.get("classes"):
+        case None:
+            pass
+        case int() as classes if classes >= 1 and classes is not True:
+            settings = replace(settings, classes=classes)
+        case _:
+            raise CnnGenError("cnngen.classes is no number from 1")
+    match given.get("space"):
+        case None | "":
+            pass
+        case str() as space:
+            settings = replace(settings, space=space)
+        case _:
+            raise CnnGenError("cnngen.space is no name of a space")
+    match given.get("seed"):
+        case None:
+            pass
+        case int() as seed if seed >= 0 and not isinstance(seed, bool):
+            settings = replace(settings, seed=seed)
+        case _:
+            raise CnnGenError("cnngen.seed is no number from 0")
+    return settings
+
+
+def _shape(text: str) -> tuple[int, int, int]:
     try:
-        input_shape = parse_shape(shape) if shape else None
+        return parse_shape(text)
     except ValueError as error:
         raise CnnGenError(f"each number of cnngen.input must be {error}") from None
-    return Settings(input_shape, classes, space, seed)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
