@@ -201,11 +201,24 @@ def test_texts_that_are_too_long_are_refused_before_they_are_read(server: Server
     assert server.request("POST", "/api/check", server.own(), body).status == 413
 
 
-def test_a_backend_or_space_that_is_none_is_a_message(server: Server) -> None:
+def test_a_backend_that_is_none_is_a_message(server: Server) -> None:
     answer = server.ask("generate", {"text": SMALL, "backend": "os"})
     assert answer.fault == "there is no backend 'os'"
-    answer = server.ask("sample", {"space": "/etc/passwd"})
-    assert answer.fault == "there is no space '/etc/passwd'"
+
+
+@pytest.mark.parametrize("space", ["own.toml", "/etc/passwd"])
+def test_the_page_names_no_file_to_read_a_space_from(
+    server: Server, folder: Path, space: str
+) -> None:
+    (folder / "own.toml").write_text("secret = 1")
+    text = {"space": space, "text": SMALL}
+    for name, question in (
+        ("check", text),
+        ("predict", text),
+        ("sample", {"space": space}),
+        ("train", {**text, "backend": "torch"}),
+    ):
+        assert server.ask(name, question).fault == f"the studio has no space '{space}'"
 
 
 def test_a_sample_is_that_of_the_command_line(server: Server) -> None:
@@ -214,6 +227,27 @@ def test_a_sample_is_that_of_the_command_line(server: Server) -> None:
     bounds = Bounds(layers=(10, 20))
     drawn = sample("compact", input_shape=(8, 8, 1), classes=10, seed=5, bounds=bounds)
     assert parse(text) == drawn.description
+
+
+def test_a_prediction_is_that_of_the_command_line(server: Server, folder: Path) -> None:
+    (folder / "small.cnn").write_text(SMALL)
+    command = [sys.executable, "-m", "cnngen", "predict", "small.cnn", "--json"]
+    done = subprocess.run(
+        [*command, "--input", "8x8x1"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    (told,) = json.loads(done.stdout)
+    answer = server.ask("predict", {"text": SMALL, **ENDS}).answer
+    assert {found["target"] for found in answer["forecasts"]} >= {"accuracy", "energy", "time"}
+    for found in answer["forecasts"]:
+        for name in ("mean", "low", "high"):
+            assert found[name] == pytest.approx(told[found["target"]][name])
+    assert answer["outside"] == told["outside"]
+
+
+def test_a_model_that_is_none_is_a_message(tmp_path: Path) -> None:
+    (tmp_path / "model.zip").write_bytes(b"PK\x03\x04 cos\nsystem\n")
+    with serving("--model", "model.zip", cwd=tmp_path) as server:
+        assert "model.zip" in server.ask("predict", {"text": SMALL}).fault
 
 
 def test_the_ends_of_the_page_are_for_what_the_text_leaves_open(server: Server) -> None:

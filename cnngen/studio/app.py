@@ -21,15 +21,16 @@ from starlette.types import Receive, Scope, Send
 
 from cnngen.campaign import WorkerDied, Workers
 from cnngen.campaign.shared import SharedData
-from cnngen.errors import CnnGenError
+from cnngen.errors import CnnGenError, shorten
 from cnngen.studio import desk, explorer, predicting, questions
-from cnngen.studio.limits import was_late, within
+from cnngen.studio.limits import Limits, was_late, within
 from cnngen.studio.settings import Settings, save, start
 from cnngen.studio.training import Event, Trainer
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Question = TypeVar("Question", bound=questions.Question)
+Opened = TypeVar("Opened", bound=questions.Ends)
 
 PAGE = Path(__file__).parent / "page"
 
@@ -52,10 +53,10 @@ class Studio:
                 Route("/", self._page),
                 Mount("/page", StaticFiles(directory=PAGE)),
                 Route("/api/start", self._start),
-                _post("/api/check", questions.Check, self._check),
-                _post("/api/complete", questions.Complete, self._complete),
-                _post("/api/generate", questions.Generate, self._generate),
-                _post("/api/sample", questions.Sample, self._sample),
+                _post("/api/check", questions.Check, partial(self._write, desk.check)),
+                _post("/api/complete", questions.Complete, partial(self._write, desk.complete)),
+                _post("/api/generate", questions.Generate, partial(self._write, desk.generate)),
+                _post("/api/sample", questions.Sample, partial(self._write, desk.sample)),
                 _post("/api/predict", questions.Check, self._predict),
                 _post("/api/campaigns", questions.Question, self._campaigns),
                 _post("/api/explore", questions.Explore, self._explore),
@@ -85,19 +86,12 @@ class Studio:
         except CnnGenError as error:
             return _fault(error)
 
-    async def _check(self, question: questions.Check) -> object:
-        return await self._ask(self._writing, desk.check, question, self._limits)
-
-    async def _complete(self, question: questions.Complete) -> object:
-        return await self._ask(self._writing, desk.complete, question, self._limits)
-
-    async def _generate(self, question: questions.Generate) -> object:
-        return await self._ask(self._writing, desk.generate, question, self._limits)
-
-    async def _sample(self, question: questions.Sample) -> object:
-        return await self._ask(self._writing, desk.sample, question, self._limits)
+    async def _write(self, fn: Callable[[Opened, Limits], object], question: Opened) -> object:
+        self._admit(question)
+        return await self._ask(self._writing, fn, question, self._limits)
 
     async def _predict(self, question: questions.Check) -> object:
+        self._admit(question)
         model = self._settings.model
         return await self._ask(self._reading, predicting.predict, question, model, self._limits)
 
@@ -119,9 +113,20 @@ class Studio:
     async def _train(self, request: Request) -> Response:
         try:
             question = await _question(request, questions.Train)
+            self._admit(question)
         except _Refused as refused:
             return refused.answer
+        except CnnGenError as error:
+            return _fault(error)
         return _Live(lambda tell: self._trainer.train(question, tell))
+
+    def _admit(self, question: questions.Ends) -> None:
+        """Raise `CnnGenError` for a space that is not on offer: the page names no files."""
+        if question.space not in self._settings.spaces:
+            raise CnnGenError(
+                f"the studio has no space '{shorten(question.space)}'",
+                hint=f"It has {', '.join(self._settings.spaces)}; --space adds one.",
+            )
 
     async def _ask(
         self, workers: Workers, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs

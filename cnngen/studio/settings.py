@@ -31,6 +31,11 @@ class Settings:
     model: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
+    @property
+    def spaces(self) -> list[str]:
+        """What may be drawn from."""
+        return list(dict.fromkeys([self.space, *builtin_spaces()]))
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -76,7 +81,7 @@ def start(settings: Settings) -> Start:
         version=cnngen.__version__,
         file=read_file(settings),
         folder=str(settings.folder),
-        spaces=list(dict.fromkeys([settings.space, *builtin_spaces()])),
+        spaces=settings.spaces,
         space=settings.space,
         words={word: list(WORDS[word].parameter_names) for word in WORDS},
         data=data.name,

@@ -23,6 +23,9 @@ from cnngen.training import check_trainable
 GRACE = 60.0
 """Seconds beyond its time budget in which a training may start and test, before it is ended."""
 
+PATIENCE = 3.0
+"""Seconds that a training waits for the one before it to end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -45,17 +48,20 @@ class Trainer:
         self._data = data
         self._limits = limits
         self._workers: Workers | None = None
-        self._busy = False
+        self._turn = asyncio.Lock()
         self._report: Callable[[Event | None], None] = lambda event: None
 
     async def train(
         self, question: questions.Train, tell: Callable[[Event], Awaitable[None]]
     ) -> None:
         """Train, and tell of each event. To cancel the task ends the training."""
-        if self._busy:
+        try:
+            # One that was cancelled a moment ago may still be ending.
+            async with asyncio.timeout(PATIENCE):
+                await self._turn.acquire()
+        except TimeoutError:
             await tell(_failed("a training is running already", "Cancel it, or wait for its end."))
             return
-        self._busy = True
         ended = False
         try:
             future, events = self._begin(question)
@@ -66,7 +72,7 @@ class Trainer:
         finally:
             if not ended:
                 self.close()
-            self._busy = False
+            self._turn.release()
 
     def close(self) -> None:
         """End the worker, and with it what it does."""
@@ -118,7 +124,7 @@ def _end(future: Future[Record]) -> Event:
     except WorkerDied as death:
         cause = "it took too long and was ended" if was_late(death) else death.cause
         return _failed(cause, "The network may be too large for this machine.")
-    except (ImportError, MemoryError) as error:
+    except Exception as error:
         return _failed(f"{type(error).__name__}: {error}")
 
 

@@ -31,7 +31,10 @@ export async function* follow(name, question, signal) {
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) return;
+    if (done) {
+      if (rest) yield JSON.parse(rest);
+      return;
+    }
     const lines = (rest + value).split("\n");
     rest = lines.pop();
     for (const line of lines) yield JSON.parse(line);

@@ -126,7 +126,7 @@ export class Train {
         `${figure(epoch.validation_accuracy, percent)}, ${epoch.seconds.toFixed(2)} s`;
       this.curves.hidden = false;
       this.#draw();
-    } else if (kind === "fault") this.#fail(fault);
+    } else if (fault) this.#fail(fault);
     else this.#finish(record);
   }
 
