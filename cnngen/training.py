@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from cnngen import shapes
@@ -12,7 +12,7 @@ from cnngen.data import Dataset
 from cnngen.energy import Meter
 from cnngen.errors import BackendError, CnnGenError
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol
+from cnngen.protocol import Epoch, Protocol, TrainingResult
 from cnngen.record import Record, make_record, record_id
 
 if TYPE_CHECKING:
@@ -49,30 +49,76 @@ def train(
     `seed` and `space` are those the network was sampled with; they are recorded. `weights`
     are those to start from, else the protocol's seed decides them. A training that fails is
     a record with a status and a cause. Raises `CnnGenError` for a backbone, or where the
-    images do not fit the network, and `BackendError` for a backend that is not there or
-    cannot train.
+    images do not fit the network, `BackendError` for a backend that is not there or cannot
+    train, and `BackendFault` for one that emits no source or gives no valid result.
     """
     check_trainable(network, data)
     chosen, framework = trainer(backend)
-    source = chosen.emit(network)
+    source = emitted(chosen, network)
     chosen.prepare()
     # Only where they are given: a backend may be older than they are.
     start = {} if weights is None else {"weights": weights}
     with (meter or Meter()).window(network.id) as window:
-        result = chosen.train(source, network, data, protocol, on_epoch, **start)
-    record = make_record(
-        network,
-        data,
-        protocol,
-        result,
-        backend=backend,
-        framework=framework,
-        energy=window.energy,
-        energy_cause=window.cause,
-        seed=seed,
-        space=space,
-    )
+        result = chosen.train(source, network, data, protocol, _checking(on_epoch, chosen), **start)
+    if not isinstance(result, TrainingResult):
+        raise BackendFault(f"the {backend} backend gives a {type(result).__name__} for a training")
+    try:
+        record = make_record(
+            network,
+            data,
+            protocol,
+            result,
+            backend=backend,
+            framework=framework,
+            energy=window.energy,
+            energy_cause=window.cause,
+            seed=seed,
+            space=space,
+        )
+        # Written and read, since what cannot be read again would be lost.
+        record = Record.from_json(record.to_json())
+    except Exception as error:
+        raise BackendFault(f"the {backend} backend gives no valid result: {error}") from error
+    if record.status == "ok" and record.test_accuracy is None:
+        raise BackendFault(f"the {backend} backend says 'ok' and gives no test accuracy")
     return Trained(record, source)
+
+
+class BackendFault(CnnGenError):
+    """What a backend does wrong with one network, and perhaps not with others."""
+
+
+def emitted(backend: Backend, network: Network) -> str:
+    """The source of a network, which can be written. Raises `BackendFault` where there is none."""
+    try:
+        source = backend.emit(network)
+        source.encode()
+    except ImportError:
+        raise
+    except Exception as error:
+        said = error.message if isinstance(error, CnnGenError) else str(error)
+        message = f"{type(error).__name__}: {said}"
+        raise BackendFault(f"the {backend.name} backend emits no source: {message}") from error
+    return source
+
+
+def _checking(
+    on_epoch: Callable[[Epoch], None] | None, backend: Backend
+) -> Callable[[Epoch], None] | None:
+    """`on_epoch`, which is told of nothing but epochs: it may stand in another process."""
+    if on_epoch is None:
+        return None
+
+    def told(epoch: Epoch) -> None:
+        try:
+            figures = map(float, (getattr(epoch, field.name) for field in fields(Epoch)))
+            number, *rest = figures
+            plain = Epoch(int(number), *rest)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise BackendFault(f"the {backend.name} backend tells of no epoch: {error}") from error
+        on_epoch(plain)
+
+    return told
 
 
 def trainer(backend: str) -> tuple[Backend, str]:

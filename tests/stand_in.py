@@ -60,6 +60,13 @@ class StandIn(Backend):
         return "stand_in 1.0"
 
     def emit(self, network: Network, *, script: bool = False) -> str:
+        match how_to_fail(network):
+            case "no-emit":
+                raise ZeroDivisionError("nothing to emit")
+            case "emit-None":
+                return None  # type: ignore[return-value]
+            case "emit-surrogate":
+                return "# \ud800\n"
         return f"# {network.id}\n"
 
     def train(
@@ -75,10 +82,13 @@ class StandIn(Backend):
                 threads = os.environ.get("OMP_NUM_THREADS", "-")
                 file.write(f"{os.getpid()} {network.id} {threads} {data.images.sum()}\n")
         time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")))
-        for word in os.environ.get("STAND_IN_FAILS", "").split():
-            start, how = word.split(":")
-            if network.id.startswith(start):
-                fail(how, network)
+        how = how_to_fail(network)
+        if how is not None:
+            fail(how, network)
+        if how == "tell-None" and on_epoch is not None:
+            on_epoch(None)  # type: ignore[arg-type]
+        if how is not None and how.startswith("give-"):
+            return RUBBISH[how]  # type: ignore[return-value]
         epochs = []
         for number in range(1, protocol.epochs + 1):
             accuracy = number / (protocol.epochs + 1)
@@ -86,6 +96,24 @@ class StandIn(Backend):
             if on_epoch is not None:
                 on_epoch(epochs[-1])
         return TrainingResult("ok", None, tuple(epochs), 0.01, 0.5, 0.75, "cpu", 1)
+
+
+def how_to_fail(network: Network) -> str | None:
+    """What STAND_IN_FAILS says for a network."""
+    for word in os.environ.get("STAND_IN_FAILS", "").split():
+        start, how = word.split(":")
+        if network.id.startswith(start):
+            return how
+    return None
+
+
+FEW = (Epoch(1, 0.0, 1.0, 0.5, 1.0, 0.5),)
+RUBBISH = {
+    "give-None": None,
+    "give-too-much": TrainingResult("ok", None, FEW, 0.01, 0.5, 1.5, "cpu", 1),
+    "give-nan": TrainingResult("ok", None, FEW, 0.01, 0.5, float("nan"), "cpu", 1),
+    "give-text": TrainingResult("ok", None, ("an epoch",), 0.01, 0.5, 0.5, "cpu", 1),  # type: ignore[arg-type]
+}
 
 
 def fail(how: str, network: Network) -> None:
@@ -107,5 +135,7 @@ def fail(how: str, network: Network) -> None:
             raise MemoryError("9 GB")
         case "bug":
             raise ZeroDivisionError("a bug of the backend")
+        case "quit":
+            sys.exit("bye")
         case "import":
             raise ImportError("no framework here")

@@ -252,18 +252,52 @@ def test_whatever_a_network_does_to_its_worker_its_record_says_and_the_others_go
     causes = {kind: (record.status, record.cause) for kind, record in found.items()}
     before = ", and so it had been before"
     assert causes == {
-        "kill": ("error", f"its worker was ended by SIGKILL{before}"),
+        "kill": ("error", f"stand_in: its worker was ended by SIGKILL{before}"),
         "kill-once": ("ok", None),
-        "crash": ("error", f"its worker was ended by SIGSEGV{before}"),
-        "exit": ("error", f"its worker ended with code 3{before}"),
-        "hang": ("error", f"no sign of life for 3 s{before}"),
-        "memory": ("out_of_memory", "9 GB"),
-        "bug": ("error", "ZeroDivisionError: a bug of the backend"),
+        "crash": ("error", f"stand_in: its worker was ended by SIGSEGV{before}"),
+        "exit": ("error", f"stand_in: its worker ended with code 3{before}"),
+        "hang": ("error", f"stand_in: no sign of life for 3 s{before}"),
+        "memory": ("out_of_memory", "stand_in: 9 GB"),
+        "bug": ("error", "stand_in: ZeroDivisionError: a bug of the backend"),
     }
     times = Counter(trained(tmp_path))
     assert [times[i] for i in ids] == [2, 2, 2, 2, 2, 1, 1, 1, 1]
     assert tally.failures == {"error": 5, "out_of_memory": 1}
     assert sum(line.startswith("lost") for line in told.lines) == 5
+
+
+RUBBISH = {
+    "no emit": "emits no source: ZeroDivisionError: nothing to emit",
+    "emit None": "emits no source: AttributeError",
+    "emit surrogate": "emits no source: UnicodeEncodeError",
+    "give None": "gives a NoneType for a training",
+    "give too much": "gives no valid result: test_accuracy",
+    "give nan": "says 'ok' and gives no test accuracy",
+    "give text": "gives no valid result",
+    "tell None": "tells of no epoch",
+    "quit": "SystemExit: bye",
+}
+"""What a backend may do wrong without dying, and what its record then says."""
+
+
+def test_rubbish_from_a_backend_is_in_its_own_record_with_its_name_and_in_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = wanted(len(RUBBISH) + 2)
+    fails = " ".join(f"{i}:{kind.replace(' ', '-')}" for i, kind in zip(ids, RUBBISH, strict=False))
+    monkeypatch.setenv("STAND_IN_FAILS", fails)
+    told = Told()
+    run_campaign(plan(len(ids)), images(), tmp_path / "runs", hire=local(1), watches=[told])
+    check(tmp_path / "runs", ids)
+    records = {record.id: record for record in load(tmp_path / "runs")}
+    for i, said in zip(ids, RUBBISH.values(), strict=False):
+        assert records[i].status == "error"
+        assert "stand_in" in str(records[i].cause)
+        assert said in str(records[i].cause)
+        source = (tmp_path / "runs" / records[i].key / "stand_in.py").read_text()
+        assert source == ("" if "emit" in said else f"# {i}\n")
+    assert [records[i].status for i in ids[-2:]] == ["ok", "ok"]
+    assert not any(line.startswith("lost") for line in told.lines)
 
 
 def test_what_stops_every_model_stops_the_campaign_and_is_in_no_record(

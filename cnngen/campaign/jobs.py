@@ -17,7 +17,7 @@ from cnngen.network import Network
 from cnngen.protocol import Protocol, Status, TrainingResult
 from cnngen.record import make_record
 from cnngen.store import load_run, save
-from cnngen.training import Trained, train
+from cnngen.training import BackendFault, Trained, emitted, train
 
 if TYPE_CHECKING:
     from cnngen.runner import Weights
@@ -95,10 +95,14 @@ def train_job(
         )
     except (ImportError, BackendError, DataError):
         raise
+    except BackendFault as error:
+        trained = failed(job, images, "error", error.message)
     except MemoryError as error:
-        trained = failed(job, images, "out_of_memory", str(error) or "no memory was left")
-    except Exception as error:
-        trained = failed(job, images, "error", f"{type(error).__name__}: {error}")
+        cause = str(error) or "no memory was left"
+        trained = failed(job, images, "out_of_memory", f"{job.backend}: {cause}")
+    except (Exception, SystemExit) as error:
+        cause = f"{job.backend}: {type(error).__name__}: {error}"
+        trained = failed(job, images, "error", cause)
     return trained if folder is None else keep(job, trained, folder, again)
 
 
@@ -106,10 +110,9 @@ def failed(job: Job, data: Dataset, status: Status, cause: str) -> Trained:
     """The record of a training that did not come to an end."""
     backend = get_backend(job.backend)
     try:
-        source = backend.emit(job.network)
-    except Exception as error:
-        source = ""
-        cause = f"{cause}; {type(error).__name__}: {error}"
+        source = emitted(backend, job.network)
+    except (Exception, SystemExit):
+        source = ""  # which is then the cause, or one more of them
     record = make_record(
         job.network,
         data,

@@ -220,7 +220,7 @@ def train_jobs(
                     job,
                     data,
                     "out_of_memory" if death.out_of_memory else "error",
-                    f"{death.cause}, and so it had been before",
+                    f"{job.backend}: {death.cause}, and so it had been before",
                 )
                 trained = keep(job, trained, folder, again)
             else:
