@@ -48,6 +48,7 @@ def plot(comparison: Comparison, figure: Figure) -> bytes | None:
 
     import matplotlib as mpl
     from matplotlib.figure import Figure as Picture
+    from matplotlib.ticker import LogFormatter
 
     drawn = [m for m in comparison.measures if m.status == "ok" and figure.of(m) is not None]
     if not drawn:
@@ -71,6 +72,9 @@ def plot(comparison: Comparison, figure: Figure) -> bytes | None:
         values = [figure.of(measure) or 0.0 for measure in drawn]
         if min(values) > 0 and max(values) > 4 * min(values):
             axes.set_xscale("log")
+            plain = LogFormatter(minor_thresholds=(1.5, 0.7))
+            axes.xaxis.set_major_formatter(plain)
+            axes.xaxis.set_minor_formatter(plain)
         axes.set_xlabel(f"{figure.title} ({figure.unit})")
         axes.set_title(f"{figure.title}: {setting}", loc="left", fontsize=9)
         axes.grid(axis="x", alpha=0.3)

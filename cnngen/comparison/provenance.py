@@ -36,7 +36,7 @@ def _idle(records: Iterable[Record]) -> Iterator[str]:
         return
     powers = [energy.idle_power or 0.0 for energy in baselines]
     seconds = baselines[0].provenance.idle_seconds
-    line = f"Idle power ({_span(powers, '.1f')} W in {seconds:g} s each) is subtracted"
+    line = f"Idle power ({_span(powers, '.1f')} W in {seconds:.1f} s each) is subtracted"
     others = [e.provenance.idle_others for e in baselines if e.provenance.idle_others is not None]
     if others and max(others) > BUSY:
         line += f", but other programs used {_span([100 * o for o in others], '.0f')} % meanwhile"
