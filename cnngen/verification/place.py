@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from cnngen.network import Network, Node
 from cnngen.runner import Array
-from cnngen.verification.agreement import TOLERANCES, relative
+from cnngen.verification.agreement import TOLERANCES, distance, largest_gradient, relative
 from cnngen.verification.figures import Figures
 
 Value = Callable[[Network], Array]
@@ -61,11 +59,10 @@ def first_difference(network: Network, one: Value, other: Value, precision: str)
 
 def first_gradient(network: Network, one: Figures, other: Figures, allowed: float) -> str | None:
     """The weight nearest to the loss whose gradient differs: errors go backwards from there."""
-    largest = max(float(np.abs(g).max()) for f in (one, other) for g in f.gradients.values())
+    largest = largest_gradient(one, other)
     for node in reversed(network.nodes):
         for name, gradient in one.gradients.items():
-            if name.split(".")[0] == node.name:
-                off = np.abs(gradient.astype(np.float64) - other.gradients[name]).max()
-                if not off <= allowed * largest:
-                    return name
+            off = distance(gradient, other.gradients[name])
+            if name.split(".")[0] == node.name and off > allowed * largest:
+                return name
     return None

@@ -23,6 +23,13 @@ STEPS = 20
 BATCHES = 4
 """Different batches, which come up in turn: the loss falls as they become known."""
 
+LEARNING = {
+    "float32": Protocol(),
+    "float64": Protocol("sgd", optimizer="sgd", learning_rate=1e-2),
+}
+"""What the compared training follows: in float32 that of the protocols, Adam, of which frameworks
+have different forms; in float64 momentum, of which there is one, so that nothing can hide."""
+
 DEFINITIONS = 200_000
 """Windows in all maps of a network up to which its definitions are computed: some 10 s."""
 
@@ -38,13 +45,14 @@ class Question:
     network: Network
     weights: Weights
     batches: tuple[Batch, ...]
-    protocol: Protocol
     steps: int = STEPS
+    protocol: Protocol = LEARNING["float32"]
 
     def in_precision(self, dtype: str) -> Question:
         """The same numbers in another precision: none of them needs more than float32."""
         return replace(
             self,
+            protocol=LEARNING[dtype],
             weights={
                 name: {own: array.astype(dtype) for own, array in all.items()}
                 for name, all in self.weights.items()
@@ -66,9 +74,7 @@ class Question:
         return [self.batches[step % len(self.batches)] for step in range(self.steps)]
 
 
-def ask(
-    network: Network, *, seed: int = 0, steps: int = STEPS, protocol: Protocol | None = None
-) -> Question:
+def ask(network: Network, *, seed: int = 0, steps: int = STEPS) -> Question:
     """A question about a network, the same for the same seed.
 
     Kernels are Glorot-uniform, biases and shifts small, scales near 1. The running statistics
@@ -87,7 +93,7 @@ def ask(
     weights = random_weights(network, seed)
     if windows(network) <= DEFINITIONS:
         weights = _settled(network, weights, batches[0].images, random)
-    return Question(network, weights, batches, protocol or Protocol(), steps)
+    return Question(network, weights, batches, steps)
 
 
 def without_dropout(network: Network) -> Network:
