@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -251,29 +252,34 @@ def test_the_page_shows_the_toy_as_it_is() -> None:
 
 
 def installed(folder: Path, *, interface: int = 1) -> Path:
-    """A folder with the toy's wheel installed into it, built from a copy outside the tree."""
+    """A fresh virtual environment with the toy's wheel, built from a copy outside the tree.
+
+    What else is installed here can be imported there, too.
+    """
     copy = folder / "source"
     shutil.copytree(TOY, copy, ignore=shutil.ignore_patterns("__pycache__"))
     backend = copy / "cnngen_toynet.py"
     backend.write_text(backend.read_text().replace("interface = 1", f"interface = {interface}"))
-    for command in (
-        ["build", "--no-isolation", "--wheel", "-o", str(folder / "dist"), str(copy)],
-        ["pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(folder / "site")],
-    ):
-        wheels = [str(wheel) for wheel in folder.glob("dist/*.whl")]
-        subprocess.run(
-            [sys.executable, "-m", *command, *wheels], cwd=folder, check=True, capture_output=True
-        )
-    return folder / "site"
+    made = folder / "venv"
+    venv.create(made)
+    (site,) = made.glob("lib/python*/site-packages")
+    ours = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "ours.pth").write_text(f"import site; [site.addsitedir(path) for path in {ours}]\n")
+    dist = folder / "dist"
+    build = ["build", "--no-isolation", "--wheel", "-o", str(dist), str(copy)]
+    subprocess.run([sys.executable, "-m", *build], check=True, capture_output=True)
+    (wheel,) = dist.glob("*.whl")
+    install = ["--python", str(made), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run([sys.executable, "-m", "pip", *install], check=True, capture_output=True)
+    return made
 
 
-def python(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Python beside the installed plugin, from a folder of no meaning."""
-    environment = {**os.environ, "PYTHONPATH": str(site)}
+def python(made: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The Python of the environment, from a folder of no meaning."""
     return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=site.parent,
-        env=environment,
+        [str(made / "bin" / "python"), *arguments],
+        cwd=made.parent,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         capture_output=True,
         text=True,
     )
@@ -281,7 +287,8 @@ def python(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_plugin_in_a_wheel_of_its_own_is_found_used_and_passes_the_kit(tmp_path: Path) -> None:
     site = installed(tmp_path)
-    assert sorted(path.name for path in site.glob("*.py")) == ["cnngen_toynet.py", "toynet.py"]
+    (packages,) = site.glob("lib/python*/site-packages")
+    assert sorted(path.name for path in packages.glob("*.py")) == ["cnngen_toynet.py", "toynet.py"]
     listed = python(site, "-m", "cnngen", "backends", "--json")
     assert listed.returncode == 0, listed.stderr
     (toy,) = [row for row in json.loads(listed.stdout) if row["name"] == "toynet"]
@@ -302,6 +309,10 @@ def test_a_plugin_in_a_wheel_of_its_own_is_found_used_and_passes_the_kit(tmp_pat
     kit = python(site, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_toynet.py")
     assert kit.returncode == 0, kit.stdout[-3000:]
     assert "17 passed" in kit.stdout
+    held = python(site, "-m", "cnngen", "verify", "net.cnn", "--backends", "toynet", "--json")
+    assert held.returncode == 0, held.stderr
+    (pair,) = json.loads(held.stdout)["networks"][0]["pairs"]
+    assert (pair["one"], pair["other"], pair["equal"]) == ("toynet", "definitions", True)
     trained = python(site, "-m", "cnngen", "train", "net.cnn", "--backend", "toynet")
     assert trained.returncode == 2
     assert "cannot train" in trained.stderr

@@ -26,8 +26,11 @@ from cnngen.testing import (
     EmissionConformance,
     Outcome,
 )
-from cnngen.testing.networks import BACKBONE, SMALL, nested
+from cnngen.testing.networks import BACKBONE, SMALL, fixed, nested
 from cnngen.testing.runner import run, run_apart
+from cnngen.verification.agreement import Answer, differences
+from cnngen.verification.figures import figures, here
+from cnngen.verification.question import Question, ask
 from cnngen_torch.runner import TorchRunner
 
 
@@ -45,6 +48,8 @@ class OnEngine(ComputationConformance):
 
     backend = "keras"
     float64 = 1e-10
+    trained: ClassVar[Sequence[str]] = ("flatten", "global_max_pooling", "graph", "small")
+    answers: ClassVar[dict[str, tuple[Question, Answer]]]
     script: ClassVar[str]
     deep: ClassVar[int]
 
@@ -63,6 +68,8 @@ class OnEngine(ComputationConformance):
             with ModeProcess(mode, environment=environment) as process:
                 assert process.call(keras_worker.engine).decode() == cls.mode
                 outcomes = run_apart(process, cases)
+                asked = {n: ask(fixed()[n], steps=20 if n == "small" else 0) for n in cls.trained}
+                cls.answers = {n: (q, figures(process, q)) for n, q in asked.items()}
                 source = emit(lower(parse(SMALL)), script=True)
                 cls.script = process.call(keras_worker.run_script, source, data).decode()
                 if cls.mode == "torch":  # one engine is enough: the limit is Keras's own
@@ -77,6 +84,15 @@ class OnEngine(ComputationConformance):
             np.testing.assert_allclose(
                 outcome.outputs, expected, rtol=1e-5, atol=1e-5, err_msg=name, strict=True
             )
+
+    def test_loss_gradients_and_training_are_those_of_torch_with_the_same_weights(self):
+        """Law: in float64 nothing differs but by rounding, in float32 no more than is stated."""
+        self._ran()
+        for name, (question, answer) in self.answers.items():
+            found = differences(answer, here("torch", question))
+            assert {d.precision for d in found} == {"float32", "float64"}
+            assert {"outputs", "loss", "gradients"} <= {d.what for d in found}
+            assert all(d.is_small for d in found), (name, found)
 
     def test_every_operation_is_a_layer_of_its_name(self):
         for name, (network, _, outcome) in self._ran().items():
@@ -107,6 +123,7 @@ class TestOnTorch(OnEngine):
 
 class TestOnJax(OnEngine):
     mode = "jax"
+    trained = ("small",)
     every_window = 24
     random_networks = 0
 

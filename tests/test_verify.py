@@ -18,7 +18,6 @@ from cnngen.language import parse
 from cnngen.modes import parse_mode
 from cnngen.network import Network
 from cnngen.operations import Conv2d, Dense, Dropout, Flatten
-from cnngen.packing import unpack
 from cnngen.resolution import resolve
 from cnngen.sampling import sample
 from cnngen.testing.networks import by_hand, fixed, graph
@@ -26,7 +25,7 @@ from cnngen.testing.reference import cross_entropy, evaluate
 from cnngen.testing.wild import random_network
 from cnngen.verification import Verification, Verifier
 from cnngen.verification.agreement import differences, relative
-from cnngen.verification.figures import Figures, _figures
+from cnngen.verification.figures import Figures, here
 from cnngen.verification.place import cut
 from cnngen.verification.question import ask, defined, without_dropout
 
@@ -52,11 +51,9 @@ def tiny() -> Network:
     return resolve(parse(TEXT, "tiny.cnn"))
 
 
-def figures(backend: str, network: Network, precision: str = "float64", steps: int = 0) -> Figures:
-    """What a backend computes, in this process."""
-    question = ask(network, steps=steps).in_precision(precision)
-    arrays, told = unpack(_figures(backend, question, precision))
-    return Figures(arrays.pop("outputs"), told["loss"], arrays, np.array(told["curve"]))
+def figures(backend: str, network: Network, steps: int = 0) -> Figures:
+    """What a backend computes in float64, in this process."""
+    return here(backend, ask(network, steps=steps))["float64"]
 
 
 # ---- The question

@@ -98,12 +98,14 @@ def _distance(what: str, one: Figures, other: Figures) -> tuple[float | None, st
         case "gradients":
             return _gradients(one, other)
         case _:
-            return (relative(one.curve, other.curve), None) if one.curve.size else (None, None)
+            if not (one.curve.size and other.curve.size):
+                return None, None
+            return relative(one.curve, other.curve), None
 
 
 def _gradients(one: Figures, other: Figures) -> tuple[float | None, str | None]:
     """The greatest difference of a gradient, of the largest gradient there is, and where."""
-    if not one.gradients:
+    if not (one.gradients and other.gradients):
         return None, None
     apart = {name: distance(array, other.gradients[name]) for name, array in one.gradients.items()}
     where = max(apart, key=apart.__getitem__)

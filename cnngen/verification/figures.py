@@ -14,7 +14,7 @@ from cnngen.backend import get_backend
 from cnngen.modes import ModeError, ModeProcess
 from cnngen.network import Network
 from cnngen.packing import flat, pack, unpack
-from cnngen.runner import Array, Weights
+from cnngen.runner import Array, Runner, Weights
 from cnngen.verification.question import Question
 
 PRECISIONS = ("float32", "float64")
@@ -26,7 +26,7 @@ class Figures:
 
     `outputs` are those after training. `loss` and `gradients`, by `conv1.kernel` and so on, are
     those of the first batch in training; `curve` are the losses of the training steps. A
-    backbone has outputs alone.
+    backbone has outputs alone, and so has a backend that has no gradients.
     """
 
     outputs: Array
@@ -43,9 +43,20 @@ def figures(process: ModeProcess, question: Question) -> dict[str, Figures]:
     found = {}
     for precision in PRECISIONS:
         asked = question.in_precision(precision)
-        arrays, told = unpack(process.call(_figures, asked, precision))
+        arrays, told = unpack(process.call(compute, asked, precision))
         if told is not None:
             found[precision] = _checked(process, asked, precision, arrays, told)
+    return found
+
+
+def here(backend: str, question: Question) -> dict[str, Figures]:
+    """The same for a backend whose framework may be loaded into this process, unchecked."""
+    found = {}
+    for precision in PRECISIONS:
+        arrays, told = unpack(compute(backend, question.in_precision(precision), precision))
+        if told is not None:
+            outputs, curve = arrays.pop("outputs"), np.array(told["curve"] or [])
+            found[precision] = Figures(outputs, told["loss"], arrays, curve)
     return found
 
 
@@ -57,7 +68,7 @@ def outputs(process: ModeProcess, network: Network, weights: Weights, images: Ar
     return _array(process, arrays.get("outputs"), shape, images.dtype.name, "outputs")
 
 
-def _figures(backend: str, question: Question, precision: str) -> bytes:
+def compute(backend: str, question: Question, precision: str) -> bytes:
     """In the framework's process: what `figures` wants; nothing where it lacks the precision."""
     chosen = get_backend(backend)
     runner = chosen.runner()
@@ -67,15 +78,16 @@ def _figures(backend: str, question: Question, precision: str) -> bytes:
     first = question.batches[0]
     runner.set_weights(model, question.weights)
     found: dict[str, npt.NDArray[Any]] = {"outputs": runner.outputs(model, first.images)}
-    told: dict[str, object] = {"loss": None, "curve": []}
-    if not question.network.is_backbone:
+    told: dict[str, object] = {"loss": None, "curve": None}
+    # A backend that cannot train may yet be held against others in its outputs.
+    if not question.network.is_backbone and type(runner).gradients is not Runner.gradients:
         loss, gradients = runner.gradients(model, first)
         told["loss"] = float(loss)
         found |= flat(gradients)
-        if question.steps:
-            runner.set_weights(model, question.weights)
-            losses = runner.losses(model, question.training(), question.protocol)
-            told["curve"] = [float(loss) for loss in losses]
+    if question.steps and told["loss"] is not None and type(runner).losses is not Runner.losses:
+        runner.set_weights(model, question.weights)
+        losses = runner.losses(model, question.training(), question.protocol)
+        told["curve"] = [float(loss) for loss in losses]
     return pack(found, told)
 
 
@@ -98,7 +110,7 @@ def _checked(
     network = question.network
     shape = (len(question.batches[0].images), *network.output_shape)
     found = _array(process, arrays.pop("outputs", None), shape, precision, "outputs")
-    if network.is_backbone:
+    if told["loss"] is None:
         return Figures(found, None, {}, np.zeros(0))
     wanted = question.trained
     if odd := sorted(arrays.keys() ^ wanted.keys()):
@@ -109,11 +121,11 @@ def _checked(
         for name, shape in wanted.items()
     }
     curve = told["curve"]
-    if len(curve) != question.steps:
+    if curve is not None and len(curve) != question.steps:
         raise ModeError(
             f"{process.mode} gives {len(curve)} losses for {question.steps} training steps"
         )
-    return Figures(found, told["loss"], gradients, np.array(curve))
+    return Figures(found, told["loss"], gradients, np.array(curve or []))
 
 
 def _array(
