@@ -93,7 +93,7 @@ def analyse(text: str, settings: Settings = DEFAULTS) -> Analysis:
     return _analyse(text, settings)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _analyse(text: str, settings: Settings) -> Analysis:
     source = Source(text)
     if len(text) > MAX_CHARACTERS:
@@ -129,7 +129,7 @@ def _says_classes(description: Description) -> bool:
     return description.classes is not None or any("units" in each.parameters for each in last)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def reading_of(text: str) -> Reading:
     """The tree and the words of a text, whatever its dimensions; nothing of one too long."""
     return read_on(Source(text)) if len(text) <= MAX_CHARACTERS else _UNREAD

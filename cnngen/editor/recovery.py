@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
+from typing import NamedTuple
 
 from cnngen.editor.repair import Words, key, repairs
 from cnngen.errors import DescriptionError, Source, Span
@@ -36,8 +37,7 @@ _PATTERN = "\0"
 """Stands where a number or name is missing; it is no word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word of the text: the terminal it was taken for, and the rule it stands in."""
 
     terminal: Terminal
@@ -68,6 +68,7 @@ def read_on(source: Source) -> Reading:
     except DescriptionError as error:
         if error not in errors:
             errors.append(error)
+        error.with_traceback(None)
         description = None
     errors.sort(key=_start)
     return Reading(description, tuple(errors), tuple(tokens))
@@ -118,11 +119,9 @@ class _Reader(Machine):
 
     def take(self, terminal: Terminal) -> Word:
         if not self.missing:
-            # Kept before `skip` fails on what follows.
-            length = self.matches(terminal)
-            span = Span(self.at, self.at + length)
-            self.tokens.append(Token(terminal, self.open[-1].rule.name, span))
-            return super().take(terminal)
+            word = super().take(terminal)
+            self.tokens.append(Token(terminal, self.open[-1].rule.name, word[1]))
+            return word
         assert self.matches(terminal), "what is missing was chosen so that it fits"
         self.missing.popleft()
         self.passed.clear()
@@ -155,7 +154,8 @@ class _Reader(Machine):
         return self.at == len(self.text)
 
     def _note(self, error: DescriptionError) -> None:
-        self.errors.append(error)
+        # A traceback would keep this machine, and all it has read, for as long as the error.
+        self.errors.append(error.with_traceback(None))
         if len(self.errors) >= MAX_ERRORS:
             raise error
 

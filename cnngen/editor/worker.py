@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from multiprocessing.connection import Connection
 
 MEMORY = 4 * 2**30
 """Bytes of address space, most of which NumPy only reserves."""
+
+
+IDLE = 1.0
+"""Seconds without a question, after which garbage is collected."""
 
 
 def main(line: Connection) -> None:
@@ -24,8 +29,12 @@ def main(line: Connection) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     _warm()
     line.send(("ready", None))
+    # A collection takes longer than an answer: it waits until nobody asks.
+    gc.disable()
     while True:
         try:
+            if not line.poll(IDLE):
+                gc.collect()
             function, arguments, named = line.recv()
         except (EOFError, OSError):
             return
