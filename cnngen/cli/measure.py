@@ -251,7 +251,8 @@ def backends(as_json: Json = False) -> None:
         try:
             backend = get_backend(name)
         except CnnGenError as error:
-            found.append({"name": name, "framework": None, "can": [], "missing": error.message})
+            nothing: dict[str, Any] = {"framework": None, "can": [], "modes": []}
+            found.append({"name": name, **nothing, "missing": error.message})
             continue
         version = backend.version()
         found.append(
@@ -259,16 +260,18 @@ def backends(as_json: Json = False) -> None:
                 "name": name,
                 "framework": version,
                 "can": sorted(backend.capabilities),
+                "modes": list(backend.modes),
                 "missing": None if version else backend.install,
             }
         )
     if as_json:
         print_json(found)
         return
-    table = Table("backend", "framework", "can", box=None, header_style="bold")
+    table = Table("backend", "framework", "can", "modes", box=None, header_style="bold")
     for row in found:
         framework = row["framework"] or f"missing: {row['missing']}"
-        table.add_row(str(row["name"]), str(framework), ", ".join(row["can"]))
+        modes = ", ".join(row["modes"])
+        table.add_row(str(row["name"]), str(framework), ", ".join(row["can"]), modes)
     console.print(table)
 
 
