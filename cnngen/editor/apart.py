@@ -26,6 +26,7 @@ BUSY = 15
 """On a machine with much else to do, so many times as long by the clock."""
 
 START_SECONDS = 120.0
+"""By the clock, until a new process is ready."""
 
 
 class TooLongError(Exception):
@@ -68,7 +69,9 @@ class Apart:
         return cast(T, value)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and with it a question that is being answered."""
+        if (child := self._child) is not None:
+            child.process.kill()
         with self._lock:
             if self._child is not None:
                 self._child.process.kill()

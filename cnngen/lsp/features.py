@@ -101,7 +101,7 @@ def _answer(server: Server) -> None:
     @_on(server, types.TEXT_DOCUMENT_INLAY_HINT)
     async def hints(document: Document, params: types.InlayHintParams) -> list[types.InlayHint]:
         within = document.at.span(params.range)
-        found = await server.ask(document, editor.hints, server.settings, within)
+        found = await server.ask(document, editor.hints, settings=server.settings, within=within)
         return [convert.hint(each, document.at) for each in found or ()]
 
     @_on(server, types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)

@@ -24,13 +24,14 @@ async function deactivate() {
 async function start() {
   const settings = vscode.workspace.getConfiguration("cnngen");
   const [command, ...args] = settings.get("command");
+  const { input, classes, space, seed } = settings;
   client = new LanguageClient(
     "cnngen",
     "CNNGen",
     { command, args, transport: TransportKind.stdio },
     {
       documentSelector: [{ language: "cnn" }],
-      initializationOptions: settings,
+      initializationOptions: { input, classes, space, seed },
       synchronize: { configurationSection: "cnngen" },
     },
   );
