@@ -21,7 +21,7 @@ from cnngen.sampling import sample_many
 from cnngen.shapes import Padding
 from cnngen.testing.networks import reads_foreign_memory
 from cnngen.verification import Verifier
-from cnngen.verification.agreement import WHAT
+from cnngen.verification.agreement import TOLERANCES, WHAT
 
 SIZES, KERNELS, STRIDES = range(1, 34), range(1, 8), range(1, 5)
 PADDINGS: tuple[Padding, ...] = ("same", "valid")
@@ -77,6 +77,7 @@ class Tally:
         self.name = name
         self.largest: dict[tuple[str, str], dict[str, float]] = {}
         self.causes: Counter[str] = Counter()
+        self.rounded: Counter[str] = Counter()
         self.networks = self.unequal = 0
         self.began = time.perf_counter()
 
@@ -90,6 +91,8 @@ class Tally:
                     figures = self.largest.setdefault(
                         (f"{pair.one} – {pair.other}", d.precision), {}
                     )
+                    if d.is_small and d.value > TOLERANCES[d.precision][d.what]:
+                        self.rounded[f"{pair.one} – {pair.other}: {d.what} {d.precision}"] += 1
                     figures[d.what] = max(figures.get(d.what, 0.0), d.value)
                 if not pair.is_equal:
                     large = [d for d in pair.differences if not d.is_small]
@@ -113,6 +116,8 @@ class Tally:
         for (pair, precision), figures in sorted(self.largest.items()):
             told = "  ".join(f"{what} {figures[what]:.1e}" for what in WHAT if what in figures)
             print(f"  {pair}, {precision}: {told}")
+        for what, count in self.rounded.most_common():
+            print(f"  {count} beyond the tolerance by rounding: {what}")
         for cause, count in self.causes.most_common():
             print(f"  {count} x {cause}")
         print(flush=True)
