@@ -115,6 +115,30 @@ def test_two_contradictions_are_mended_together() -> None:
     assert fixes[0].title.endswith(", and mend what follows")
 
 
+def test_misspelt_words_are_corrected_as_the_grammar_allows() -> None:
+    """A sentence with a letter lost from long words is mended into itself."""
+    corrected = 0
+    for seed in range(40):
+        random = Random(seed)
+        words = Writer(random, given=0.3, depth=1).architecture()
+        text = " ".join(words)
+        long = [
+            n for n, word in enumerate(words) if word.isidentifier() and len(word) > 5 and n > 3
+        ]
+        if has_error(text) or len(long) < 2:
+            continue
+        for number in random.sample(long, 2):
+            words[number] = words[number][:3] + words[number][4:]
+        broken = " ".join(words)
+        assert has_error(broken)
+        fix = next(iter(offered(broken, "fix")), None)
+        corrected += fix is not None and apply(broken, fix.edits) == text
+    assert corrected > 8
+    (fix,) = offered("input conv max_poling flaten dense output", "fix")
+    assert fix.title == "Write 'max_pooling' and 'flatten'"
+    assert not offered("input conv max_poling 3 output", "fix")
+
+
 def test_a_fix_is_offered_at_its_merge_alone() -> None:
     text = "input conv [add (conv(stride=2), Empty)] flatten dense output"
     assert not [action for action in actions(text, Span(2, 2)) if action.kind == "fix"]

@@ -8,8 +8,9 @@ from typing import Literal
 
 from cnngen.editor.analysis import DEFAULTS, Settings, analyse
 from cnngen.editor.balance import balance
-from cnngen.editor.edits import Edit
+from cnngen.editor.edits import Edit, apply
 from cnngen.editor.fill import fill
+from cnngen.editor.spelling import corrections
 from cnngen.errors import Span
 
 
@@ -28,6 +29,12 @@ def actions(text: str, span: Span, settings: Settings = DEFAULTS) -> list[Action
 
 
 def _fixes(text: str, span: Span, settings: Settings) -> Iterator[Action]:
+    mistakes = [error.span for error in analyse(text, settings).reading.errors if error.span]
+    if any(_touch(mistake, span) for mistake in mistakes):
+        spelling = corrections(text)
+        if spelling and analyse(apply(text, spelling), settings).network is not None:
+            words = " and ".join(f"'{edit.text}'" for edit in spelling)
+            yield Action(f"Write {words}", "fix", tuple(spelling))
     error = analyse(text, settings).contradiction
     if error is not None and error.span is not None and _touch(error.span, span):
         for way in balance(text, settings):
