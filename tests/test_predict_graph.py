@@ -13,9 +13,17 @@ def resolved(text: str) -> cnngen.Network:
     return cnngen.resolve(cnngen.parse(text), seed=3)
 
 
-def test_the_order_of_nodes_does_not_matter():
+def outspoken() -> torch.nn.Module:
+    """A module whose nodes hear each other, which they do not before anything is learnt."""
     torch.manual_seed(0)
     module = Graph(hidden=16, layers=3).module().eval()
+    for weights in module.parameters():
+        torch.nn.init.normal_(weights, std=0.2)
+    return module
+
+
+def test_the_order_of_nodes_does_not_matter():
+    module = outspoken()
     nodes, edges, graph, whole = collate([encode(cnngen.sample("paper", seed=5))])
     order = torch.randperm(len(nodes) - 1)
     order = torch.cat([order, torch.tensor([len(nodes) - 1])])  # the last gives the output
@@ -25,18 +33,17 @@ def test_the_order_of_nodes_does_not_matter():
         plain = module(nodes, edges, graph, whole)
         mixed = module(nodes[order], place[edges], graph, whole)
         turned = module(nodes, edges.flip(0), graph, whole)
-    torch.testing.assert_close(plain, mixed, atol=1e-5, rtol=1e-5)
-    assert (plain - turned).abs().max() > 1e-5  # but the edges' direction does
+    torch.testing.assert_close(plain, mixed, atol=1e-4, rtol=1e-4)
+    assert (plain - turned).abs().max() > 1e-4  # but the edges' direction does
 
 
 def test_networks_of_a_batch_do_not_hear_each_other():
-    torch.manual_seed(0)
-    module = Graph(hidden=16, layers=3).module().eval()
+    module = outspoken()
     encoded = [encode(cnngen.sample("paper", seed=seed)) for seed in range(4)]
     with torch.no_grad():
         together = module(*collate(encoded))
         alone = torch.cat([module(*collate([one])) for one in encoded])
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
 
 
 def test_pixels_that_no_window_reads_are_not_used():

@@ -29,10 +29,11 @@ class Graph(ModulePredictor[Encoded]):
     }
 
     members: int = 5
-    epochs: int = 60
-    hidden: int = 64
-    layers: int = 4
-    dropout: float = 0.1
+    epochs: int = 50
+    learning_rate: float = 3e-3
+    hidden: int = 32
+    layers: int = 2
+    dropout: float = 0.2
 
     def encode(self, network: Network) -> Encoded:
         return encode(network)

@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cnngen.predict.descent import Regressor
 from cnngen.predict.graph.encoding import Graph
@@ -74,10 +75,14 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(hidden)
         self.virtual_norm = nn.LayerNorm(hidden)
         self.hear = nn.Linear(4 * hidden, hidden)
-        self.update = nn.Sequential(nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, hidden))
-        self.gather = nn.Sequential(
-            nn.Linear(2 * hidden, hidden), nn.GELU(), nn.Linear(hidden, hidden)
-        )
+        self.learn = nn.Linear(hidden, hidden)
+        self.gather = nn.Linear(2 * hidden, hidden)
+        self.virtual_learn = nn.Linear(hidden, hidden)
+        self.dropout = nn.Dropout(dropout)
+        # At first nothing is learnt from others, and only what helps is added to it.
+        for last in (self.learn, self.virtual_learn):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(
         self, x: Tensor, virtual: Tensor, edges: Tensor, degrees: list[Tensor], graph: Tensor
@@ -90,9 +95,10 @@ class Layer(nn.Module):
                 (edges[1], edges[0], degrees[1]),
             )
         )
-        x = x + self.update(self.hear(torch.cat([said, before, after, heard[graph]], 1)))
-        mean = _mean(x, graph, len(virtual))
-        return x, virtual + self.gather(torch.cat([heard, mean], 1))
+        told = torch.cat([said, before, after, heard[graph]], 1)
+        x = x + self.learn(self.dropout(functional.gelu(self.hear(told))))
+        told = torch.cat([heard, _mean(x, graph, len(virtual))], 1)
+        return x, virtual + self.virtual_learn(functional.gelu(self.gather(told)))
 
 
 def _mean(x: Tensor, graph: Tensor, count: int) -> Tensor:
