@@ -32,9 +32,9 @@ class Image(ModulePredictor[Picture]):
     name: ClassVar[str] = "image"
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"pixels": (32, 1024)}
 
-    epochs: int = 12
+    epochs: int = 10
     batch: int = 32
-    pixels: int = 96
+    pixels: int = 64
     weights: str = ""
 
     def encode(self, network: Network) -> Picture:
