@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 
 from cnngen import Dataset, Network, Protocol, get_backend, load_data, parse, resolve
 from cnngen.protocol import Epoch
+from cnngen.runner import Weights
 
 SMALL = """input(8x8x1)
     convbn(filters=4, kernel=3, stride=1, padding=same, activation=relu, bias=true, epsilon=1e-3)
@@ -42,12 +43,13 @@ def run(
     *,
     change: tuple[str, str] = ("", ""),
     on_epoch: Callable[[Epoch], None] | None = None,
+    **start: Weights,
 ) -> dict:
     net = network(text)
     source = net.to_source("keras")
     assert change[0] in source
     changed = source.replace(*change) if change[0] else source
-    result = get_backend("keras").train(changed, net, data or few(), protocol, on_epoch)
+    result = get_backend("keras").train(changed, net, data or few(), protocol, on_epoch, **start)
     return asdict(result)
 
 
@@ -62,6 +64,16 @@ def exact(protocol: Protocol) -> dict:
         layer.name: [weight.tolist() for weight in layer.get_weights()] for layer in model.layers
     }
     return {"weights": weights, "result": run(EXACT, protocol)}
+
+
+def started(protocol: Protocol) -> dict:
+    """A training from the first weights of another, which were handed over."""
+    from cnngen_keras.train import _seed
+
+    runner = get_backend("keras").runner()
+    with _seed(protocol.seed):
+        weights = runner.weights(runner.build(network(EXACT).to_source("keras")))
+    return run(EXACT, protocol, weights=weights)
 
 
 def raising() -> str:
@@ -100,6 +112,7 @@ def trainings(engine: str) -> dict:
         dead = ('name="dense1")(x)', 'name="dense1")(x * 0)')
         fails = "    raise MemoryError('all gone')\n    inputs"
         results |= {
+            "started": started(Protocol(epochs=2, batch=32)),
             "other": run(SMALL, replace(EVERYTHING, seed=6)),
             "one step": run(SMALL, Protocol(epochs=100_000, batch=1000, time_budget=0.4)),
             "dead": run(SMALL, Protocol(epochs=4), change=dead),

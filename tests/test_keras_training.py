@@ -80,6 +80,11 @@ def test_the_same_seed_reaches_the_same_bits(engine: str) -> None:
     assert figures(ran["once"]) == figures(ran["again"])
 
 
+def test_first_weights_that_are_handed_over_train_as_their_seed_does() -> None:
+    ran = trained("torch")
+    assert figures(ran["started"]) == figures(ran["adam"]["result"])
+
+
 @pytest.mark.parametrize(
     ("engine", "optimizer"),
     [*((engine, "adam") for engine in ENGINES), ("tensorflow", "sgd"), ("torch", "sgd")],

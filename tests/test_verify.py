@@ -10,15 +10,19 @@ from pathlib import Path
 import numeric
 import numpy as np
 import pytest
+import torch
 
 import cnngen.backend as backend_module
 from cnngen.backend import get_backend
 from cnngen.cli.app import run
+from cnngen.data import load_data
 from cnngen.language import parse
 from cnngen.modes import parse_mode
 from cnngen.network import Network
 from cnngen.operations import Conv2d, Dense, Dropout, Flatten
+from cnngen.protocol import Protocol
 from cnngen.resolution import resolve
+from cnngen.runner import Weights
 from cnngen.sampling import sample
 from cnngen.testing.networks import by_hand, fixed, graph
 from cnngen.testing.reference import cross_entropy, evaluate
@@ -137,6 +141,26 @@ def test_training_steps_of_torch_follow_the_gradients_of_the_definitions() -> No
                 weights[name][weight] -= 0.01 * speeds[name][weight]
 
 
+def test_training_may_start_from_given_weights() -> None:
+    """Law: the first weights of a seed, given outright, train as the seed does; others do not."""
+    data = load_data("digits")
+    text = TEXT.replace("4x4x1", "8x8x1").replace("units=2", "units=10")
+    network = resolve(parse(text.replace("output(2)", "output(10)")))
+    source = network.to_source("torch")
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        runner = get_backend("torch").runner()
+        first = runner.weights(runner.build(source))
+    protocol = Protocol(epochs=1, seed=7)
+
+    def trained(**start: Weights) -> float:
+        result = get_backend("torch").train(source, network, data, protocol, **start)
+        return result.epochs[0].train_loss
+
+    assert trained(weights=first) == trained()
+    assert trained(weights=ask(network).weights) != trained()
+
+
 # ---- Differences and places
 
 
@@ -237,7 +261,9 @@ def test_the_operation_and_the_gradient_where_two_part_are_named(
     assert pairs["numeric:wrong", "definitions"].place == place
     assert not pairs["numeric:wrong", "definitions"].is_equal
     uphill = pairs["numeric", "numeric:uphill"]
-    assert str(uphill.place).startswith("gradients, from that of conv2.kernel backwards at line 4")
+    assert str(uphill.place).startswith(
+        "in gradients, from that of conv2.kernel backwards at line 4"
+    )
     assert {d.what for d in uphill.differences if not d.is_small} == {"gradients"}
 
 

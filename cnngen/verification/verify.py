@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from cnngen.verification.agreement import (
 )
 from cnngen.verification.figures import figures, outputs
 from cnngen.verification.place import Value, first_difference, first_gradient
-from cnngen.verification.question import STEPS, Defined, Question, ask, defined
+from cnngen.verification.question import STEPS, Question, ask, defined
 
 DEFINITIONS = "definitions"
 """What the operations are defined to compute, in the place of a mode."""
@@ -109,20 +109,24 @@ class Verifier:
     def verify(self, network: Network, *, seed: int = 0, steps: int = STEPS) -> Verification:
         """Ask every mode about a network, with weights and images of a seed, and compare."""
         question = ask(network, seed=seed, steps=steps)
-        answers: dict[str, tuple[ModeProcess, Answer]] = {}
+        asked: list[Asked] = []
         faults = []
         for process in list(self._processes):
             try:
-                answers[str(process.mode)] = process, figures(process, question)
+                asked.append(Asked(process, figures(process, question)))
             except ModeError as error:
                 faults.append(_fault(process, error))
-                if error.is_end:
-                    self._lost[str(process.mode)] += 1
-                    if self._lost[str(process.mode)] == LOST:
-                        self._drop(process)
-        pairs = [_pair(question, *one, *other) for one, other in combinations(answers.values(), 2)]
+                self._lost[str(process.mode)] += error.is_end
+                if self._lost[str(process.mode)] == LOST:
+                    self._drop(process)
+        pairs = [
+            _pair(question, one, other, differences(one.answer, other.answer))
+            for one, other in combinations(asked, 2)
+        ]
         if (known := defined(question)) is not None:
-            pairs += [_defined(question, *answer, known) for answer in answers.values()]
+            pairs += [
+                _pair(question, one, None, from_definitions(one.answer, known)) for one in asked
+            ]
         return Verification(network, tuple(pairs), tuple(faults))
 
     def _drop(self, process: ModeProcess) -> None:
@@ -134,32 +138,23 @@ def _fault(process: ModeProcess, error: ModeError) -> Fault:
     return Fault(str(process.mode), error.message, error.hint)
 
 
-def _pair(
-    question: Question,
-    one: ModeProcess,
-    here: Answer,
-    other: ModeProcess,
-    there: Answer,
-) -> Pair:
-    found = differences(here, there)
+class Asked(NamedTuple):
+    """A mode and what it says."""
+
+    process: ModeProcess
+    answer: Answer
+
+
+def _pair(question: Question, one: Asked, other: Asked | None, found: list[Difference]) -> Pair:
+    """A mode held against another, or for None against the definitions."""
     place = None
     if large := _large(found):
         try:
-            place = _place(question, large, one, here, other, there)
+            place = _place(question, large, one, other)
         except ModeError as error:
             place = f"not found: {error.message}"
-    return Pair(str(one.mode), str(other.mode), tuple(found), place)
-
-
-def _defined(question: Question, one: ModeProcess, answer: Answer, known: Defined) -> Pair:
-    found = from_definitions(answer, known)
-    place = None
-    if large := _large(found):
-        try:
-            place = _place(question, large, one, answer, None, None)
-        except ModeError as error:
-            place = f"not found: {error.message}"
-    return Pair(str(one.mode), DEFINITIONS, tuple(found), place)
+    name = str(other.process.mode) if other else DEFINITIONS
+    return Pair(str(one.process.mode), name, tuple(found), place)
 
 
 def _large(found: list[Difference]) -> Difference | None:
@@ -168,42 +163,35 @@ def _large(found: list[Difference]) -> Difference | None:
     return max(large, key=lambda found: found.precision, default=None)
 
 
-def _place(
-    question: Question,
-    large: Difference,
-    one: ModeProcess,
-    here: Answer,
-    other: ModeProcess | None,
-    there: Answer | None,
-) -> str:
+def _place(question: Question, large: Difference, one: Asked, other: Asked | None) -> str:
     network, precision = question.network, large.precision
-    match large.what:
-        case "outputs":
-            asked = question.in_precision(precision)
-            values = _value(asked, one), _value(asked, other)
-            node = first_difference(network, *values, precision)
-            if node is None:
-                return "each operation agrees: an error that grows with depth"
-            return f"first at {node.name} ({type(node.operation).__name__}){_written(network, node.name)}"
-        case "gradients" if there is not None:
-            weight = first_gradient(network, here[precision], there[precision], large.allowed)
-            name = weight.split(".")[0] if weight else ""
-            return f"gradients, from that of {weight} backwards{_written(network, name)}"
-        case "curve" if there is not None:
-            apart = np.abs(here[precision].curve - there[precision].curve)
-            step = int(np.argmax(~(apart <= large.allowed * here[precision].curve.max())))
-            return f"losses in training, from step {step + 1} on"
-    return "loss in training"
+    if large.what == "outputs":
+        exact = question.in_precision(precision)
+        values = _value(exact, one), _value(exact, other)
+        node = first_difference(network, *values, precision)
+        if node is None:
+            return "though each operation agrees: an error that grows with depth"
+        kind = type(node.operation).__name__
+        return f"first at {node.name} ({kind}){_written(network, node.name)}"
+    if large.what == "loss" or other is None:
+        return "in the loss in training"
+    here, there = one.answer[precision], other.answer[precision]
+    if large.what == "gradients":
+        weight = str(first_gradient(network, here, there, large.allowed))
+        written = _written(network, weight.split(".")[0])
+        return f"in gradients, from that of {weight} backwards{written}"
+    close = np.abs(here.curve - there.curve) <= large.allowed * np.nanmax(here.curve)
+    return f"in training, from step {int(np.argmin(close)) + 1} on"
 
 
-def _value(question: Question, process: ModeProcess | None) -> Value:
+def _value(question: Question, asked: Asked | None) -> Value:
     """What a mode, or for None the definitions, computes for a part of the network."""
     images = question.batches[0].images
 
     def value(part: Network) -> Array:
-        if process is None:
+        if asked is None:
             return evaluate(part, question.weights, images)[-1]
-        return outputs(process, part, question.weights, images)
+        return outputs(asked.process, part, question.weights, images)
 
     return value
 
