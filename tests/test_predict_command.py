@@ -123,7 +123,7 @@ def test_the_shipped_model_ranks_the_good_above_the_hopeless(
     names = [str(tmp_path / f"{name}.cnn") for name in ("good", "hopeless")]
     assert run(["predict", *names, "--json"]) == 0
     best, worst = json.loads(capsys.readouterr().out)
-    assert best["accuracy"]["mean"] > 0.85
+    assert best["accuracy"]["mean"] > 0.7
     assert worst["accuracy"]["mean"] < 0.5
     assert best["energy"]["mean"] > worst["energy"]["mean"]
     assert run(["predict", *names]) == 0
