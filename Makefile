@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: run test check format soak bench clean
+.PHONY: run test check format soak bench vscode clean
 
 run: .venv/installed-run
 	$(BIN)/python -m cnngen --backend torch
@@ -39,6 +39,10 @@ $(BIN)/uv:
 .venv/installed-dev: $(BIN)/uv pyproject.toml constraints.txt
 	$(UV) --editable '.[dev]'
 	touch $@ .venv/installed-run
+
+# The extension for VS Code: editors/vscode/dist/cnngen.vsix. Needs Node.js.
+vscode:
+	cd editors/vscode && npm install --no-package-lock && npm run package
 
 clean:
 	rm -rf .venv dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis
