@@ -25,9 +25,10 @@ home = pathlib.Path(sys.argv[1]).resolve()
 assert pathlib.Path(cnngen.__file__).is_relative_to(home), cnngen.__file__
 assert grammar_file().resolve().is_relative_to(home), grammar_file()
 assert builtin_spaces() == ["compact", "paper"]
-assert {"keras", "torch"} <= set(backend_names()), backend_names()
+ours = {"flax", "keras", "onnx", "torch"}
+assert ours <= set(backend_names()), backend_names()
 network = cnngen.sample("compact", seed=1)
-for name in ("keras", "torch"):
+for name in ours:
     module = sys.modules[type(get_backend(name)).__module__]
     assert pathlib.Path(module.__file__).resolve().is_relative_to(home), module.__file__
     assert network.to_source(name)

@@ -1,7 +1,7 @@
 """A Flax model as functions on flat lists of arrays, ready to be compiled.
 
 `nnx.jit` walks the model at every call, and `jax.jit` takes an `nnx.State` apart in Python;
-lists of arrays go through in C++. `docs/training.md` tells what that gains.
+lists of arrays go through in C++. `docs/frameworks.md` tells what that gains.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Training of an emitted file: one compiled step, on bytes that stay on the device.
 
-`docs/training.md` tells what each choice gains.
+`docs/frameworks.md` tells what each choice gains.
 """
 
 from __future__ import annotations
