@@ -99,6 +99,12 @@ def test_pairs_that_are_all_equal_have_an_interval_of_a_point() -> None:
     assert nearly.high == pytest.approx(math.e)
 
 
+def test_the_interval_of_two_pairs_is_no_narrower_than_they_lie_apart() -> None:
+    found = interval([np.array([0.1, 0.4])])
+    assert math.log(found.low) == pytest.approx(0.1, abs=1e-9)
+    assert math.log(found.high) == pytest.approx(0.4, abs=1e-9)
+
+
 @pytest.mark.parametrize("pairs", [[3.0, 1.0, -2.0], [1.0, 2.0, 4.0, 8.0], [0.5, -0.5, 2.0, 1.0]])
 def test_p_is_the_share_of_all_signs_that_give_as_much(pairs: list[float]) -> None:
     """Law: with n pairs, p is the share of the 2^n ways to choose signs whose sum is as far
@@ -173,6 +179,14 @@ def test_too_few_pairs_give_no_verdict_however_clear_they_are() -> None:
     assert "not told apart" in str(found[0])
 
 
+def test_to_look_before_all_is_trained_makes_no_verdict_easier() -> None:
+    """Six pairs suffice for two modes, and not for the first two of three."""
+    data = measured({"a": 1.0, "b": 9.0, "c": 9.0}, repeats=6)
+    early = [measure for measure in data if measure.mode != "c" or measure.repeat == 0]
+    assert verdicts(early, ["a", "b"])[0].told_apart
+    assert verdicts(early, ["a", "b", "c"])[0].open == "6 pairs, and the test needs 7"
+
+
 def test_seeds_are_paired_so_that_what_a_seed_does_to_all_modes_cancels() -> None:
     random = np.random.default_rng(3)
     hard = {repeat: math.exp(random.normal(0, 1.0)) for repeat in range(10)}
@@ -188,7 +202,7 @@ def test_seeds_are_paired_so_that_what_a_seed_does_to_all_modes_cancels() -> Non
 
 def test_the_space_at_large_is_judged_by_how_networks_differ() -> None:
     """Ten trainings each of eight networks say much of these eight and little of others."""
-    ratios = (0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 2.5, 3.0)
+    ratios = (0.8, 0.9, 1.1, 1.2, 1.2, 1.3, 1.3, 1.4)
     data = [
         replace(m, seconds=m.seconds * ratios[int(m.network, 16)]) if m.mode == "b" else m
         for m in measured({"a": 1.0, "b": 1.0}, networks=len(ratios))
@@ -196,7 +210,7 @@ def test_the_space_at_large_is_judged_by_how_networks_differ() -> None:
     found = {v.scope: v for v in verdicts(data, ["a", "b"], space=True) if v.scope != "network"}
     assert found["networks"].told_apart
     assert not found["space"].told_apart
-    assert found["space"].pairs == len(ratios)
+    assert found["space"].pairs == len(found["networks"].networks) >= 6
     assert found["space"].interval is not None
     assert found["networks"].interval is not None
     assert found["space"].interval.low < 1 < found["networks"].interval.low

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from cnngen.energy import Energy
 from cnngen.energy.figures import JOULES_PER_KWH
+from cnngen.energy.provenance import BY_LOAD
 from cnngen.protocol import Status
 from cnngen.record import Record
 
@@ -82,6 +84,7 @@ def measure(record: Record, mode: str, repeat: int, test_images: int) -> Measure
     seconds = [epoch.seconds for epoch in record.history]
     steady = median(seconds[1:]) if len(seconds) > 1 else None
     energy = record.energy
+    net = above_idle(energy) if energy else None
     return Measure(
         mode=mode,
         network=record.id,
@@ -94,9 +97,23 @@ def measure(record: Record, mode: str, repeat: int, test_images: int) -> Measure
         else record.train_seconds - sum(seconds) + seconds[0] - steady,
         epoch_seconds=steady,
         energy=energy.total_energy * JOULES_PER_KWH if energy else None,
-        net_energy=energy.net_energy * JOULES_PER_KWH
-        if energy and energy.net_energy is not None
-        else None,
+        net_energy=net * JOULES_PER_KWH if net is not None else None,
         accuracy=record.test_accuracy,
         test_images=test_images,
     )
+
+
+def above_idle(energy: Energy) -> float | None:
+    """The energy of the work alone, in kWh; None where no idle power is known.
+
+    It is `net_energy`, but for a CPU that is modelled by the load of the process: there is no
+    idle power in that, while in a baseline there is the meter's own load.
+    """
+    return energy.cpu_energy if is_of_process(energy) else energy.net_energy
+
+
+def is_of_process(energy: Energy) -> bool:
+    """Whether all that is not constant in an energy is a model of the process's load."""
+    source = energy.provenance
+    modelled = source.mode == "process" and source.cpu.means == BY_LOAD
+    return modelled and source.gpu.method == "absent"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from cnngen.comparison.measures import is_of_process
 from cnngen.record import Record
 
 BUSY = 0.1
@@ -29,8 +30,12 @@ def _sources(records: Iterable[Record]) -> Iterator[str]:
         yield f"Energy: {cpu}); GPU {source.gpu.method} ({source.gpu.means}); {memory}."
 
 
-def _idle(records: Iterable[Record]) -> Iterator[str]:
-    baselines = [r.energy for r in records if r.energy is not None and r.energy.idle_power]
+def _idle(records: Sequence[Record]) -> Iterator[str]:
+    energies = [record.energy for record in records if record.energy is not None]
+    if energies and all(map(is_of_process, energies)):
+        yield "Above idle is the CPU's part alone: what the process's own load is charged."
+        return
+    baselines = [energy for energy in energies if energy.idle_power]
     if not baselines:
         yield "Idle power was not measured and is not subtracted."
         return

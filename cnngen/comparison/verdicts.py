@@ -183,15 +183,14 @@ class _Table:
 
 
 def _decided(answers: Sequence[Verdict], alpha: float) -> Iterator[Verdict]:
-    """The answers of a family, with p adjusted and open ones told."""
-    tested = [verdict for verdict in answers if verdict.p is not None]
-    adjusted = dict(zip(map(id, tested), holm([v.p or 0.0 for v in tested]), strict=True))
-    for verdict in answers:
-        p = adjusted.get(id(verdict))
-        if p is None or verdict.interval is None:
+    """The answers of a family, with p adjusted and open ones told. Those that could not be
+    tested yet count, too: to look early must not make a verdict easier."""
+    least = fewest_pairs(len(answers), alpha)
+    adjusted = holm([1.0 if verdict.p is None else verdict.p for verdict in answers])
+    for verdict, p in zip(answers, adjusted, strict=True):
+        if verdict.interval is None:
             yield verdict
             continue
-        least = fewest_pairs(len(tested), alpha)
         reason: str | None = None
         if verdict.pairs < least:
             reason = f"{verdict.pairs} pairs, and the test needs {least}"
