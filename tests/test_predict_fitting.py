@@ -114,6 +114,13 @@ def test_too_few_examples_and_absurd_hyperparameters_are_refused(known):
         small("graph", 1).predict(networks(known))
 
 
+def test_a_missing_package_is_named_with_what_installs_it(known, monkeypatch):
+    monkeypatch.setattr(PREDICTORS["image"], "needs", ("torch", "no_such_package"))
+    with pytest.raises(CnnGenError, match="no_such_package") as caught:
+        small("image", 1).fit(known, "accuracy")
+    assert "pip install 'cnngen[predict]'" in str(caught.value)
+
+
 @pytest.fixture(scope="module")
 def saved(known, tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "graph"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -53,6 +54,9 @@ class ModulePredictor(Predictor, Generic[Encoded]):
 
     install: ClassVar[str] = "pip install 'cnngen[predict]'"
 
+    needs: ClassVar[tuple[str, ...]] = ("torch",)
+    """The packages that `install` brings."""
+
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {}
     """Least and largest value of hyper-parameters: a stranger's file must not ask for more."""
 
@@ -95,9 +99,9 @@ class ModulePredictor(Predictor, Generic[Encoded]):
     def fit(
         self, examples: Sequence[Example], target: Target, validation: Sequence[Example] = ()
     ) -> Self:
+        self._check()
         from cnngen.predict.descent import fit_module, seeded
 
-        self._check_limits()
         networks, figures = with_target([*examples, *validation], target, LEAST)
         known = sum(example.targets.get(target) is not None for example in examples)
         self.scale_ = Scale.of(target, figures)
@@ -154,9 +158,9 @@ class ModulePredictor(Predictor, Generic[Encoded]):
         return State(values, arrays)
 
     def restore(self, state: State) -> None:
+        self._check()
         from cnngen.predict.descent import restored, shapes_of
 
-        self._check_limits()
         calibration, members = state.values.get("calibration"), state.values.get("members")
         if not (isinstance(calibration, float) and 0 < calibration < np.inf):
             raise CnnGenError(f"a saved predictor has the calibration {calibration!r:.40}")
@@ -190,7 +194,14 @@ class ModulePredictor(Predictor, Generic[Encoded]):
             (unit(mean - half), unit(mean + half)),
         )
 
-    def _check_limits(self) -> None:
+    def _check(self) -> None:
+        """Raise `CnnGenError` where a package is missing, or a hyper-parameter out of bounds."""
+        for package in self.needs:
+            if find_spec(package) is None:
+                raise CnnGenError(
+                    f"the predictor '{self.name}' needs {package}, which is not installed",
+                    hint=f"Install it: {self.install}",
+                )
         limits = {
             "seed": (0, 2**63 - 1),
             "members": (1, HELD_OUT),

@@ -30,6 +30,7 @@ class Image(ModulePredictor[Picture]):
     """
 
     name: ClassVar[str] = "image"
+    needs: ClassVar[tuple[str, ...]] = ("torch", "torchvision")
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"pixels": (32, 1024)}
 
     epochs: int = 10
