@@ -264,7 +264,9 @@ def installed(folder: Path, *, interface: int = 1) -> Path:
     venv.create(made)
     (site,) = made.glob("lib/python*/site-packages")
     ours = [path for path in sys.path if path.endswith("site-packages")]
-    (site / "ours.pth").write_text(f"import site; [site.addsitedir(path) for path in {ours}]\n")
+    # A path alone would leave out what is installed in editable form there.
+    lines = [f"import site; site.addsitedir({path!r})\n" for path in ours]
+    (site / "ours.pth").write_text("".join(lines))
     dist = folder / "dist"
     build = ["build", "--no-isolation", "--wheel", "-o", str(dist), str(copy)]
     subprocess.run([sys.executable, "-m", *build], check=True, capture_output=True)

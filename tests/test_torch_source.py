@@ -118,6 +118,14 @@ def test_pooling_and_convolution_are_exact_for_every_size_window_and_stride():
     assert seen.count("same") == 3 * len(axes)
 
 
+def test_a_mean_whose_window_hangs_over_never_counts_what_is_not_there():
+    # Compiled, its gradient is wrong otherwise, though what it computes is right.
+    for size, window, stride in [(8, 3, 2), (5, 2, 3), (7, 4, 2), (9, 2, 2)]:
+        text = emit(by_hand((size, 6, 1), Pool("avg", (window, 1), (stride, 1), "same")))
+        assert ("ceil_mode=True" in text) <= ("count_include_pad=False" in text)
+    assert "ceil_mode=True" in text
+
+
 # ---- Shapes, names, weights
 
 

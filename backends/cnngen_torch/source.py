@@ -130,7 +130,9 @@ def _pool(op: Pool, shape: Shape) -> Layer:
             arguments.append(f"padding={_pair((rows.padding, columns.padding))}")
         if rows.ceil or columns.ceil:
             arguments.append("ceil_mode=True")
-        if op.pooling == "avg" and (rows.padding or columns.padding):
+        # With ceil_mode, too, where nothing is padded: else torch.compile divides the gradient of
+        # the window that hangs over by all of its pixels (pytorch/pytorch#198119).
+        if op.pooling == "avg" and (rows != _Padding(0) or columns != _Padding(0)):
             arguments.append("count_include_pad=False")
         if rows.drop or columns.drop:
             output += f"[..., {'1:' if rows.drop else ':'}, {'1:' if columns.drop else ':'}]"
