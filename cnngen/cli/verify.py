@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnngen.cli.options import Classes, Input, Json, Seed, Space
-from cnngen.errors import CnnGenError
+from cnngen.errors import BackendError, CnnGenError
 
 if TYPE_CHECKING:
     from cnngen.modes import Mode
@@ -76,8 +76,7 @@ def _modes(backends: str | None) -> list[Mode]:
     from cnngen.modes import parse_mode
 
     if backends is None:
-        named = [name for name in backend_names() if get_backend(name).version()]
-        chosen = [name for name in named if "verify" in get_backend(name).capabilities]
+        chosen = [name for name in backend_names() if _is_ready(name)]
     else:
         chosen = [text for text in backends.split(",") if text.strip()]
     modes = list(dict.fromkeys(map(parse_mode, chosen)))
@@ -87,6 +86,16 @@ def _modes(backends: str | None) -> list[Mode]:
     if not modes:
         raise CnnGenError("there is no backend to verify", hint="See `cnngen backends`.")
     return modes
+
+
+def _is_ready(name: str) -> bool:
+    from cnngen.backend import get_backend
+
+    try:
+        backend = get_backend(name)
+    except BackendError:
+        return False  # `cnngen backends` says why
+    return "verify" in backend.capabilities and backend.version() is not None
 
 
 def _networks(
