@@ -54,7 +54,7 @@ class Code(ModulePredictor[Encoded]):
         "dropout": (0, 0.95),
     }
 
-    epochs: int = 20
+    epochs: int = 15
     batch: int = 16
     hidden: int = 64
     layers: int = 2
