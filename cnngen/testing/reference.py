@@ -41,7 +41,9 @@ def evaluate(
     values: list[Array] = [images.astype(np.float64)]
     for node in network.nodes[1:]:
         inputs = [values[i] for i in node.inputs]
-        own = {name: w.astype(np.float64) for name, w in weights.get(node.name, {}).items()}
+        own: dict[str, Array] = {
+            name: w.astype(np.float64) for name, w in weights.get(node.name, {}).items()
+        }
         if training and isinstance(node.operation, BatchNorm):
             own |= statistics(inputs[0])
         values.append(_apply(node.operation, own, inputs))
