@@ -211,6 +211,23 @@ def test_the_command_tells_what_each_needs_and_gives_json_alone_on_stdout(
     assert not (tmp_path / "out" / "energy.svg").exists()
 
 
+@pytest.mark.parametrize("backends", ["", "rivals:steady"])
+def test_less_than_two_backends_are_a_mistake_of_the_user(
+    tmp_path: Path, backends: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments(tmp_path, "--backends", backends)) == 2
+    assert "fewer than two modes" in capsys.readouterr().err
+
+
+def test_where_all_backends_but_one_are_missing_that_one_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments(tmp_path, "--backends", "rivals:steady,rivals:absent", "-r", "1")) == 1
+    told = capsys.readouterr()
+    assert "rivals:steady" in told.out
+    assert "rivals:absent was not compared" in told.err
+
+
 def test_unequal_accuracies_are_said_and_give_no_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

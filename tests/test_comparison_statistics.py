@@ -179,6 +179,11 @@ def test_too_few_pairs_give_no_verdict_however_clear_they_are() -> None:
     assert "not told apart" in str(found[0])
 
 
+def test_where_one_mode_alone_was_trained_there_is_nothing_to_say() -> None:
+    """As after a stop within its first trainings, or where the others cannot be loaded."""
+    assert verdicts(measured({"a": 1.0}), ["a"], space=True) == []
+
+
 def test_to_look_before_all_is_trained_makes_no_verdict_easier() -> None:
     """Six pairs suffice for two modes, and not for the first two of three."""
     data = measured({"a": 1.0, "b": 9.0, "c": 9.0}, repeats=6)

@@ -64,6 +64,8 @@ def show(comparison: Comparison) -> None:
 def say_power(modes: int, networks: int, repeats: int) -> None:
     """Say beforehand which verdicts so few trainings cannot give."""
     pairs = modes * (modes - 1) // 2
+    if not pairs:
+        return  # there is nothing to compare, as the design says
     least, least_each = fewest_pairs(pairs), fewest_pairs(pairs * networks)
     if networks * repeats < least:
         text = (

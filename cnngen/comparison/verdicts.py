@@ -72,8 +72,11 @@ def verdicts(
 
     Two modes are told apart where the 95 % interval of their ratio excludes 1 and the p of the
     paired test, adjusted after Holm, is below `alpha`. Only pairs of trainings that ended well
-    count, and only networks that both modes train to the same accuracy.
+    count, and only networks that both modes train to the same accuracy. With one mode there is
+    nothing to say.
     """
+    if len(modes) < 2:
+        return []
     table = _Table(measures)
     found: list[Verdict] = []
     for figure in FIGURES:
