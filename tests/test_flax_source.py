@@ -36,7 +36,7 @@ class TestFlax(BackendConformance):
     backend = "flax"
     framework = ("flax", "jax", "optax")
     float64 = 1e-10
-    # JAX compiles each model. All of them pass, in minutes.
+    # JAX compiles each model, and all of them would take too long.
     every_window = 48
     random_networks = 1
 

@@ -51,7 +51,7 @@ def verify(
 
     cnngen verify lenet.cnn --backends torch,keras:tensorflow,keras:jax
     cnngen verify -n 50 --space paper --input 16x16x3 --backends torch,keras
-    cnngen verify lenet.cnn --json | jq '.[].pairs'
+    cnngen verify lenet.cnn --json | jq '.networks[].pairs'
     """
     from cnngen.cli.output import print_json, tracked
     from cnngen.verification import Verifier
