@@ -170,5 +170,14 @@ def test_a_mistake_is_told_in_a_line(
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize("out", [".", "missing/model.zip"])
+def test_where_the_model_cannot_go_is_said_before_anything_is_read(
+    out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(["predict", "--fit", str(tmp_path / "no runs"), "-o", str(tmp_path / out)])
+    assert code == 2
+    assert "-o names the model's file." in capsys.readouterr().err
+
+
 def test_the_shipped_model_is_small() -> None:
     assert SHIPPED.stat().st_size < 2**21

@@ -197,6 +197,11 @@ def _fit(source: Path, predictor: str, out: Path) -> None:
     from cnngen.predict import TARGETS, examples
     from cnngen.predict.model import Model
 
+    if out.is_dir() or not out.parent.is_dir():  # said now: fitting takes minutes
+        raise CnnGenError(
+            f"{out} is a folder" if out.is_dir() else f"there is no folder {out.parent}",
+            hint="-o names the model's file.",
+        )
     with Progress(console=progress_console, transient=True) as progress:
         reading = progress.add_task("Reading")
         found = examples(

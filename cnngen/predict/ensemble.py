@@ -1,4 +1,4 @@
-"""Trees on all that is known without training, and a graph transformer, together."""
+"""Trees on all that is known without training, and a graph network, together."""
 
 from __future__ import annotations
 
