@@ -297,6 +297,17 @@ def test_the_command_ends_with_1_where_frameworks_differ_and_says_where(
     assert "tiny: numeric:wrong and definitions differ, first at conv2" in capsys.readouterr().out
 
 
+def test_a_network_that_was_held_against_nothing_is_not_called_equal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One mode, and a network too large for the definitions."""
+    monkeypatch.setattr("cnngen.verification.question.DEFINITIONS", 0)
+    (tmp_path / "tiny.cnn").write_text(TEXT)
+    arguments = ["verify", str(tmp_path / "tiny.cnn"), "--steps", "0", "--backends", "numeric"]
+    assert run(arguments) == 1
+    assert "tiny: was compared with nothing" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -146,6 +146,11 @@ def _show(verifier: Verifier, found: Sequence[Verification]) -> None:
     if table.row_count:
         console.print(table)
     for verification in found:
+        if verifier.frameworks and not verification.pairs and not verification.faults:
+            what = verification.network.name or verification.network.id
+            hint = "One backend alone is held against the definitions, where they are computed:"
+            hint += " name two, or give a smaller --input."
+            _fault(what, "was compared with nothing", hint)
         for pair in verification.pairs:
             if not pair.is_equal:
                 what = verification.network.name or verification.network.id

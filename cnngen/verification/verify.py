@@ -68,7 +68,8 @@ class Verification:
 
     @property
     def is_equal(self) -> bool:
-        return not self.faults and all(pair.is_equal for pair in self.pairs)
+        """Whether something was compared, and all of it is equal."""
+        return bool(self.pairs) and not self.faults and all(pair.is_equal for pair in self.pairs)
 
 
 @dataclass
