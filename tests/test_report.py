@@ -333,7 +333,7 @@ def test_trees_say_what_a_figure_hangs_on(tmp_path: Path) -> None:
     assert abs(found[-1].fall) < 0.1
 
 
-def test_a_folder_of_cells_is_studied_without_predictors(tmp_path: Path) -> None:
+def test_figures_without_networks_are_studied_without_predictors(tmp_path: Path) -> None:
     frame = table().drop(columns="description").iloc[:3]
     frame["description"] = None
     frame.to_parquet(tmp_path / "cells.parquet")

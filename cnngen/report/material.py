@@ -78,8 +78,7 @@ def read_material(
     if not len(table):
         raise StoreError(f"{source} holds no runs")
     name = source.absolute().name if source.is_dir() else source.stem
-    described = networks and (not source.is_dir() or any(source.glob("*/model.cnn")))
-    found = examples(source, on_progress) if described else []
+    found = examples(source, on_progress) if networks else []
     return Material(name, table, found)
 
 
