@@ -100,4 +100,7 @@ def test_a_source_archive_has_what_builds_and_tests_it(built: Path) -> None:
         assert needed in names
     for needed in ("examples/lenet.cnn", "docs/language.md", "backends/cnngen_torch/source.py"):
         assert needed in names
-    assert not [name for name in names if name.endswith((".parquet", ".pyc"))]
+    assert not [name for name in names if name.endswith(".pyc")]
+    data = {name for name in names if name.endswith(".parquet")}
+    assert data
+    assert all(name.startswith("benchmarks/data/") for name in data)
