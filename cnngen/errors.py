@@ -67,6 +67,11 @@ def shorten(text: str, width: int = 40) -> str:
     return printable(text if len(text) <= width else text[: width - 1] + "…")
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things, in the plural where it is not one."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def _columns(text: str) -> int:
     """How many columns of a terminal a text takes."""
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)

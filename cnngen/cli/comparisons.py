@@ -19,6 +19,7 @@ from cnngen.comparison import (
     Verdict,
     fewest_pairs,
 )
+from cnngen.errors import counted
 
 MOST_UNEQUAL = 10
 
@@ -94,24 +95,19 @@ def say_where(out: Path, plots: Sequence[Path]) -> None:
     )
 
 
-def counted(number: int, what: str) -> str:
-    """A number of things, in the plural where it is not one."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
 def _show_modes(comparison: Comparison) -> None:
     columns: dict[str, Callable[[Measure], float | None]] = {
-        "time (s)": lambda m: m.seconds,
-        "start (s)": lambda m: m.start_seconds,
-        "epoch (s)": lambda m: m.epoch_seconds,
-        "energy (J)": lambda m: m.energy,
-        "above idle (J)": lambda m: m.net_energy,
-        "for a right image (J)": lambda m: m.energy_per_correct,
+        "time\n(s)": lambda m: m.seconds,
+        "start\n(s)": lambda m: m.start_seconds,
+        "epoch\n(s)": lambda m: m.epoch_seconds,
+        "energy\n(J)": lambda m: m.energy,
+        "above\nidle (J)": lambda m: m.net_energy,
+        "a right\none (J)": lambda m: m.energy_per_correct,
     }
     rows = Table(box=None, header_style="bold", pad_edge=False)
     rows.add_column("mode", no_wrap=True)
-    for name in ("trained", "accuracy", *columns):
-        rows.add_column(name, justify="right", min_width=min(8, len(name)))
+    for name in ("runs", "right", *columns):
+        rows.add_column(name, justify="right", no_wrap=True)
     for mode in comparison.modes:
         every = [measure for measure in comparison.measures if measure.mode == mode]
         good = [measure for measure in every if measure.status == "ok"]
@@ -119,7 +115,12 @@ def _show_modes(comparison: Comparison) -> None:
         row += [_median(of(measure) for measure in good) for of in columns.values()]
         rows.add_row(*map(Text, row))
     console.print(rows)
-    console.print("Medians of all trainings; accuracy is a mean.", style="dim")
+    console.print(
+        "Medians of all trainings. Right: the mean share of test images told right, and the "
+        "energy of a training for each of them.",
+        style="dim",
+        soft_wrap=True,
+    )
 
 
 def _show_pairs(verdicts: Sequence[Verdict], over: str) -> None:

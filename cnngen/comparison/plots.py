@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cnngen.atomic import write_file
 from cnngen.comparison.comparison import Comparison
 from cnngen.comparison.measures import FIGURES, Figure, Measure
+from cnngen.errors import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ def plot(comparison: Comparison, figure: Figure) -> bytes | None:
     if not drawn:
         return None
     modes, networks = comparison.modes, comparison.design.networks
-    counts = f"{_counted(len(networks), 'network')}, {_counted(comparison.design.repeats, 'seed')}"
+    counts = f"{counted(len(networks), 'network')}, {counted(comparison.design.repeats, 'seed')}"
     setting = f"{comparison.design.data.name}, {counts}"
     caption = [line for text in comparison.provenance for line in textwrap.wrap(text, 108)]
     with mpl.rc_context({"svg.hashsalt": "cnngen", "svg.fonttype": "none", "font.size": 9}):
@@ -114,7 +115,3 @@ def _draw(
 
 def _first_row(modes: Sequence[str], measures: Sequence[Measure]) -> int:
     return min(modes.index(measure.mode) for measure in measures)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
