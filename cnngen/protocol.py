@@ -125,6 +125,12 @@ def batch_sizes(images: int, batch: int) -> list[int]:
     return sizes
 
 
+def evaluation_batch(numbers: int, activations: int) -> int:
+    """Images in a batch of evaluation, where all operations together put out so many numbers
+    for the batch and `activations` for an image; from 64 to 4,096."""
+    return max(64, min(4096, numbers // activations))
+
+
 def chance(class_counts: Sequence[int]) -> float:
     """An accuracy that needs no image, given how many of each class there are: that of always
     naming the commonest, and three standard errors."""

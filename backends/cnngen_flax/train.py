@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import lru_cache
-from math import isfinite, nan
+from math import nan
 from types import ModuleType
 
 import jax
@@ -18,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from cnngen.course import Course
 from cnngen.data import Dataset, Splits, splits
 from cnngen.data.dataset import Labels
-from cnngen.errors import CnnGenError
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol, Status, TrainingResult, batch_sizes, chance
+from cnngen.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
 from cnngen.runner import Weights
 from cnngen_flax.batches import flip_crop, pixels
 from cnngen_flax.learner import ONCE, Learner, State, cross_entropy
@@ -50,24 +49,10 @@ def train(
     """
     device, gpu = machine()
     parts = splits(data, protocol)
-    reached = _Reached()
-    epochs = _train(source, network, data, parts, protocol, weights, reached)
-    for epoch in _caught(epochs, reached):
-        reached.epochs.append(epoch)
-        if on_epoch is not None:
-            on_epoch(epoch)
-    return TrainingResult(
-        status=reached.status,
-        cause=reached.cause,
-        epochs=tuple(reached.epochs),
-        train_seconds=reached.seconds,
-        test_loss=reached.test_loss,
-        test_accuracy=reached.test_accuracy,
-        device=device,
-        threads=threads(),
-        gpu=gpu,
-        cause_epoch=reached.cause_epoch,
-    )
+    course = Course(protocol, data.labels[parts.train], on_epoch)
+    with course.kept(NO_MEMORY):
+        _train(source, network, data, parts, protocol, weights, course)
+    return course.result(device, threads(), gpu)
 
 
 def load(source: str, seed: int = 0, name: str = "emitted") -> nnx.Module:
@@ -105,24 +90,6 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@dataclass(slots=True)
-class _Reached:
-    """What a training has reached, whatever stops it. `number` is that of the epoch under way."""
-
-    status: Status = "ok"
-    cause: str | None = None
-    cause_epoch: int | None = None
-    number: int = 0
-    epochs: list[Epoch] = field(default_factory=list)
-    seconds: float = 0.0
-    test_loss: float | None = None
-    test_accuracy: float | None = None
-
-    def stop(self, status: Status, cause: str) -> None:
-        """Keep why the training stops, and in which epoch."""
-        self.status, self.cause, self.cause_epoch = status, cause, self.number or None
-
-
 def _train(
     source: str,
     network: Network,
@@ -130,10 +97,9 @@ def _train(
     parts: Splits,
     protocol: Protocol,
     start: Weights | None,
-    reached: _Reached,
-) -> Iterator[Epoch]:
-    """The training from the first weights to the test, an epoch at a time."""
-    began = time.perf_counter()
+    course: Course,
+) -> None:
+    """The training from the first weights to the test."""
     model = load(source, protocol.seed, network.id)
     if start is not None:
         set_weights(model, start)
@@ -182,21 +148,10 @@ def _train(
         )
         return _score(losses[: len(rows)], guesses[: len(rows)], data.labels[rows])
 
-    def is_late() -> bool:
-        budget = protocol.time_budget
-        return budget is not None and time.perf_counter() - began > budget
-
-    def stop_late() -> None:
-        reached.seconds = time.perf_counter() - began
-        budget = protocol.time_budget
-        reached.stop("time_budget", f"{budget:g} s were over in epoch {reached.number}")
-
-    by_chance = chance(np.bincount(data.labels[parts.train]).tolist())
-    done = dead = 0
-    for number in range(1, protocol.epochs + 1):
-        reached.number = number
-        epoch_began = time.perf_counter()
-        order = np.random.default_rng((protocol.seed, number)).permutation(parts.train)
+    done = 0
+    for _ in range(protocol.epochs):
+        course.begin()
+        order = np.random.default_rng((protocol.seed, course.number)).permutation(parts.train)
         ran = []
         for rows in np.split(order, np.cumsum(sizes)[:-1]):
             rate = protocol.learning_rate_at(done, len(sizes))
@@ -205,45 +160,22 @@ def _train(
             ran.append(told)
             done += 1
             # JAX computes while Python goes on: to look at the clock is to wait for the step.
-            if protocol.time_budget is not None:
+            if protocol.time_budget is not None and len(ran) < len(sizes):
                 told[0].block_until_ready()
-                if is_late():
+                if course.is_over():
                     break
         if len(ran) < len(sizes):
-            stop_late()
             break
         losses, guesses = zip(*jax.device_get(ran), strict=True)
         trained = _score(
             np.repeat(np.array(losses), sizes), np.concatenate(guesses), data.labels[order]
         )
         validated = evaluate(parts.validation) if len(parts.validation) else NO_SCORE
-        ended = time.perf_counter()
-        reached.seconds = ended - began
-        yield Epoch(
-            number,
-            ended - epoch_began,
-            trained.loss,
-            trained.accuracy,
-            validated.loss,
-            validated.accuracy,
-        )
-        if not isfinite(trained.loss):
-            # Weights that are no numbers stay so.
-            reached.stop("nan", f"the training loss became {trained.loss} in epoch {number}")
-            return
-        constant = validated.constant if len(parts.validation) else trained.constant
-        dead = dead + 1 if constant and trained.accuracy <= by_chance else 0
-        if dead == protocol.abort_dead:
+        course.end(trained.figures, validated.figures)
+        judged = validated if len(parts.validation) else trained
+        if not course.goes_on(judged.is_constant):
             break
-        if number < protocol.epochs and is_late():
-            stop_late()
-            break
-    if dead and reached.status == "ok":
-        reached.stop("dead", f"it gives one class for all images since epoch {number - dead + 1}")
-    tested = evaluate(parts.test)
-    reached.test_loss, reached.test_accuracy = tested.loss, tested.accuracy
-    if not isfinite(tested.loss):
-        reached.stop("nan", f"the test loss after epoch {number} is {tested.loss}")
+    course.test(lambda: evaluate(parts.test).figures)
 
 
 @lru_cache(maxsize=1)
@@ -261,8 +193,7 @@ def _halve(model: nnx.Module) -> None:
 
 def _room(network: Network, images: int) -> int:
     """Images in a batch of evaluation: so many that batches of one size hold them all."""
-    most = EVALUATION_NUMBERS[machine()[0]] // network.cost.activations
-    most = max(64, min(4096, most))
+    most = evaluation_batch(EVALUATION_NUMBERS[machine()[0]], network.cost.activations)
     return -(-images // -(-images // most))
 
 
@@ -274,6 +205,13 @@ class _Score:
     accuracy: float
     constant: bool
 
+    @property
+    def figures(self) -> tuple[float, float]:
+        return self.loss, self.accuracy
+
+    def is_constant(self) -> bool:
+        return self.constant
+
 
 NO_SCORE = _Score(nan, nan, False)
 
@@ -283,21 +221,3 @@ def _score(losses: np.ndarray, guesses: np.ndarray, right: Labels) -> _Score:
     hits = (guesses == right).mean()
     constant = (guesses == guesses[0]).all()
     return _Score(float(losses.mean(dtype=np.float64)), float(hits), bool(constant))
-
-
-def _caught(epochs: Iterator[Epoch], reached: _Reached) -> Iterator[Epoch]:
-    """The epochs, until they end or what stops them has become the status."""
-    try:
-        yield from epochs
-    except CnnGenError:
-        raise
-    except MemoryError as error:
-        reached.stop("out_of_memory", _first_line(error))
-    except Exception as error:
-        # Whatever it is that a network cannot be trained for, is a result to keep.
-        no_memory = any(text in str(error) for text in NO_MEMORY)
-        reached.stop("out_of_memory" if no_memory else "error", _first_line(error))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

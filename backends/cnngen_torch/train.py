@@ -6,21 +6,20 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from math import isfinite, nan
+from dataclasses import dataclass
+from math import nan
 from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cnngen.course import Course
 from cnngen.data import Dataset, Splits, splits
-from cnngen.errors import CnnGenError
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol, Status, TrainingResult, batch_sizes, chance
+from cnngen.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
 from cnngen.runner import Weights
 from cnngen_torch import compiles
 from cnngen_torch.batches import flip_crop, on_device, pixels, taken
@@ -58,32 +57,19 @@ def train(
 ) -> TrainingResult:
     """Train the `Net` of an emitted file and evaluate it once on the test images.
 
-    It starts from `weights`, or from the protocol's seed. Whatever stops the training becomes the status of the result. PyTorch's random numbers and
-    threads are afterwards as they were. Raises `DataError` where the protocol does not fit the
-    data.
+    It starts from `weights`, or from the protocol's seed. Whatever stops the training becomes
+    the status of the result. PyTorch's random numbers and threads are afterwards as they were.
+    Raises `DataError` where the protocol does not fit the data.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     cards = [device] if device.type == "cuda" else []
     parts = splits(data, protocol)
-    reached = _Reached()
-    epochs = _train(source, network, data, parts, protocol, device, reached, weights)
     with _threads(network, protocol) as threads, torch.random.fork_rng(cards):
-        for epoch in _caught(epochs, reached):
-            reached.epochs.append(epoch)
-            if on_epoch is not None:
-                on_epoch(epoch)
-    return TrainingResult(
-        status=reached.status,
-        cause=reached.cause,
-        epochs=tuple(reached.epochs),
-        train_seconds=reached.seconds,
-        test_loss=reached.test_loss,
-        test_accuracy=reached.test_accuracy,
-        device=device.type,
-        threads=threads,
-        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        cause_epoch=reached.cause_epoch,
-    )
+        course = Course(protocol, data.labels[parts.train], on_epoch)
+        with course.kept(NO_MEMORY, torch.OutOfMemoryError):
+            _train(source, network, data, parts, protocol, device, course, weights)
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return course.result(device.type, threads, gpu)
 
 
 def load(source: str, name: str = "emitted") -> nn.Module:
@@ -104,24 +90,6 @@ def as_run(model: nn.Module) -> nn.Module:
     return compiled
 
 
-@dataclass(slots=True)
-class _Reached:
-    """What a training has reached, whatever stops it. `number` is that of the epoch under way."""
-
-    status: Status = "ok"
-    cause: str | None = None
-    cause_epoch: int | None = None
-    number: int = 0
-    epochs: list[Epoch] = field(default_factory=list)
-    seconds: float = 0.0
-    test_loss: float | None = None
-    test_accuracy: float | None = None
-
-    def stop(self, status: Status, cause: str) -> None:
-        """Keep why the training stops, and in which epoch."""
-        self.status, self.cause, self.cause_epoch = status, cause, self.number or None
-
-
 def _train(
     source: str,
     network: Network,
@@ -129,11 +97,10 @@ def _train(
     parts: Splits,
     protocol: Protocol,
     device: torch.device,
-    reached: _Reached,
+    course: Course,
     weights: Weights | None,
-) -> Iterator[Epoch]:
-    """The training from the first weights to the test, an epoch at a time."""
-    began = time.perf_counter()
+) -> None:
+    """The training from the first weights to the test."""
     torch.manual_seed(protocol.seed)
     shuffle = torch.Generator().manual_seed(protocol.seed)
     # Channels last: 1.0 to 1.4 times as fast on a CPU, and what tensor cores want.
@@ -147,7 +114,7 @@ def _train(
         torch.from_numpy(part).to(device) for part in (parts.train, parts.validation, parts.test)
     )
     sizes = batch_sizes(len(train), protocol.batch)
-    room = max(64, min(4096, EVALUATION_NUMBERS[device.type] // network.cost.activations))
+    room = evaluation_batch(EVALUATION_NUMBERS[device.type], network.cost.activations)
     take = flip_crop if protocol.augmentation == "flip_crop" else taken
     half = protocol.precision == "bfloat16"
     precision = torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
@@ -172,21 +139,10 @@ def _train(
             guesses.append(logits.argmax(1))
         return _score(losses, guesses, right)
 
-    def is_late() -> bool:
-        budget = protocol.time_budget
-        return budget is not None and time.perf_counter() - began > budget
-
-    def stop_late() -> None:
-        reached.seconds = time.perf_counter() - began
-        budget = protocol.time_budget
-        reached.stop("time_budget", f"{budget:g} s were over in epoch {reached.number}")
-
-    by_chance = chance(labels[train].bincount().tolist())
     replay: Step | None = None
-    done = dead = 0
-    for number in range(1, protocol.epochs + 1):
-        reached.number = number
-        epoch_began = time.perf_counter()
+    done = 0
+    for _ in range(protocol.epochs):
+        course.begin()
         model.train()
         order = train[torch.randperm(len(train), generator=shuffle).to(device)]
         right = labels[order]
@@ -201,39 +157,16 @@ def _train(
             losses.append(loss)
             guesses.append(guess)
             done += 1
-            if is_late():
+            if len(losses) < len(sizes) and course.is_over():
                 break
         if len(losses) < len(sizes):
-            stop_late()
             break
         trained, validated = _score(losses, guesses, right), evaluate(validation)
-        ended = time.perf_counter()
-        reached.seconds = ended - began
-        yield Epoch(
-            number,
-            ended - epoch_began,
-            trained.loss,
-            trained.accuracy,
-            validated.loss,
-            validated.accuracy,
-        )
-        if not isfinite(trained.loss):
-            # Weights that are no numbers stay so.
-            reached.stop("nan", f"the training loss became {trained.loss} in epoch {number}")
-            return
-        constant = validated.constant if len(validation) else trained.constant
-        dead = dead + 1 if constant and trained.accuracy <= by_chance else 0
-        if dead == protocol.abort_dead:
+        course.end(trained.figures, validated.figures)
+        judged = validated if len(validation) else trained
+        if not course.goes_on(judged.is_constant):
             break
-        if number < protocol.epochs and is_late():
-            stop_late()
-            break
-    if dead and reached.status == "ok":
-        reached.stop("dead", f"it gives one class for all images since epoch {number - dead + 1}")
-    tested = evaluate(test)
-    reached.test_loss, reached.test_accuracy = tested.loss, tested.accuracy
-    if not isfinite(tested.loss):
-        reached.stop("nan", f"the test loss after epoch {number} is {tested.loss}")
+    course.test(lambda: evaluate(test).figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +176,13 @@ class _Score:
     loss: float
     accuracy: float
     constant: bool
+
+    @property
+    def figures(self) -> tuple[float, float]:
+        return self.loss, self.accuracy
+
+    def is_constant(self) -> bool:
+        return self.constant
 
 
 def _score(losses: list[Tensor], guesses: list[Tensor], right: Tensor) -> _Score:
@@ -290,21 +230,3 @@ def _threads(network: Network, protocol: Protocol) -> Iterator[int]:
         yield threads
     finally:
         torch.set_num_threads(before)
-
-
-def _caught(epochs: Iterator[Epoch], reached: _Reached) -> Iterator[Epoch]:
-    """The epochs, until they end or what stops them has become the status."""
-    try:
-        yield from epochs
-    except CnnGenError:
-        raise
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        reached.stop("out_of_memory", _first_line(error))
-    except Exception as error:
-        # Whatever it is that a network cannot be trained for, is a result to keep.
-        no_memory = any(text in str(error) for text in NO_MEMORY)
-        reached.stop("out_of_memory" if no_memory else "error", _first_line(error))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
