@@ -194,10 +194,16 @@ def _answer(call: bytes) -> bytes:
     return json.dumps(told).encode()
 
 
-def _framework(name: str) -> bytes:
+def installed(name: str) -> bytes:
+    """What a backend runs on in this process. Raises `BackendError` where it is missing."""
     backend = get_backend(name)
     version = backend.version()
     if version is None:
         raise BackendError("its framework is not installed", hint=f"Install: {backend.install}")
-    backend.prepare()
     return version.encode()
+
+
+def _framework(name: str) -> bytes:
+    version = installed(name)
+    get_backend(name).prepare()
+    return version

@@ -35,7 +35,7 @@ from cnngen.energy import Mode as EnergyMode
 from cnngen.errors import BackendError, CnnGenError, DataError, StoreError
 from cnngen.index import update_index
 from cnngen.language import parse
-from cnngen.modes import ModeProcess, parse_mode
+from cnngen.modes import ModeProcess, installed, parse_mode
 from cnngen.network import Network
 from cnngen.protocol import PROTOCOLS, Protocol
 from cnngen.resolution import resolve
@@ -199,15 +199,6 @@ def _framework(mode: str) -> str:
         raise BackendError(f"the {parsed.backend} backend cannot train")
     with ModeProcess(parsed) as process:
         return process.call(installed).decode()
-
-
-def installed(name: str) -> bytes:
-    """Inside such a process: what the backend runs on. Raises `BackendError` where it is missing."""
-    backend = get_backend(name)
-    version = backend.version()
-    if version is None:
-        raise BackendError("its framework is not installed", hint=f"Install: {backend.install}")
-    return version.encode()
 
 
 def _missing(design: Design, block: Block, folder: Path) -> bool:
