@@ -46,6 +46,11 @@ class Sequence(Expression):
     """Parts one after the other."""
 
     parts: tuple[Expression, ...] = ()
+    reverse: tuple[Expression, ...] = field(init=False)
+    """The parts as a stack takes them."""
+
+    def __post_init__(self) -> None:
+        self.reverse = self.parts[::-1]
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +58,8 @@ class Choice(Expression):
     """One of several, told apart by what they begin with."""
 
     options: tuple[Expression, ...] = ()
+    by_word: dict[str, Expression] = field(default_factory=dict, init=False)
+    """The option that begins with a word or sign."""
 
 
 @dataclass(slots=True, eq=False)
@@ -107,12 +114,12 @@ class Close(Expression):
 class Grammar:
     """The compiled grammar.
 
-    `space` matches white space and comments, `words` are reserved, `expressions` is all
-    that `start` leads to.
+    `lexeme` matches white space and comments, then the next word or sign as its group, `words`
+    are reserved, `expressions` is all that `start` leads to.
     """
 
     start: Rule
-    space: re.Pattern[str]
+    lexeme: re.Pattern[str]
     words: frozenset[str]
     expressions: tuple[Expression, ...]
 
@@ -139,8 +146,9 @@ def grammar() -> Grammar:
     for e in expressions:
         _find_first(e)
     # Possessive, or a text of many comments would keep a state to go back to for each.
-    space = re.compile(rf"(?:\s++|{metamodel['Comment']._tx_peg_rule.to_match})*+")
-    return Grammar(start, space, frozenset(filter(str.isidentifier, words)), expressions)
+    space = rf"(?:\s++|{metamodel['Comment']._tx_peg_rule.to_match})*+"
+    lexeme = re.compile(rf"{space}(?P<next>\w++|[^\w\s])?")
+    return Grammar(start, lexeme, frozenset(filter(str.isidentifier, words)), expressions)
 
 
 def _compile(peg: Any, compiled: dict[int, Expression]) -> Expression:
@@ -213,6 +221,8 @@ def _find_first(e: Expression) -> None:
     parts = _parts(e)
     for part in parts:
         _find_first(part)
+        if isinstance(e, Choice):
+            e.by_word |= dict.fromkeys(part.first_words, part)
         e.first_words |= part.first_words
         e.first_patterns += part.first_patterns
         if isinstance(e, Sequence) and not part.nullable:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from cnngen.language.tree import Value
 
 LARGEST = 1_000_000
 """No count, size or extent is larger: beyond is a slip or an attack."""
+
+MOST_DIGITS = len(str(LARGEST))
 
 
 def parse_value(name: str, text: str) -> Value:
@@ -18,9 +19,9 @@ def parse_value(name: str, text: str) -> Value:
 
 def parse_count(text: str) -> int:
     """A whole number from 1 to `LARGEST`."""
-    digits = text.lstrip("0") or "0"
     # Python refuses to read thousands of digits.
-    count = int(digits) if len(digits) <= len(str(LARGEST)) else LARGEST + 1
+    digits = text if len(text) <= MOST_DIGITS else text.lstrip("0")
+    count = int(digits or 0) if len(digits) <= MOST_DIGITS else LARGEST + 1
     if not 1 <= count <= LARGEST:
         raise ValueError(f"a whole number from 1 to {LARGEST:,}")
     return count
@@ -28,12 +29,12 @@ def parse_count(text: str) -> int:
 
 def parse_shape(text: str) -> tuple[int, int, int]:
     """`HEIGHTxWIDTHxCHANNELS`."""
-    height, width, channels = map(parse_count, re.split(r"\s*x\s*", text))
+    height, width, channels = (parse_count(part.strip()) for part in text.split("x"))
     return height, width, channels
 
 
 def _extent(text: str) -> Value:
-    numbers = [parse_count(part) for part in re.split(r"\s*x\s*", text)]
+    numbers = [parse_count(part.strip()) for part in text.split("x")]
     return numbers[0], numbers[-1]
 
 

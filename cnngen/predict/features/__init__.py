@@ -6,7 +6,7 @@ Nothing is run. `docs/predict.md` lists them. Counts and areas are given as log2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from cnngen.network import Network
@@ -41,5 +41,11 @@ def table(networks: Sequence[Network]) -> NDArray[np.float64]:
     """The features of networks: shape (networks, features)."""
     import numpy as np
 
-    rows = [list(features(network).values()) for network in networks]
+    rows = [_row(network) for network in networks]
     return np.array(rows, np.float64).reshape(len(networks), len(names()))
+
+
+@lru_cache(4096)
+def _row(network: Network) -> tuple[float, ...]:
+    """Kept, for predictors of several targets and repeated splits ask for the same."""
+    return tuple(features(network).values())
