@@ -4,6 +4,7 @@
     python benchmarks/predict.py runs/digits --target energy --repeats 10 --predictors trees
     python benchmarks/predict.py runs/digits --curve          # tau against networks learnt from
     python benchmarks/predict.py runs/digits --split size     # small to learn from, large to judge
+    python benchmarks/predict.py runs/digits runs/cifar10 --split data  # one data set left out
 
 The baselines are what needs no learning, parameters or FLOPs as they are, and one that hardly
 does: ridge regression on the logarithms of both. Times are CPU seconds; a network's prediction
@@ -16,7 +17,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -35,6 +36,7 @@ from cnngen.predict import (
     Example,
     Split,
     Target,
+    by_data,
     by_size,
     examples,
     kendall,
@@ -129,31 +131,36 @@ def curve(names: Sequence[str], target: Target, found: list[Example], repeats: i
                 shown(f"{name} {count}", taus)
 
 
+def cuts(kind: str, found: list[Example], repeats: int) -> list[Split]:
+    """The splits to judge by; for `data`, one for each data set that is left out."""
+    if kind == "data":
+        return [by_data(found, name, 0) for name in sorted({one.data for one in found})]
+    return [(split if kind == "random" else by_size)(found, seed) for seed in range(repeats)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("source", type=Path)
+    parser.add_argument("source", type=Path, nargs="+")
     parser.add_argument("--target", choices=TARGETS, nargs="+", default=["accuracy"])
     parser.add_argument("--predictors", nargs="+", default=["trees"], help="or `all`")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--split", choices=["random", "size"], default="random")
+    parser.add_argument("--split", choices=["random", "size", "data"], default="random")
     parser.add_argument("--limit", type=float, default=600, help="seconds for a predictor")
     parser.add_argument("--curve", action="store_true")
     given = parser.parse_args()
     names = list(PREDICTORS) if given.predictors == ["all"] else given.predictors
     start = time.process_time()
-    found = examples(given.source)
+    found = [example for source in given.source for example in examples(source)]
     taken = time.process_time() - start
     print(f"{len(found):,} examples, read and resolved in {taken:.1f} s of CPU")
-    cut: Callable[[list[Example], int], Split] = split if given.split == "random" else by_size
     for target in given.target:
         print(f"\n{target}, {given.split} split")
         if given.curve:
             curve(names, target, found, given.repeats)
         else:
-            parts = [cut(found, seed) for seed in range(given.repeats)]
-            compare(names, target, parts, given.limit)
+            compare(names, target, cuts(given.split, found, given.repeats), given.limit)
 
 
 if __name__ == "__main__":

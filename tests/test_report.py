@@ -232,13 +232,12 @@ def test_a_study_that_was_stopped_goes_on(source: Path, tmp_path: Path) -> None:
         study(material, plan("depth"), folder=tmp_path, on_fit=stop)
     assert ByDepth.fitted == 2
     study(material, Plan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
-    assert ByDepth.fitted == 3
-    for path, content in zip(
-        sorted((tmp_path / "fits").glob("*.json")), ("", "[1]", '{"tau": "x"}'), strict=True
-    ):
+    assert ByDepth.fitted == 4, "the third split, and the largest networks"
+    broken = ("", "[1]", '{"tau": "x"}', "{}")
+    for path, content in zip(sorted((tmp_path / "fits").glob("*.json")), broken, strict=True):
         path.write_text(content)
     study(material, Plan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
-    assert ByDepth.fitted == 6, "what cannot be read is made anew"
+    assert ByDepth.fitted == 8, "what cannot be read is made anew"
 
 
 def test_other_figures_are_fitted_anew(source: Path, tmp_path: Path) -> None:
@@ -251,7 +250,44 @@ def test_other_figures_are_fitted_anew(source: Path, tmp_path: Path) -> None:
         Plan(("depth",), ("accuracy",), 1, 0),
         folder=tmp_path,
     )
-    assert ByDepth.fitted == 2
+    assert ByDepth.fitted == 4
+
+
+def test_predictors_are_judged_by_networks_and_data_that_they_have_not_seen(
+    tmp_path: Path,
+) -> None:
+    """Law: of a data set that is held out none is learnt from, and all of it is judged by; no
+    network that is learnt from is larger than one of the largest."""
+    frame = table()
+    frame["data_name"] = ["digits"] * 30 + ["letters"] * 25 + ["few"] * 5
+    frame.to_parquet(tmp_path / "several.parquet")
+    material = read_material(tmp_path / "several.parquet")
+    found = study(material, plan("depth", repeats=1), folder=tmp_path)
+    judged = {fit.unlike: (fit.train, fit.test) for fit in found.unlike}
+    assert judged == {
+        fits_module.LARGEST: (48, 12),
+        "digits": (30, 30),
+        "letters": (35, 25),
+    }
+    parts = fits_module.Task("depth", "accuracy", 0, largest=True).parts(material.examples)
+    largest = min(len(example.network) for example in parts.test)
+    assert all(len(example.network) <= largest for example in (*parts.train, *parts.validation))
+    page = write_report(found, tmp_path).read_text()
+    assert all(f"<td>{name}</td>" in page for name in judged)
+
+
+def test_there_is_a_learning_curve_for_each_predictor_asked_for(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fits_module, "SIZES", (10, 20, 50))
+    asked = Plan(("depth",), ("accuracy",), 2, 1, curve=("blind", "depth"))
+    found = study(read_material(source), asked, folder=tmp_path)
+    points = {(fit.predictor, fit.train) for fit in found.curves}
+    assert points == set(product(("blind", "depth"), (10, 20))), "60 networks are too few for 50"
+    first = study(read_material(source), plan("depth", "blind"), folder=tmp_path)
+    assert {fit.predictor for fit in first.curves} == {"depth"}
+    with pytest.raises(CnnGenError, match="no predictor 'nobody'"):
+        Plan(("depth",), curve=("nobody",))
 
 
 def fit(predictor: str, seed: int, tau: float, mae: float) -> Fit:

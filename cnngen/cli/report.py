@@ -29,6 +29,10 @@ def report(
     repeats: Annotated[
         int, typer.Option("--repeats", "-r", min=1, help="Random splits, of seeds 0, 1, 2 …")
     ] = 10,
+    curve: Annotated[
+        str | None,
+        typer.Option("--curve", help="Those with a learning curve; the first if you say nothing."),
+    ] = None,
     beside: Annotated[
         Path | None,
         typer.Option("--beside", help="Runs to set beside: cells of NAS-Bench-101."),
@@ -38,11 +42,12 @@ def report(
     """Study a data set of trainings: one HTML page, and the same as Markdown.
 
     How far accuracy and energy are spread; how well predictors tell them on
-    repeated random splits, with tests; examples, a Pareto front, what
-    accuracy hangs on. The same command goes on where it was stopped.
+    repeated random splits, with tests, and on networks and data unlike those
+    learnt from; examples, a Pareto front, what accuracy hangs on. The same
+    command goes on where it was stopped.
 
     cnngen report runs/digits
-    cnngen report runs/digits -p trees,neural,code,image -o study
+    cnngen report runs/digits -p trees,neural,code,image --curve trees,neural -o study
     cnngen report benchmarks/data/digits.parquet --beside runs/nasbench
     """
     from rich.progress import Progress
@@ -51,20 +56,20 @@ def report(
     from cnngen.report import Plan, Task, read_material, study, write_report
 
     wanted = cast("list[Target]", _names(targets))
-    plan = Plan(tuple(_names(predictors)), tuple(wanted), repeats)
+    curves = None if curve is None else tuple(_names(curve))
+    plan = Plan(tuple(_names(predictors)), tuple(wanted), repeats, curve=curves)
     with Progress(console=progress_console, transient=True) as progress:
         reading = progress.add_task("Reading")
         material = read_material(
             source, lambda done, of: progress.update(reading, completed=done, total=of)
         )
         other = None if beside is None else read_material(beside, networks=False)
-        known = len(material.examples)
-        count = len(plan.fits(known)) + len(plan.curve(known))
+        count = len(plan.all(material.examples))
         fitting = progress.add_task("Fitting", total=count or None)
 
         def on_fit(task: Task) -> None:
-            size = f", {task.size} networks" if task.size else ""
-            what = f"{task.predictor} for {task.target}, seed {task.seed}{size}"
+            more = f", {task.size} networks" if task.size else task.unlike and f", {task.unlike}"
+            what = f"{task.predictor} for {task.target}, seed {task.seed}{more}"
             progress.update(fitting, advance=1, description=f"Fitting {what}")
 
         found = study(material, plan, folder=out, beside=other, on_fit=on_fit)

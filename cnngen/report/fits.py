@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
@@ -14,7 +15,7 @@ from typing import get_type_hints
 
 import cnngen
 from cnngen.atomic import write_file
-from cnngen.predict import Example, Predictor, Split, Target, split
+from cnngen.predict import Example, Predictor, Split, Target, by_data, by_size, split
 from cnngen.predict.registry import get_predictor
 from cnngen.predict.scores import judge_fitted
 
@@ -22,13 +23,19 @@ FOLDER = "fits"
 SIZES = (50, 100, 200, 400, 800)
 """Training networks at the points of a learning curve."""
 
+FEWEST = 10
+"""Trainings on a data set that predictors are judged by when they have not seen it."""
+
+LARGEST = "the largest networks"
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A predictor fitted on `train` networks of the split of a seed, judged on its test part.
+    """A predictor fitted on `train` networks of the split of a seed, judged on its test part,
+    which is random unless `unlike` says what the networks in it have in common.
 
-    Times are CPU seconds of this process; `predict_seconds` is for a thousand networks. `tau` is NaN where all
-    predictions are equal.
+    Times are CPU seconds of this process; `predict_seconds` is for a thousand networks. `tau`
+    is NaN where all predictions are equal.
     """
 
     predictor: str
@@ -41,16 +48,35 @@ class Fit:
     coverage: float
     fit_seconds: float
     predict_seconds: float
+    unlike: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A fit to be made; without `size`, all of the split's training part is used."""
+    """A fit to be made; without `size`, all of the split's training part is used.
+
+    It is judged by a random fifth of the networks, or by the fifth with the most layers, or by
+    all trainings on the data set `held_out`, of which none is learnt from.
+    """
 
     predictor: str
     target: Target
     seed: int
     size: int | None = None
+    largest: bool = False
+    held_out: str | None = None
+
+    @property
+    def unlike(self) -> str:
+        """What the networks that it is judged by have in common, and those learnt from not."""
+        return LARGEST if self.largest else self.held_out or ""
+
+    def parts(self, examples: Sequence[Example]) -> Split:
+        """The examples to learn from, to watch and to judge by."""
+        if self.held_out is not None:
+            return by_data(examples, self.held_out, self.seed)
+        whole = (by_size if self.largest else split)(examples, self.seed)
+        return whole if self.size is None else cut(whole, self.size)
 
 
 def tasks(predictors: Sequence[str], targets: Sequence[Target], repeats: int) -> list[Task]:
@@ -63,13 +89,31 @@ def tasks(predictors: Sequence[str], targets: Sequence[Target], repeats: int) ->
     ]
 
 
-def curve_tasks(predictor: str, target: Target, repeats: int, available: int) -> list[Task]:
-    """The points of a learning curve for as many networks as there are."""
+def curve_tasks(
+    predictors: Sequence[str], target: Target, repeats: int, available: int
+) -> list[Task]:
+    """The points of learning curves for as many networks as there are."""
     return [
         Task(predictor, target, seed, size)
+        for predictor in predictors
         for size in SIZES
         if size < 0.72 * available
         for seed in range(repeats)
+    ]
+
+
+def unlike_tasks(
+    predictors: Sequence[str], targets: Sequence[Target], examples: Sequence[Example]
+) -> list[Task]:
+    """Every predictor judged by networks larger than any it learnt from, and by each data set
+    that it did not see, if there are several."""
+    count = Counter(example.data for example in examples)
+    apart = [name for name in sorted(count) if FEWEST <= count[name] <= len(examples) - 2 * FEWEST]
+    return [
+        Task(predictor, target, 0, largest=name is None, held_out=name)
+        for target in targets
+        for predictor in predictors
+        for name in (None, *apart)
     ]
 
 
@@ -103,10 +147,8 @@ def fit_all(
     return made
 
 
-def cut(parts: Split, size: int | None) -> Split:
+def cut(parts: Split, size: int) -> Split:
     """The split with only `size` networks to learn from, a tenth of them to watch."""
-    if size is None:
-        return parts
     watched = size // 10
     return Split(parts.train[: size - watched], parts.validation[:watched], parts.test)
 
@@ -120,7 +162,7 @@ def _predictor(task: Task) -> Predictor:
 
 def _fit(predictor: Predictor, task: Task, examples: Sequence[Example]) -> Fit:
     known = [example for example in examples if example.targets.get(task.target) is not None]
-    parts = cut(split(known, task.seed), task.size)
+    parts = task.parts(known)
     began = time.process_time()
     predictor.fit(parts.train, task.target, parts.validation)
     fitted = time.process_time()
@@ -137,6 +179,7 @@ def _fit(predictor: Predictor, task: Task, examples: Sequence[Example]) -> Fit:
         score.coverage,
         fitted - began,
         (judged - fitted) / max(1, score.count) * 1000,
+        task.unlike,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,17 +132,24 @@ def bars(values: Mapping[str, tuple[float, float]], x: str) -> bytes:
     return picture.svg
 
 
-def curve(groups: Mapping[int, Floats], labels: tuple[str, str]) -> bytes:
-    """The mean at each x, a point for each figure, x on a logarithmic scale."""
+def curves(lines: Mapping[str, Mapping[int, Floats]], labels: tuple[str, str]) -> bytes:
+    """For each name a line through the means at each x, a point for each figure, x on a
+    logarithmic scale."""
     with axes(*labels, height=2.8) as (drawn, picture):
-        places = list(groups)
-        drawn.plot(places, [float(own.mean()) for own in groups.values()], "-", color=RED, lw=1.4)
-        for place, own in groups.items():
-            drawn.plot([place] * len(own), own, "o", color=BLUE, markersize=3.5, alpha=0.7)
+        looks = zip(cycle(COLOURS), cycle("os^vDP"), cycle(("-", "--", "-.", ":")))
+        for (name, groups), (colour, marker, dash) in zip(lines.items(), looks, strict=False):
+            means = [float(own.mean()) for own in groups.values()]
+            drawn.plot(list(groups), means, dash, color=colour, lw=1.4, label=_plain(name))
+            places = [place for place, own in groups.items() for _ in own]
+            figures = np.concatenate(list(groups.values()))
+            drawn.plot(places, figures, marker, color=colour, markersize=3.5, alpha=0.7)
+        ticks = sorted({place for groups in lines.values() for place in groups})
         drawn.set_xscale("log")
-        drawn.set_xticks(places, [f"{place:,}" for place in places])
+        drawn.set_xticks(ticks, [f"{place:,}" for place in ticks])
         drawn.minorticks_off()
         drawn.grid(axis="y", alpha=0.3)
+        if len(lines) > 1:
+            drawn.legend(frameon=False)
     return picture.svg
 
 

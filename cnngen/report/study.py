@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnngen.errors import CnnGenError
-from cnngen.predict import TARGETS, Target
+from cnngen.predict import TARGETS, Example, Target
 from cnngen.predict.registry import get_predictor
-from cnngen.report.fits import Fit, Task, curve_tasks, fit_all, tasks
+from cnngen.report.fits import Fit, Task, curve_tasks, fit_all, tasks, unlike_tasks
 from cnngen.report.importance import Importance, importance
 from cnngen.report.material import Material
 from cnngen.report.significance import Contest, contests
@@ -28,15 +28,20 @@ LEAST = 40
 
 @dataclass(frozen=True)
 class Plan:
-    """What of a study is asked for. Splits have the seeds 0, 1, 2 …"""
+    """What of a study is asked for. Splits have the seeds 0, 1, 2 …
+
+    Learning curves are those of the predictors in `curve`, the first one if it is None, for
+    the first target.
+    """
 
     predictors: Sequence[str] = ("trees",)
     targets: Sequence[Target] = ("accuracy", "energy")
     repeats: int = 10
     curve_repeats: int = 3
+    curve: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        for name in self.predictors:
+        for name in (*self.predictors, *(self.curve or ())):
             get_predictor(name)
         if not self.targets:
             raise CnnGenError("a study needs a target", hint=f"Any of: {', '.join(TARGETS)}.")
@@ -46,15 +51,32 @@ class Plan:
                     f"there is no target '{target}'", hint=f"One of: {', '.join(TARGETS)}."
                 )
 
-    def fits(self, known: int) -> list[Task]:
-        """The fits of all predictors."""
-        return tasks(self.predictors, self.targets, self.repeats) if known >= LEAST else []
-
-    def curve(self, known: int) -> list[Task]:
-        """The fits of the first predictor's learning curve."""
-        if known < LEAST or not self.predictors:
+    def fits(self, examples: Sequence[Example]) -> list[Task]:
+        """The fits that predictors are judged by."""
+        if self._known(examples) < LEAST:
             return []
-        return curve_tasks(self.predictors[0], self.targets[0], self.curve_repeats, known)
+        return tasks(self.predictors, self.targets, self.repeats)
+
+    def unlike(self, examples: Sequence[Example]) -> list[Task]:
+        """The fits that are judged by networks unlike those learnt from."""
+        if self._known(examples) < LEAST:
+            return []
+        return unlike_tasks(self.predictors, self.targets, examples)
+
+    def curves(self, examples: Sequence[Example]) -> list[Task]:
+        """The fits of the learning curves."""
+        known = self._known(examples)
+        names = self.predictors[:1] if self.curve is None else self.curve
+        return (
+            curve_tasks(names, self.targets[0], self.curve_repeats, known) if known >= LEAST else []
+        )
+
+    def all(self, examples: Sequence[Example]) -> list[Task]:
+        """All fits, in the order in which they are made."""
+        return [*self.fits(examples), *self.unlike(examples), *self.curves(examples)]
+
+    def _known(self, examples: Sequence[Example]) -> int:
+        return sum(example.targets.get(self.targets[0]) is not None for example in examples)
 
 
 @dataclass(frozen=True)
@@ -75,7 +97,8 @@ class Study:
     shown: dict[str, tuple[Network, float]]
     fits: list[Fit]
     contests: list[Contest]
-    curve: list[Fit]
+    unlike: list[Fit]
+    curves: list[Fit]
     importance: list[Importance]
 
     def figures(self) -> dict[str, object]:
@@ -104,7 +127,8 @@ class Study:
             "shown": {what: network.id for what, (network, _) in self.shown.items()},
             "fits": [asdict(fit) for fit in self.fits],
             "contests": [asdict(contest) for contest in self.contests],
-            "learning_curve": [asdict(fit) for fit in self.curve],
+            "unlike": [asdict(fit) for fit in self.unlike],
+            "learning_curves": [asdict(fit) for fit in self.curves],
             "importance": [asdict(one) for one in self.importance],
         }
         return {name: _finite(value) for name, value in whole.items()}
@@ -145,8 +169,7 @@ def study(
     both = table[["test_accuracy", "energy_total_energy"]].to_numpy()
     places = np.flatnonzero(~np.isnan(both).any(axis=1))
     front = pareto(both[places, 0].tolist(), both[places, 1].tolist())
-    known = sum(example.targets.get(plan.targets[0]) is not None for example in examples)
-    fits = fit_all(examples, plan.fits(known), folder, on_fit)
+    fits = fit_all(examples, plan.fits(examples), folder, on_fit)
     accuracies = np.asarray(material.numbers("test_accuracy"), np.float64)
     other = None if beside is None else beside.numbers("test_accuracy")
     return Study(
@@ -162,7 +185,8 @@ def study(
         _shown(material),
         fits,
         contests(fits),
-        fit_all(examples, plan.curve(known), folder, on_fit),
+        fit_all(examples, plan.unlike(examples), folder, on_fit),
+        fit_all(examples, plan.curves(examples), folder, on_fit),
         importance(examples, plan.targets[0]) if fits and "trees" in plan.predictors else [],
     )
 
