@@ -398,7 +398,10 @@ def test_the_command_writes_the_report_and_prints_its_page(
     [
         (["{source}", "-p", "oracle"], "no predictor 'oracle'"),
         (["{source}", "-t", "beauty"], "no target 'beauty'"),
-        (["{source}", "-t", ","], "needs a target"),
+        (["{source}", "-t", ","], "',' names nothing"),
+        (["{source}", "-t", ""], "needs a target"),
+        (["{source}", "-p", " , "], "' , ' names nothing"),
+        (["{source}", "--curve", "oracle"], "no predictor 'oracle'"),
         (["{empty}"], "no runs"),
         (["{empty}/nowhere"], "cannot be read"),
     ],

@@ -21,7 +21,7 @@ def report(
         Path, typer.Option("--out", "-o", help="The folder that the report is written to.")
     ] = Path("report"),
     predictors: Annotated[
-        str, typer.Option("--predictors", "-p", help="Those to judge: trees,graph,neural …")
+        str, typer.Option("--predictors", "-p", help="Those to judge: trees,graph; '' for none.")
     ] = "trees",
     targets: Annotated[
         str, typer.Option("--targets", "-t", help="Of accuracy, time, energy, trainability.")
@@ -81,4 +81,10 @@ def report(
 
 
 def _names(text: str) -> list[str]:
-    return [name for part in text.split(",") if (name := part.strip())]
+    """Names between commas; none where nothing is given at all."""
+    from cnngen.errors import CnnGenError
+
+    names = [name for part in text.split(",") if (name := part.strip())]
+    if text and not names:
+        raise CnnGenError(f"'{text}' names nothing", hint="Names stand between commas: a,b.")
+    return names

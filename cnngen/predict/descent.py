@@ -113,6 +113,7 @@ def fit_module(
         descent.learning_rate,
         betas=descent.betas,
         weight_decay=descent.weight_decay,
+        fused=True,
     )
     module.begin(wanted)
     steps = descent.epochs * -(-len(learnt) // descent.batch)

@@ -99,8 +99,9 @@ def _parquet(file: Path) -> pd.DataFrame:
             frame: pd.DataFrame = opened.read(there).to_pandas()
             return frame.set_index("key") if "key" in frame else frame
     except (OSError, pa.ArrowException) as error:
+        why = "it is not there" if isinstance(error, FileNotFoundError) else error
         raise StoreError(
-            f"{file} cannot be read: {error}", hint="Name a folder of runs or a Parquet file."
+            f"{file} cannot be read: {why}", hint="Name a folder of runs or a Parquet file."
         ) from None
 
 

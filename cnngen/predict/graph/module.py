@@ -50,18 +50,18 @@ class GraphNetwork(Regressor):
 
     def forward(self, nodes: Tensor, edges: Tensor, graph: Tensor, whole: Tensor) -> Tensor:
         x, virtual = self.nodes(nodes), self.whole(whole)
-        degrees = [
-            torch.zeros(len(nodes)).index_add_(0, ends, torch.ones(len(ends))).clamp(min=1)[:, None]
+        shares = [
+            1 / torch.bincount(ends, minlength=len(nodes)).clamp(min=1)[:, None]
             for ends in (edges[1], edges[0])
         ]
         for layer in self.layers:
-            x, virtual = layer(x, virtual, edges, degrees, graph)
+            x, virtual = layer(x, virtual, edges, shares, graph)
         x = self.norm(x)
         count = len(whole)
         largest = torch.full((count, x.shape[1]), -torch.inf).scatter_reduce(
             0, graph[:, None].expand_as(x), x, "amax"
         )
-        total = torch.zeros(count, x.shape[1]).index_add_(0, graph, torch.exp(x - largest[graph]))
+        total = torch.zeros(count, x.shape[1]).index_add_(0, graph, torch.exp(x - largest.index_select(0, graph)))
         last = torch.cumsum(torch.bincount(graph, minlength=count), 0) - 1
         pooled = [_mean(x, graph, count), largest, largest + torch.log(total), x[last], virtual]
         return cast("Tensor", self.head(torch.cat(pooled, 1)))
@@ -85,17 +85,17 @@ class Layer(nn.Module):
             nn.init.zeros_(last.bias)
 
     def forward(
-        self, x: Tensor, virtual: Tensor, edges: Tensor, degrees: list[Tensor], graph: Tensor
+        self, x: Tensor, virtual: Tensor, edges: Tensor, shares: list[Tensor], graph: Tensor
     ) -> tuple[Tensor, Tensor]:
         said, heard = self.norm(x), self.virtual_norm(virtual)
         before, after = (
-            torch.zeros_like(x).index_add_(0, target, said[source]) / degree
-            for source, target, degree in (
-                (edges[0], edges[1], degrees[0]),
-                (edges[1], edges[0], degrees[1]),
+            torch.zeros_like(x).index_add_(0, target, said.index_select(0, source)) * share
+            for source, target, share in (
+                (edges[0], edges[1], shares[0]),
+                (edges[1], edges[0], shares[1]),
             )
         )
-        told = torch.cat([said, before, after, heard[graph]], 1)
+        told = torch.cat([said, before, after, heard.index_select(0, graph)], 1)
         x = x + self.learn(self.dropout(functional.gelu(self.hear(told))))
         told = torch.cat([heard, _mean(x, graph, len(virtual))], 1)
         return x, virtual + self.virtual_learn(functional.gelu(self.gather(told)))

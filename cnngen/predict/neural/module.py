@@ -49,13 +49,13 @@ class DirectedConvolution(nn.Module):
         source, target = edges
         along = _mean(self.forwards(vertices), target, source)
         against = _mean(self.backwards(vertices), source, target)
-        return (torch.relu(along) + torch.relu(against)) / 2
+        return (torch.relu(along) + torch.relu(against)) * 0.5
 
 
 def _mean(vertices: Tensor, read: Tensor, by: Tensor) -> Tensor:
     """The mean of each vertex and of those that it reads; vertex by[i] reads vertex read[i]."""
-    degree = torch.bincount(by, minlength=len(vertices)) + 1
-    return vertices.index_add(0, by, vertices[read]) / degree[:, None]
+    share = 1 / (torch.bincount(by, minlength=len(vertices)) + 1)
+    return vertices.index_add(0, by, vertices.index_select(0, read)) * share[:, None]
 
 
 class GraphConvolutions(nn.Module):
