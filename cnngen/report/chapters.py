@@ -215,7 +215,8 @@ def _predictors(study: Study) -> Iterator[Block]:
         f"{study.plan.repeats} random splits with the seeds 0 to {study.plan.repeats - 1}, which "
         f"also start the predictors: {fit.train:,} networks to learn from, a tenth of them to "
         f"watch, {share:.0%} or {fit.test:,} networks to judge by. In the tables: mean and standard "
-        "deviation over the splits."
+        "deviation over the splits. What was read of a network for an earlier split is kept, and "
+        "is not in the times."
     )
     for target in dict.fromkeys(fit.target for fit in study.fits):
         factor, unit = UNITS[target]

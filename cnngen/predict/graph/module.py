@@ -61,7 +61,9 @@ class GraphNetwork(Regressor):
         largest = torch.full((count, x.shape[1]), -torch.inf).scatter_reduce(
             0, graph[:, None].expand_as(x), x, "amax"
         )
-        total = torch.zeros(count, x.shape[1]).index_add_(0, graph, torch.exp(x - largest.index_select(0, graph)))
+        total = torch.zeros(count, x.shape[1]).index_add_(
+            0, graph, torch.exp(x - largest.index_select(0, graph))
+        )
         last = torch.cumsum(torch.bincount(graph, minlength=count), 0) - 1
         pooled = [_mean(x, graph, count), largest, largest + torch.log(total), x[last], virtual]
         return cast("Tensor", self.head(torch.cat(pooled, 1)))
