@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from cnngen.cli.options import Json
+from cnngen.errors import CnnGenError
 
 if TYPE_CHECKING:
     from cnngen.predict import Target
@@ -82,8 +83,6 @@ def report(
 
 def _names(text: str) -> list[str]:
     """Names between commas; none where nothing is given at all."""
-    from cnngen.errors import CnnGenError
-
     names = [name for part in text.split(",") if (name := part.strip())]
     if text and not names:
         raise CnnGenError(f"'{text}' names nothing", hint="Names stand between commas: a,b.")

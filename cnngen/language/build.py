@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from cnngen.errors import DescriptionError, Source, Span, shorten
@@ -33,10 +34,7 @@ def _layer(attributes: Attributes, span: Span, source: Source) -> Layer:
     for (name, name_span), (text, text_span) in attributes.get("parameters", ()):
         if name in parameters:
             _refuse(f"'{name}' is given twice", name_span, source)
-        try:
-            parameters[name] = parse_value(name, text)
-        except ValueError as error:
-            _refuse_value(name, text, error, text_span, source)
+        parameters[name] = _read(partial(parse_value, name), name, text, text_span, source)
         spans[name] = Span(name_span.start, text_span.end)
     return Layer(SYNONYMS.get(kind, kind), parameters, span, spans)
 
@@ -108,11 +106,7 @@ def _read(
     try:
         return read(text)
     except ValueError as error:
-        _refuse_value(name, text, error, span, source)
-
-
-def _refuse_value(name: str, text: str, error: ValueError, span: Span, source: Source) -> NoReturn:
-    _refuse(f"'{name}' cannot be {shorten(text)}; it is {error}", span, source)
+        _refuse(f"'{name}' cannot be {shorten(text)}; it is {error}", span, source)
 
 
 def _refuse(message: str, span: Span, source: Source) -> NoReturn:

@@ -46,11 +46,6 @@ class Sequence(Expression):
     """Parts one after the other."""
 
     parts: tuple[Expression, ...] = ()
-    reverse: tuple[Expression, ...] = field(init=False)
-    """The parts as a stack takes them."""
-
-    def __post_init__(self) -> None:
-        self.reverse = self.parts[::-1]
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +54,7 @@ class Choice(Expression):
 
     options: tuple[Expression, ...] = ()
     by_word: dict[str, Expression] = field(default_factory=dict, init=False)
-    """The option that begins with a word or sign."""
+    """The option that begins with a word or sign, so that it need not be looked for."""
 
 
 @dataclass(slots=True, eq=False)

@@ -35,7 +35,6 @@ MAX_LAYERS = 200_000
 MAX_DEPTH = 100_000
 """Merges inside merges, whose brackets may stand there without a layer."""
 
-_LEXEME = re.compile(r"\w+|.", re.DOTALL)
 _FOUND = re.compile(r"-?[0-9.][\w.]*|\w+|->|/\*|.", re.DOTALL)
 
 
@@ -138,12 +137,12 @@ class Machine:
             elif type(e) is Repeat:
                 if not self.begins(e.part):
                     self.passed.append(e)
-                else:
-                    if not e.once:
-                        stack.append(e)
+                elif e.once:
                     stack.append(e.part)
+                else:
+                    stack += (e, e.part)
             elif type(e) is Sequence:
-                stack += e.reverse
+                stack += e.parts[::-1]
             elif type(e) is Choice:
                 stack.append(e.by_word.get(self.lexeme) or self.choose(e))
             elif type(e) is Rule:
@@ -185,9 +184,9 @@ class Machine:
         return e.first_patterns != () and any(map(self.matches, e.first_patterns))
 
     def choose(self, e: Choice) -> Expression:
-        """The option that begins with a pattern which comes next."""
+        """The option that can begin with the next lexeme."""
         for option in e.options:
-            if any(map(self.matches, option.first_patterns)):
+            if self.begins(option):
                 return option
         return self.fail(e)
 

@@ -9,8 +9,6 @@ from cnngen.language.tree import Value
 LARGEST = 1_000_000
 """No count, size or extent is larger: beyond is a slip or an attack."""
 
-MOST_DIGITS = len(str(LARGEST))
-
 
 def parse_value(name: str, text: str) -> Value:
     """The value of hyper-parameter `name`; `ValueError` says what would be right."""
@@ -19,9 +17,9 @@ def parse_value(name: str, text: str) -> Value:
 
 def parse_count(text: str) -> int:
     """A whole number from 1 to `LARGEST`."""
+    digits = text.lstrip("0") or "0"
     # Python refuses to read thousands of digits.
-    digits = text if len(text) <= MOST_DIGITS else text.lstrip("0")
-    count = int(digits or 0) if len(digits) <= MOST_DIGITS else LARGEST + 1
+    count = int(digits) if len(digits) <= len(str(LARGEST)) else LARGEST + 1
     if not 1 <= count <= LARGEST:
         raise ValueError(f"a whole number from 1 to {LARGEST:,}")
     return count
@@ -29,13 +27,17 @@ def parse_count(text: str) -> int:
 
 def parse_shape(text: str) -> tuple[int, int, int]:
     """`HEIGHTxWIDTHxCHANNELS`."""
-    height, width, channels = (parse_count(part.strip()) for part in text.split("x"))
+    height, width, channels = _counts(text)
     return height, width, channels
 
 
 def _extent(text: str) -> Value:
-    numbers = [parse_count(part.strip()) for part in text.split("x")]
+    numbers = _counts(text)
     return numbers[0], numbers[-1]
+
+
+def _counts(text: str) -> list[int]:
+    return [parse_count(part.strip()) for part in text.split("x")]
 
 
 def _rate(text: str) -> Value:

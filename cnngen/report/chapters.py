@@ -287,10 +287,10 @@ def _unlike(study: Study) -> Iterator[Block]:
     if not study.unlike:
         return
     yield Heading("What is unlike anything learnt from")
+    alike = {target: figures(study.fits, target, "tau") for target in study.plan.targets}
     rows = []
     for fit in study.unlike:
         factor, unit = UNITS[fit.target]
-        alike = figures(study.fits, fit.target, "tau")[fit.predictor].mean()
         rows.append(
             [
                 fit.target,
@@ -299,7 +299,7 @@ def _unlike(study: Study) -> Iterator[Block]:
                 f"{fit.train:,}",
                 f"{fit.test:,}",
                 f"{fit.tau:.3f}",
-                f"{alike:.3f}",
+                f"{alike[fit.target][fit.predictor].mean():.3f}",
                 f"{factor * fit.mae:.3g} {unit}",
                 f"{fit.coverage:.0%}",
             ]

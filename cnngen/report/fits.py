@@ -117,6 +117,11 @@ def unlike_tasks(
     ]
 
 
+def known(examples: Sequence[Example], target: Target) -> list[Example]:
+    """The examples whose trainings reached a target."""
+    return [example for example in examples if example.targets.get(target) is not None]
+
+
 def fit_all(
     examples: Sequence[Example],
     todo: Sequence[Task],
@@ -161,8 +166,7 @@ def _predictor(task: Task) -> Predictor:
 
 
 def _fit(predictor: Predictor, task: Task, examples: Sequence[Example]) -> Fit:
-    known = [example for example in examples if example.targets.get(task.target) is not None]
-    parts = task.parts(known)
+    parts = task.parts(known(examples, task.target))
     began = time.process_time()
     predictor.fit(parts.train, task.target, parts.validation)
     fitted = time.process_time()

@@ -13,7 +13,7 @@ import numpy as np
 from cnngen.errors import CnnGenError
 from cnngen.predict import TARGETS, Example, Target
 from cnngen.predict.registry import get_predictor
-from cnngen.report.fits import Fit, Task, curve_tasks, fit_all, tasks, unlike_tasks
+from cnngen.report.fits import Fit, Task, curve_tasks, fit_all, known, tasks, unlike_tasks
 from cnngen.report.importance import Importance, importance
 from cnngen.report.material import Material
 from cnngen.report.significance import Contest, contests
@@ -53,30 +53,27 @@ class Plan:
 
     def fits(self, examples: Sequence[Example]) -> list[Task]:
         """The fits that predictors are judged by."""
-        if self._known(examples) < LEAST:
-            return []
-        return tasks(self.predictors, self.targets, self.repeats)
+        return tasks(self.predictors, self.targets, self.repeats) if self._known(examples) else []
 
     def unlike(self, examples: Sequence[Example]) -> list[Task]:
         """The fits that are judged by networks unlike those learnt from."""
-        if self._known(examples) < LEAST:
+        if not self._known(examples):
             return []
         return unlike_tasks(self.predictors, self.targets, examples)
 
     def curves(self, examples: Sequence[Example]) -> list[Task]:
         """The fits of the learning curves."""
-        known = self._known(examples)
         names = self.predictors[:1] if self.curve is None else self.curve
-        return (
-            curve_tasks(names, self.targets[0], self.curve_repeats, known) if known >= LEAST else []
-        )
+        return curve_tasks(names, self.targets[0], self.curve_repeats, self._known(examples))
 
     def all(self, examples: Sequence[Example]) -> list[Task]:
         """All fits, in the order in which they are made."""
         return [*self.fits(examples), *self.unlike(examples), *self.curves(examples)]
 
     def _known(self, examples: Sequence[Example]) -> int:
-        return sum(example.targets.get(self.targets[0]) is not None for example in examples)
+        """How many trainings reached the first target; 0 where they are too few to judge by."""
+        count = len(known(examples, self.targets[0]))
+        return count if count >= LEAST else 0
 
 
 @dataclass(frozen=True)
