@@ -276,6 +276,21 @@ def test_predictors_are_judged_by_networks_and_data_that_they_have_not_seen(
     assert all(f"<td>{name}</td>" in page for name in judged)
 
 
+def test_a_data_set_without_a_figure_is_not_judged_by_it(tmp_path: Path) -> None:
+    frame = table()
+    frame["data_name"] = ["digits"] * 30 + ["letters"] * 30
+    frame.loc[frame["data_name"] == "letters", "energy_total_energy"] = np.nan
+    frame.to_parquet(tmp_path / "half.parquet")
+    asked = Plan(("depth",), ("accuracy", "energy"), 1, 0)
+    found = study(read_material(tmp_path / "half.parquet"), asked, folder=tmp_path)
+    assert [(fit.target, fit.unlike) for fit in found.unlike] == [
+        ("accuracy", fits_module.LARGEST),
+        ("accuracy", "digits"),
+        ("accuracy", "letters"),
+        ("energy", fits_module.LARGEST),
+    ]
+
+
 def test_there_is_a_learning_curve_for_each_predictor_asked_for(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

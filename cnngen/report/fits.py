@@ -107,14 +107,18 @@ def unlike_tasks(
 ) -> list[Task]:
     """Every predictor judged by networks larger than any it learnt from, and by each data set
     that it did not see, if there are several."""
-    count = Counter(example.data for example in examples)
-    apart = [name for name in sorted(count) if FEWEST <= count[name] <= len(examples) - 2 * FEWEST]
     return [
         Task(predictor, target, 0, largest=name is None, held_out=name)
         for target in targets
         for predictor in predictors
-        for name in (None, *apart)
+        for name in (None, *_apart(known(examples, target)))
     ]
+
+
+def _apart(examples: Sequence[Example]) -> list[str]:
+    """The data sets with enough trainings to judge by, and enough others to learn from."""
+    count = Counter(example.data for example in examples)
+    return [name for name in sorted(count) if FEWEST <= count[name] <= len(examples) - 2 * FEWEST]
 
 
 def known(examples: Sequence[Example], target: Target) -> list[Example]:
