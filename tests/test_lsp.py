@@ -19,6 +19,9 @@ from cnngen.lsp.positions import Positions
 from cnngen.lsp.settings import read_settings
 from cnngen.resolution import resolve
 
+published: asyncio.Queue[t.PublishDiagnosticsParams] = asyncio.Queue()
+"""All diagnostics that came: of two that come at once, `wait_for_notification` misses one."""
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SLOW = (
@@ -40,9 +43,20 @@ async def client(lsp_client: LanguageClient) -> AsyncIterator[None]:
         capabilities=client_capabilities("visual-studio-code"),
         initialization_options={"input": "32x32x3", "seed": 0},
     )
+    hear(lsp_client)
     await lsp_client.initialize_session(parameters)
     yield
     await lsp_client.shutdown_session()
+
+
+def hear(client: LanguageClient) -> None:
+    """Keep the next diagnostics that come, and those after them."""
+
+    def heard(params: t.PublishDiagnosticsParams) -> None:
+        published.put_nowait(params)
+        hear(client)
+
+    client.protocol.wait_for_notification(t.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS, heard)
 
 
 class Text:
@@ -74,7 +88,7 @@ class Text:
     async def diagnostics(self) -> list[t.Diagnostic]:
         """Those of the text as it is now."""
         while True:
-            said = await self.client.wait_for_notification(t.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
+            said = await published.get()
             if said.uri == self.uri and said.version == self.version:
                 return list(said.diagnostics)
 
