@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -289,6 +290,31 @@ def test_a_data_set_without_a_figure_is_not_judged_by_it(tmp_path: Path) -> None
         ("accuracy", "letters"),
         ("energy", fits_module.LARGEST),
     ]
+
+
+def test_several_sources_are_one_material_and_each_data_set_has_its_row(tmp_path: Path) -> None:
+    frame = table()
+    frame["data_name"] = ["digits"] * 35 + ["letters"] * 25
+    paths = [tmp_path / "some.parquet", tmp_path / "others.parquet"]
+    frame[:35].to_parquet(paths[0])
+    frame[35:].to_parquet(paths[1])
+    asked = Plan(("depth",), ("accuracy",), 1, 0)
+    found = study(read_material(*paths), asked, folder=tmp_path)
+    assert len(found.material) == len(found.material.examples) == 60
+    assert {
+        fit.unlike: fit.test for fit in found.unlike if fit.unlike in ("digits", "letters")
+    } == {
+        "digits": 35,
+        "letters": 25,
+    }
+    page = write_report(found, tmp_path).read_text()
+    for name, rows in (("on digits", frame[:35]), ("on letters", frame[35:])):
+        median = f"{rows['test_accuracy'].median() * 100:.1f}"
+        row = page.split(f"<td>{name}</td>")[1].split("</tr>")[0]
+        figures = re.findall(r">([\d.]+)</td>", row)
+        assert (figures[0], figures[3]) == (str(len(rows)), median)
+    with pytest.raises(StoreError, match="was given twice"):
+        read_material(*paths, paths[1])
 
 
 def test_there_is_a_learning_curve_for_each_predictor_asked_for(

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def report(
-    source: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A folder of runs, or a Parquet file.")
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="Folders of runs, or Parquet files."),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The folder that the report is written to.")
@@ -50,6 +51,7 @@ def report(
     cnngen report runs/digits
     cnngen report runs/digits -p trees,neural,code,image --curve trees,neural -o study
     cnngen report benchmarks/data/digits.parquet --beside runs/nasbench
+    cnngen report runs/digits runs/cifar10  # each judged by what the other taught
     """
     from rich.progress import Progress
 
@@ -62,7 +64,8 @@ def report(
     with Progress(console=progress_console, transient=True) as progress:
         reading = progress.add_task("Reading")
         material = read_material(
-            source, lambda done, of: progress.update(reading, completed=done, total=of)
+            *sources,
+            on_progress=lambda done, of: progress.update(reading, completed=done, total=of),
         )
         other = None if beside is None else read_material(beside, networks=False)
         count = len(plan.all(material.examples))

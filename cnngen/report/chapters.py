@@ -10,6 +10,7 @@ from cnngen.cost import short
 from cnngen.predict import Target
 from cnngen.predict.interface import LEVEL, Floats
 from cnngen.report import plots
+from cnngen.report.material import Material
 from cnngen.report.page import Block, Heading, Image, Paragraph, Table
 from cnngen.report.significance import TEST_OVER_TRAIN, figures
 from cnngen.report.spread import Outcomes, Spread
@@ -88,10 +89,15 @@ def _accuracy(study: Study) -> Iterator[Block]:
     if "accuracy" not in study.spreads:
         yield Paragraph("No training reached a test accuracy.")
         return
-    groups = {study.material.name: _values(study, "test_accuracy") * 100}
-    rows = [_accuracy_row(study.material.name, study.spreads["accuracy"], study.outcomes)]
+    name = study.material.name
+    rows = [_accuracy_row(name, study.spreads["accuracy"], study.outcomes)]
+    parts = [one for one in study.material.by_data() if len(one.numbers("test_accuracy"))]
+    for one in parts:
+        spread = Spread.of(one.numbers("test_accuracy"))
+        rows.append(_accuracy_row(f"on {one.name}", spread, Outcomes.of(one)))
+    groups = {f"on {one.name}": _percent(one) for one in parts} or {name: _percent(study.material)}
     if study.beside and study.beside_spread and study.beside_outcomes:
-        groups[study.beside.name] = np.array(study.beside.numbers("test_accuracy")) * 100
+        groups[study.beside.name] = _percent(study.beside)
         rows.append(_accuracy_row(study.beside.name, study.beside_spread, study.beside_outcomes))
     yield Image(
         "accuracy",
@@ -115,6 +121,10 @@ def _accuracy(study: Study) -> Iterator[Block]:
             f"deviations are {ours.spread * 100:.1f} and {cells.spread * 100:.1f}. Brown and "
             f"Forsythe's test that both are spread alike: p = {_p(study.beside_p)}."
         )
+
+
+def _percent(material: Material) -> Floats:
+    return np.array(material.numbers("test_accuracy"), np.float64) * 100
 
 
 def _accuracy_row(name: str, spread: Spread, outcomes: Outcomes) -> list[str]:

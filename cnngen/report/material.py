@@ -1,4 +1,4 @@
-"""What is studied: a folder of runs, or a Parquet file of them."""
+"""What is studied: folders of runs, or Parquet files of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnngen.errors import StoreError
+from cnngen.errors import StoreError, shorten
 from cnngen.predict import Example, examples
 
 if TYPE_CHECKING:
@@ -55,6 +55,15 @@ class Material:
             key if isinstance(key, tuple) else (key,): int(count) for key, count in counts.items()
         }
 
+    def by_data(self) -> list[Material]:
+        """The trainings of each data set for themselves, if there are several."""
+        each = list(self.table.groupby("data_name", sort=False))
+        return [
+            Material(str(name), rows, [one for one in self.examples if one.data == name])
+            for name, rows in each
+            if len(each) > 1
+        ]
+
     @property
     def energy_is_measured(self) -> bool:
         """Whether no part of any energy figure is a model's."""
@@ -62,24 +71,39 @@ class Material:
 
 
 def read_material(
-    source: str | Path,
+    *sources: str | Path,
     on_progress: Callable[[int, int], None] | None = None,
-    *,
     networks: bool = True,
 ) -> Material:
-    """Read a folder of runs, or a Parquet file with the columns of its index; without
-    `networks`, only the figures.
+    """Read folders of runs, or Parquet files with the columns of their index, as one material;
+    without `networks`, only the figures.
 
     Of what may come from a stranger, only the columns in `NUMBERS` and `TEXTS` are taken, as
-    finite numbers and as texts. Raises `StoreError` where it cannot be read or holds nothing.
+    finite numbers and as texts. Raises `StoreError` where one cannot be read or holds nothing,
+    and where a run is in two of them.
     """
-    source = Path(source)
+    import pandas as pd
+
+    paths = [Path(source) for source in sources]
+    tables = [_table(path) for path in paths]
+    keys = pd.Index([key for table in tables if table.index.name for key in table.index])
+    if keys.has_duplicates:
+        raise StoreError(
+            f"run {shorten(str(keys[keys.duplicated()][0]))} was given twice",
+            hint="Name folders or files that share no run.",
+        )
+    found = (
+        [example for path in paths for example in examples(path, on_progress)] if networks else []
+    )
+    names = [path.absolute().name if path.is_dir() else path.stem for path in paths]
+    return Material(" and ".join(names), pd.concat(tables), found)
+
+
+def _table(source: Path) -> pd.DataFrame:
     table = _clean(_folder(source) if source.is_dir() else _parquet(source))
     if not len(table):
         raise StoreError(f"{source} holds no runs")
-    name = source.absolute().name if source.is_dir() else source.stem
-    found = examples(source, on_progress) if networks else []
-    return Material(name, table, found)
+    return table
 
 
 def _folder(folder: Path) -> pd.DataFrame:
