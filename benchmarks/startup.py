@@ -15,6 +15,7 @@ COMMANDS = {
     "cnngen check": ["-m", "cnngen", "check", "examples/lenet.cnn"],
     "cnngen generate": ["-m", "cnngen", "generate", "examples/lenet.cnn"],
     "cnngen sample": ["-m", "cnngen", "sample"],
+    "cnngen predict": ["-m", "cnngen", "predict", "examples/lenet.cnn"],
     "import torch": ["-c", "import torch"],
 }
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def report(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="FOLDER...", help="Folders of runs, or Parquet files."),
+        typer.Argument(metavar="FOLDER…", help="Folders of runs, or Parquet files."),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The folder that the report is written to.")
