@@ -1,21 +1,27 @@
-"""Records as a table for pandas: a row a record, its columns fixed by the record's type."""
+"""Records as a table: a row a record, its columns fixed by the record's type."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Literal, Union, get_args, get_origin, get_type_hints
 
+from cnngen.errors import StoreError
 from cnngen.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 LEFT_OUT = ("history",)
 PASSED_OVER = ("provenance",)
 """Fields whose own fields are named as if they stood beside it."""
+
+MAX_ROWS = 1_000_000
+"""Most rows of a Parquet file that are read."""
 
 DTYPES: dict[object, str] = {str: "string", int: "Int64", float: "float64", bool: "boolean"}
 
@@ -33,6 +39,28 @@ def table(records: Sequence[Record]) -> pd.DataFrame:
         },
         index,
     )
+
+
+def read_rows(file: Path, names: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a Parquet file, whoever wrote it: all columns, or those of `names` it has.
+
+    Raises `StoreError` where it cannot be read, or has more than `MAX_ROWS`.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(file) as opened:
+            if opened.metadata.num_rows > MAX_ROWS:
+                raise StoreError(f"{file} has more than {MAX_ROWS:,} rows")
+            there = opened.schema_arrow.names
+            return opened.read(there if names is None else [n for n in names if n in there])
+    except FileNotFoundError:
+        raise StoreError(
+            f"there is no {file}", hint="Name a folder of runs or a Parquet file."
+        ) from None
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{file} is no Parquet file that can be read: {error}") from None
 
 
 def cells(record: Record) -> dict[str, object]:

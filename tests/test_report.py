@@ -444,7 +444,7 @@ def test_the_command_writes_the_report_and_prints_its_page(
         (["{source}", "-p", " , "], "' , ' names nothing"),
         (["{source}", "--curve", "oracle"], "no predictor 'oracle'"),
         (["{empty}"], "no runs"),
-        (["{empty}/nowhere"], "cannot be read"),
+        (["{empty}/nowhere"], "there is no"),
     ],
 )
 def test_mistakes_are_told_with_code_2(
@@ -461,7 +461,7 @@ def test_mistakes_are_told_with_code_2(
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="no Parquet file"):
         read_material(tmp_path / "x.parquet")
     with pytest.raises(CnnGenError):
         Plan(("depth",), ("beauty",))  # type: ignore[arg-type]

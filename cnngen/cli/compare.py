@@ -23,6 +23,7 @@ from cnngen.cli.options import (
     Seed,
     Space,
     Tdp,
+    names,
 )
 from cnngen.errors import CnnGenError
 
@@ -90,7 +91,7 @@ def compare(
     from cnngen.data import load_data
     from cnngen.sampling import Bounds
 
-    modes = [mode.strip() for mode in backends.split(",") if mode.strip()]
+    modes = names(backends)
     images = load_data(data)
     bounds = Bounds(layers or Range(), parameters or Range(), flops or Range())
     if files and bounds != Bounds():

@@ -8,6 +8,8 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from cnngen.errors import CnnGenError
+
 
 class ImageShape(NamedTuple):
     """Height, width and channels of an image."""
@@ -47,6 +49,14 @@ def _range(text: str) -> Range:
     if ends.least is not None and ends.most is not None and ends.least > ends.most:
         raise typer.BadParameter(f"'{text}' is empty: it runs from more to less")
     return ends
+
+
+def names(text: str) -> list[str]:
+    """Names between commas; none where nothing is given at all."""
+    given = [name for part in text.split(",") if (name := part.strip())]
+    if text and not given:
+        raise CnnGenError(f"'{text}' names nothing", hint="Names stand between commas: a,b.")
+    return given
 
 
 Input = Annotated[

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from cnngen.cli.options import Json
-from cnngen.errors import CnnGenError
+from cnngen.cli.options import Json, names
 
 if TYPE_CHECKING:
     from cnngen.predict import Target
@@ -58,9 +57,9 @@ def report(
     from cnngen.cli.output import print_json, progress_console
     from cnngen.report import Plan, Task, read_material, study, write_report
 
-    wanted = cast("list[Target]", _names(targets))
-    curves = None if curve is None else tuple(_names(curve))
-    plan = Plan(tuple(_names(predictors)), tuple(wanted), repeats, curve=curves)
+    wanted = cast("list[Target]", names(targets))
+    curves = None if curve is None else tuple(names(curve))
+    plan = Plan(tuple(names(predictors)), tuple(wanted), repeats, curve=curves)
     with Progress(console=progress_console, transient=True) as progress:
         reading = progress.add_task("Reading")
         material = read_material(
@@ -82,11 +81,3 @@ def report(
         print_json(found.figures())
     else:
         print(page)
-
-
-def _names(text: str) -> list[str]:
-    """Names between commas; none where nothing is given at all."""
-    names = [name for part in text.split(",") if (name := part.strip())]
-    if text and not names:
-        raise CnnGenError(f"'{text}' names nothing", hint="Names stand between commas: a,b.")
-    return names

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnngen.cli.options import Classes, Input, Json, Seed, Space
+from cnngen.cli.options import Classes, Input, Json, Seed, Space, names
 from cnngen.errors import BackendError, CnnGenError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _modes(backends: str | None) -> list[Mode]:
     if backends is None:
         chosen = [name for name in backend_names() if _is_ready(name)]
     else:
-        chosen = [text for text in backends.split(",") if text.strip()]
+        chosen = names(backends)
     modes = list(dict.fromkeys(map(parse_mode, chosen)))
     for mode in modes:
         if "verify" not in get_backend(mode.backend).capabilities:

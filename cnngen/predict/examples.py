@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from cnngen.errors import CnnGenError, StoreError, shorten
 from cnngen.network import Network
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Target = Literal["accuracy", "time", "energy", "trainability"]
 
@@ -31,9 +28,8 @@ DESCRIPTIONS = ("description", "text")
 
 SETTING = ("backend", "protocol_name", "hardware_cpu")
 
-MAX_ROWS = 1_000_000
 MAX_TEXT = 2**22
-"""Most rows of a file, and most characters of a description, that are read."""
+"""Most characters of a description that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +105,9 @@ def _text(path: Path) -> str:
 
 
 def _parquet(file: Path) -> tuple[int, Iterator[Example]]:
-    import pyarrow as pa
-    from pyarrow import parquet
+    from cnngen.table import read_rows
 
-    try:
-        if parquet.read_metadata(file).num_rows > MAX_ROWS:
-            raise StoreError(f"{file} has more than {MAX_ROWS:,} rows")
-        table: pa.Table = parquet.read_table(file)
-    except FileNotFoundError:
-        raise StoreError(
-            f"there is no {file}", hint="Name a folder of runs or a Parquet file."
-        ) from None
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{file} is no Parquet file that can be read: {error}") from None
+    table = read_rows(file)
     named = [name for name in DESCRIPTIONS if name in table.column_names]
     if not named:
         raise StoreError(f"{file} has no column 'description'")

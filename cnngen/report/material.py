@@ -113,20 +113,10 @@ def _folder(folder: Path) -> pd.DataFrame:
 
 
 def _parquet(file: Path) -> pd.DataFrame:
-    import pyarrow as pa
-    from pyarrow import parquet
+    from cnngen.table import read_rows
 
-    try:
-        with parquet.ParquetFile(file) as opened:
-            wanted = ("key", *NUMBERS, *TEXTS)
-            there = [name for name in wanted if name in opened.schema_arrow.names]
-            frame: pd.DataFrame = opened.read(there).to_pandas()
-            return frame.set_index("key") if "key" in frame else frame
-    except (OSError, pa.ArrowException) as error:
-        why = "it is not there" if isinstance(error, FileNotFoundError) else error
-        raise StoreError(
-            f"{file} cannot be read: {why}", hint="Name a folder of runs or a Parquet file."
-        ) from None
+    frame: pd.DataFrame = read_rows(file, ("key", *NUMBERS, *TEXTS)).to_pandas()
+    return frame.set_index("key") if "key" in frame else frame
 
 
 def _clean(table: pd.DataFrame) -> pd.DataFrame:
