@@ -2,7 +2,6 @@
 
     python benchmarks/predict.py benchmarks/data/digits.parquet
     python benchmarks/predict.py runs/digits --target energy --repeats 10 --predictors trees
-    python benchmarks/predict.py runs/digits --curve          # tau against networks learnt from
     python benchmarks/predict.py runs/digits --split size     # small to learn from, large to judge
     python benchmarks/predict.py runs/digits runs/cifar10 --split data  # one data set left out
 
@@ -47,7 +46,6 @@ from cnngen.predict.scale import Scale
 from cnngen.predict.scores import score
 
 Floats = NDArray[np.float64]
-CURVE = (50, 100, 200, 400, 700, 1000)
 
 
 def logs(networks: Sequence[Network]) -> Floats:
@@ -115,22 +113,6 @@ def compare(
         shown(name, each, more + area)
 
 
-def curve(names: Sequence[str], target: Target, found: list[Example], repeats: int) -> None:
-    """tau on the same networks, learnt from ever more."""
-    for name in names:
-        for count in CURVE:
-            taus = []
-            for seed in range(repeats):
-                parts = split(found, seed, validation=0.0)
-                if count > len(parts.train):
-                    break
-                model = PREDICTORS[name]().fit(parts.train[:count], target)
-                asked, measured = with_target(parts.test, target)
-                taus.append(kendall(model.predict(asked).mean, measured))
-            if taus:
-                shown(f"{name} {count}", taus)
-
-
 def cuts(kind: str, found: list[Example], repeats: int) -> list[Split]:
     """The splits to judge by; for `data`, one for each data set that is left out."""
     if kind == "data":
@@ -148,7 +130,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--split", choices=["random", "size", "data"], default="random")
     parser.add_argument("--limit", type=float, default=600, help="seconds for a predictor")
-    parser.add_argument("--curve", action="store_true")
     given = parser.parse_args()
     names = list(PREDICTORS) if given.predictors == ["all"] else given.predictors
     start = time.process_time()
@@ -157,10 +138,7 @@ def main() -> None:
     print(f"{len(found):,} examples, read and resolved in {taken:.1f} s of CPU")
     for target in given.target:
         print(f"\n{target}, {given.split} split")
-        if given.curve:
-            curve(names, target, found, given.repeats)
-        else:
-            compare(names, target, cuts(given.split, found, given.repeats), given.limit)
+        compare(names, target, cuts(given.split, found, given.repeats), given.limit)
 
 
 if __name__ == "__main__":
