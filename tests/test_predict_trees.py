@@ -196,7 +196,7 @@ def test_scores_are_those_of_the_definitions() -> None:
     assert found.nll == pytest.approx(np.log(2 * np.pi) / 2 + (0 + 1 + 1 + 25) / 8)
 
 
-Edit = Callable[[dict[str, object], dict[str, bytes]], None]
+Edit = Callable[[dict[str, object], dict[str, bytes]], object]
 
 
 def rewritten(source: Path, target: Path, edit: Edit) -> Path:
@@ -252,6 +252,8 @@ EDITS: dict[str, Edit] = {
     "text": lambda _, arrays: arrays.update({"forest/value.npy": array(["a"])}),
     "too much": lambda _, arrays: arrays.update({"more.npy": huge("99999999999")}),
     "no array": lambda _, arrays: arrays.update({"forest/value.npy": b"abc"}),
+    "no work": lambda _, arrays: arrays.pop("work/shares.npy"),
+    "work for nothing": lambda _, arrays: arrays.update({"work/shares.npy": array([-1.0] * 20)}),
     "no trees": lambda _, arrays: arrays.update({"forest/below.npy": array([0])}),
 }
 

@@ -46,7 +46,7 @@ def grow(rows: Floats, wanted: Floats, growth: Growth, seed: int = 0, bags: int 
 def cross_validated(rows: Floats, wanted: Floats, growth: Growth, folds: int, seed: int) -> Floats:
     """For each example, what trees say that were grown on the other folds."""
     said = np.empty(len(wanted))
-    for learnt, asked in _folds(len(wanted), folds, seed):
+    for learnt, asked in folds_of(len(wanted), folds, seed):
         booster = _booster(rows[learnt], wanted[learnt], growth, seed)
         said[asked] = booster.predict(rows[asked], num_threads=1)
     return said
@@ -82,7 +82,7 @@ def _booster(rows: Floats, wanted: Floats, growth: Growth, seed: int) -> Booster
     return lightgbm.train(settings, data, growth.trees)
 
 
-def _folds(count: int, folds: int, seed: int) -> Iterator[tuple[Positions, Positions]]:
+def folds_of(count: int, folds: int, seed: int) -> Iterator[tuple[Positions, Positions]]:
     """Positions to learn from and to ask about; each is asked about once."""
     order = np.random.default_rng(seed).permutation(count)
     for fold in range(folds):

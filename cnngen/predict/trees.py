@@ -12,7 +12,7 @@ import numpy as np
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
 from cnngen.predict import features
-from cnngen.predict.boosting import choose, grow
+from cnngen.predict.boosting import choose, folds_of, grow
 from cnngen.predict.calibration import Calibration
 from cnngen.predict.examples import Example, Target
 from cnngen.predict.forest import Forest
@@ -26,6 +26,7 @@ from cnngen.predict.interface import (
 )
 from cnngen.predict.saved import State
 from cnngen.predict.scale import Scale
+from cnngen.predict.work import Work
 
 LEAST = 20
 """Fewest examples that trees can be grown on."""
@@ -36,7 +37,8 @@ class RowPredictor(Predictor):
     """Boosted trees on whatever numbers a subclass reads from networks.
 
     `bags` sums of trees from different random numbers are averaged. Their size is chosen by
-    cross-validation over `folds`, which also tells how far off they are.
+    cross-validation over `folds`, which also tells how far off they are. Of time and energy
+    they learn by how much `Work` is off on networks that it was not fitted on.
     """
 
     bags: int = 3
@@ -46,6 +48,7 @@ class RowPredictor(Predictor):
     forest_: Forest = field(init=False, repr=False)
     calibration_: Calibration = field(init=False, repr=False)
     scale_: Scale = field(init=False, repr=False)
+    work_: Work | None = field(init=False, repr=False)
 
     @abstractmethod
     def columns(self) -> tuple[str, ...]:
@@ -62,6 +65,10 @@ class RowPredictor(Predictor):
         rows = self.rows(networks)
         self.scale_ = Scale.of(target, figures)
         wanted = self.scale_.scaled(figures)
+        self.work_ = None
+        if Work.tells(target, self.columns()):
+            self.work_ = Work.of(rows, self.columns(), figures)
+            wanted = wanted - self.scale_.scaled(self._unseen_work(rows, figures))
         growth, said = choose(rows, wanted, self.folds, self.seed)
         self.forest_ = grow(rows, wanted, growth, self.seed, self.bags)
         self.calibration_ = Calibration.of(rows, np.abs(said - wanted), self.seed)
@@ -74,10 +81,21 @@ class RowPredictor(Predictor):
 
     def predict_rows(self, rows: Floats) -> Prediction:
         """Predictions for networks whose numbers are known."""
-        return in_unit(self.scale_, self.forest_(rows), *self.calibration_.spread(rows))
+        mean = self.forest_(rows)
+        if self.work_ is not None:
+            mean = mean + self.scale_.scaled(self.work_(rows))
+        return in_unit(self.scale_, mean, *self.calibration_.spread(rows))
+
+    def _unseen_work(self, rows: Floats, figures: Floats) -> Floats:
+        """What sums fitted on the other folds say of each row."""
+        said = np.empty(len(figures))
+        for learnt, asked in folds_of(len(figures), self.folds, self.seed):
+            said[asked] = Work.of(rows[learnt], self.columns(), figures[learnt])(rows[asked])
+        return said
 
     def state(self) -> State:
         calibration = self.calibration_.state()
+        work = {} if self.work_ is None else self.work_.arrays()
         return State(
             {
                 "columns": self.columns(),
@@ -87,6 +105,7 @@ class RowPredictor(Predictor):
             {
                 **{f"forest/{name}": array for name, array in self.forest_.arrays().items()},
                 **{f"calibration/{name}": array for name, array in calibration.arrays.items()},
+                **{f"work/{name}": array for name, array in work.items()},
             },
         )
 
@@ -106,6 +125,9 @@ class RowPredictor(Predictor):
         self.calibration_ = Calibration.restored(
             State(values, state.inside("calibration")), len(columns)
         )
+        work = state.inside("work")
+        told = Work.tells(self.target_, columns)
+        self.work_ = Work.restored(work, columns) if told else None
 
 
 def in_unit(scale: Scale, mean: Floats, std: Floats, half: Floats) -> Prediction:
