@@ -295,6 +295,7 @@ def test_a_data_set_without_a_figure_is_not_judged_by_it(tmp_path: Path) -> None
 def test_several_sources_are_one_material_and_each_data_set_has_its_row(tmp_path: Path) -> None:
     frame = table()
     frame["data_name"] = ["digits"] * 35 + ["letters"] * 25
+    frame["protocol_epochs"] = [None] * 35 + [7] * 25
     paths = [tmp_path / "some.parquet", tmp_path / "others.parquet"]
     frame[:35].to_parquet(paths[0])
     frame[35:].to_parquet(paths[1])
@@ -308,6 +309,8 @@ def test_several_sources_are_one_material_and_each_data_set_has_its_row(tmp_path
         "letters": 25,
     }
     page = write_report(found, tmp_path).read_text()
+    assert re.search(r"<td>letters</td>.*<td class=n>7</td><td class=n>25</td>", page)
+    assert re.search(r"<td>digits</td>.*<td class=n>unknown</td><td class=n>35</td>", page)
     for name, rows in (("on digits", frame[:35]), ("on letters", frame[35:])):
         median = f"{rows['test_accuracy'].median() * 100:.1f}"
         row = page.split(f"<td>{name}</td>")[1].split("</tr>")[0]

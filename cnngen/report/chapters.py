@@ -58,8 +58,11 @@ def _material(study: Study) -> Iterator[Block]:
     material = study.material
     yield Heading("What was trained, and how")
     columns = ("backend", "versions_framework", "data_name", "space", "protocol_name")
-    rows = [[*key, f"{count:,}"] for key, count in material.said(*columns).items()]
-    heads = ("backend", "framework", "data", "space", "protocol", "networks")
+    rows = [
+        [*map(str, texts), "unknown" if np.isnan(epochs) else f"{epochs:g}", f"{count:,}"]
+        for (*texts, epochs), count in material.said(*columns, "protocol_epochs").items()
+    ]
+    heads = ("backend", "framework", "data", "space", "protocol", "epochs", "networks")
     yield Table(heads, rows[:MOST_ROWS], texts=5)
     machines = [f"{cpu} ({count:,})" for (cpu,), count in material.said("hardware_cpu").items()]
     yield Paragraph(f"Trained on: {', '.join(machines[:MOST_ROWS])}.")

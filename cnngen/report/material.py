@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnngen.errors import StoreError, shorten
 from cnngen.predict import Example, examples
@@ -48,9 +48,10 @@ class Material:
         """The figures of a column that are there."""
         return self.table[column].dropna()
 
-    def said(self, *columns: str) -> dict[tuple[str, ...], int]:
+    def said(self, *columns: str) -> dict[tuple[Any, ...], int]:
         """How many trainings have which values, the most frequent first."""
-        counts = self.table.groupby(list(columns), sort=False).size().sort_values(ascending=False)
+        groups = self.table.groupby(list(columns), sort=False, dropna=False)
+        counts = groups.size().sort_values(ascending=False)
         return {
             key if isinstance(key, tuple) else (key,): int(count) for key, count in counts.items()
         }
