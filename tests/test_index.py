@@ -28,7 +28,7 @@ from cnngen.index import FILE, read_index, schema, update_index, write_index
 from cnngen.language import parse
 from cnngen.record import Record
 from cnngen.resolution import lower
-from cnngen.store import adopt, load, save
+from cnngen.store import adopt, load, load_run, save
 from cnngen.table import table
 
 
@@ -256,7 +256,7 @@ def test_show_finds_a_run_by_how_its_id_begins(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    other = record(network(5))
+    other = load_run(folder / record(network(5)).key)
     for arguments in (["runs", other.id[:6]], [other.id[:6]], [f"runs/{other.key}"]):
         assert command(["show", *arguments]) == 0
         out = capsys.readouterr().out
