@@ -16,6 +16,7 @@ import argparse
 import math
 import os
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,13 @@ def retrain(
     from cnngen import load_data, parse, resolve, train
     from cnngen.predict import kendall
 
+    load = cache(load_data)
     same = 0
     accuracies = []
     for key, row in zip(rows["key"], rows.to_dict("records"), strict=True):
         network = resolve(parse(row["description"]))
         assert network.id == row["id"], f"{key} is another network, {network.id}"
-        data = load_data(images or row["data_name"])
+        data = load(images or row["data_name"])
         assert data.summary.digest == row["data_digest"], "these are other images"
         asked = protocol(row) if other is None else replace(protocol(row), seed=other)
         record = train(network, data, asked, backend=row["backend"]).record
@@ -67,13 +69,14 @@ def retrain(
         same += np.array_equal(then, now, equal_nan=True) and record.status == row["status"]
         accuracies.append((then, now))
         print(f"{key} {record.status:5} then {then:.4f} now {now:.4f}", flush=True)
+    print(f"{same} of {len(rows)} the same to the last bit")
     both = np.array([pair for pair in accuracies if not np.isnan(pair).any()])
-    off = np.abs(both[:, 0] - both[:, 1])
-    print(
-        f"{same} of {len(rows)} the same to the last bit; of {len(both)} with both accuracies "
-        f"tau {kendall(both[:, 0], both[:, 1]):.3f}, mean difference {off.mean():.4f}, median "
-        f"{np.median(off):.4f}, largest {off.max():.4f}"
-    )
+    if len(both):
+        off = np.abs(both[:, 0] - both[:, 1])
+        print(
+            f"of {len(both)} with both accuracies tau {kendall(both[:, 0], both[:, 1]):.3f}, mean "
+            f"difference {off.mean():.4f}, median {np.median(off):.4f}, largest {off.max():.4f}"
+        )
 
 
 def protocol(row: dict[str, Any]) -> Any:

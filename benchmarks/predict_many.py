@@ -20,6 +20,7 @@ from statistics import median
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from cnngen.__main__ import GARBAGE
 from cnngen.language import parse
 from cnngen.network import Network
 from cnngen.predict.model import Model
@@ -34,7 +35,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     rounds = options.parse_args().rounds
 
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(*GARBAGE)
     whole = Model.load()
     one = Model({"accuracy": whole.predictors["accuracy"]}, whole.domain, whole.origin)
     sampled = sample_many(10**9, "paper", input_shape=(8, 8, 1), classes=10, seed=2026)

@@ -8,6 +8,10 @@ from pathlib import Path
 
 HELP = Path(__file__).parent / "cli" / "help.txt"
 
+GARBAGE = (100_000, 20, 20)
+"""When it is looked for. Networks are many objects that stay: to look among them every 700 takes
+a fifth of the time in which a thousand descriptions are read."""
+
 
 def main() -> None:
     """Run the command line; ends the process with its exit code."""
@@ -18,9 +22,7 @@ def main() -> None:
         return
     from cnngen.cli.app import run
 
-    # Networks are many objects that stay: to look for garbage among them every 700 takes a fifth
-    # of the time in which a thousand descriptions are read.
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(*GARBAGE)
     sys.exit(run(sys.argv[1:]))
 
 

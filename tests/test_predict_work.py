@@ -10,9 +10,10 @@ from known import known
 
 from cnngen.network import Network
 from cnngen.operations import BatchNorm, Conv2d, Dense
-from cnngen.predict import Example, by_size, features, judge
+from cnngen.predict import Example, by_size, features
 from cnngen.predict.boosting import Growth
 from cnngen.predict.proxies import Proxies
+from cnngen.predict.scores import judge_fitted
 from cnngen.predict.trees import Trees
 from cnngen.predict.work import COUNTS, WORK, Work
 
@@ -27,7 +28,7 @@ def test_a_sum_is_found_again_and_goes_on_beyond_what_was_seen() -> None:
     each, a_unit = random.uniform(0, 2, len(COUNTS)), random.uniform(0, 1e-5, len(WORK))
     each[2] = a_unit[3] = 0.0
     figures = 5 + counts @ each + work @ a_unit
-    found = Work.of(rows[:150], COLUMNS, figures[:150])
+    found = Work.of(COLUMNS, rows[:150], figures[:150])
     assert found(rows[150:]) == pytest.approx(figures[150:], rel=1e-6)
     beyond = np.hstack([40 * counts, np.log2(1 + 40 * work), random.normal(size=(200, 1))])
     assert found(beyond) == pytest.approx(5 + 40 * (figures - 5), rel=1e-6)
@@ -35,9 +36,9 @@ def test_a_sum_is_found_again_and_goes_on_beyond_what_was_seen() -> None:
 
 def test_figures_of_nothing_are_not_divided_by() -> None:
     rows = np.ones((40, len(COLUMNS)))
-    assert Work.of(rows, COLUMNS, np.zeros(40))(rows).tolist() == [0.0] * 40
+    assert Work.of(COLUMNS, rows, np.zeros(40))(rows).tolist() == [0.0] * 40
     some = np.r_[np.zeros(5), np.ones(35)]
-    assert np.isfinite(Work.of(rows, COLUMNS, some)(rows)).all()
+    assert np.isfinite(Work.of(COLUMNS, rows, some)(rows)).all()
 
 
 def test_only_what_is_a_sum_is_told_as_one() -> None:
@@ -74,4 +75,4 @@ def test_trees_tell_the_time_of_networks_larger_than_any_they_learnt_from(
     true = np.array([one.targets["time"] for one in parts.test])
     assert true.max() > longest
     assert np.abs(said.predict(asked).mean / true - 1).max() < 0.1
-    assert judge(Trees(bags=1, folds=3), parts, "time").coverage > 0.6
+    assert judge_fitted(said, parts.test).coverage > 0.6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lightgbm import Booster
 
 Positions = NDArray[np.intp]
+Fit = Callable[[Floats, Floats], Callable[[Floats], Floats]]
+"""Gives, from rows and what is wanted of them, what says it of other rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,22 @@ def grow(rows: Floats, wanted: Floats, growth: Growth, seed: int = 0, bags: int 
     return Forest.of([_booster(rows, wanted, growth, seed + bag) for bag in range(bags)])
 
 
+def unseen(fit: Fit, rows: Floats, wanted: Floats, folds: int, seed: int) -> Floats:
+    """For each example, what is said by what was fitted on the other folds."""
+    said = np.empty(len(wanted))
+    for learnt, asked in _folds(len(wanted), folds, seed):
+        said[asked] = fit(rows[learnt], wanted[learnt])(rows[asked])
+    return said
+
+
 def cross_validated(rows: Floats, wanted: Floats, growth: Growth, folds: int, seed: int) -> Floats:
     """For each example, what trees say that were grown on the other folds."""
-    said = np.empty(len(wanted))
-    for learnt, asked in folds_of(len(wanted), folds, seed):
-        booster = _booster(rows[learnt], wanted[learnt], growth, seed)
-        said[asked] = booster.predict(rows[asked], num_threads=1)
-    return said
+
+    def fit(rows: Floats, wanted: Floats) -> Callable[[Floats], Floats]:
+        booster = _booster(rows, wanted, growth, seed)
+        return lambda asked: np.asarray(booster.predict(asked, num_threads=1), np.float64)
+
+    return unseen(fit, rows, wanted, folds, seed)
 
 
 def choose(rows: Floats, wanted: Floats, folds: int, seed: int) -> tuple[Growth, Floats]:
@@ -82,7 +93,7 @@ def _booster(rows: Floats, wanted: Floats, growth: Growth, seed: int) -> Booster
     return lightgbm.train(settings, data, growth.trees)
 
 
-def folds_of(count: int, folds: int, seed: int) -> Iterator[tuple[Positions, Positions]]:
+def _folds(count: int, folds: int, seed: int) -> Iterator[tuple[Positions, Positions]]:
     """Positions to learn from and to ask about; each is asked about once."""
     order = np.random.default_rng(seed).permutation(count)
     for fold in range(folds):

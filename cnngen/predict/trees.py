@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
 from cnngen.predict import features
-from cnngen.predict.boosting import choose, folds_of, grow
+from cnngen.predict.boosting import choose, grow, unseen
 from cnngen.predict.calibration import Calibration
 from cnngen.predict.examples import Example, Target
 from cnngen.predict.forest import Forest
@@ -67,8 +68,10 @@ class RowPredictor(Predictor):
         wanted = self.scale_.scaled(figures)
         self.work_ = None
         if Work.tells(target, self.columns()):
-            self.work_ = Work.of(rows, self.columns(), figures)
-            wanted = wanted - self.scale_.scaled(self._unseen_work(rows, figures))
+            fit = partial(Work.of, self.columns())
+            self.work_ = fit(rows, figures)
+            work = unseen(fit, rows, figures, self.folds, self.seed)
+            wanted = wanted - self.scale_.scaled(work)
         growth, said = choose(rows, wanted, self.folds, self.seed)
         self.forest_ = grow(rows, wanted, growth, self.seed, self.bags)
         self.calibration_ = Calibration.of(rows, np.abs(said - wanted), self.seed)
@@ -85,13 +88,6 @@ class RowPredictor(Predictor):
         if self.work_ is not None:
             mean = mean + self.scale_.scaled(self.work_(rows))
         return in_unit(self.scale_, mean, *self.calibration_.spread(rows))
-
-    def _unseen_work(self, rows: Floats, figures: Floats) -> Floats:
-        """What sums fitted on the other folds say of each row."""
-        said = np.empty(len(figures))
-        for learnt, asked in folds_of(len(figures), self.folds, self.seed):
-            said[asked] = Work.of(rows[learnt], self.columns(), figures[learnt])(rows[asked])
-        return said
 
     def state(self) -> State:
         calibration = self.calibration_.state()
@@ -125,9 +121,9 @@ class RowPredictor(Predictor):
         self.calibration_ = Calibration.restored(
             State(values, state.inside("calibration")), len(columns)
         )
-        work = state.inside("work")
-        told = Work.tells(self.target_, columns)
-        self.work_ = Work.restored(work, columns) if told else None
+        self.work_ = None
+        if Work.tells(self.target_, columns):
+            self.work_ = Work.restored(columns, state.inside("work"))
 
 
 def in_unit(scale: Scale, mean: Floats, std: Floats, half: Floats) -> Prediction:

@@ -46,7 +46,7 @@ class Work:
         return target in ("time", "energy") and {*COUNTS, *WORK} <= {*columns}
 
     @classmethod
-    def of(cls, rows: Floats, columns: Sequence[str], figures: Floats) -> Self:
+    def of(cls, columns: Sequence[str], rows: Floats, figures: Floats) -> Self:
         """The sum for rows (examples, columns) with their figures, which are not below 0."""
         from scipy.optimize import nnls
 
@@ -66,7 +66,7 @@ class Work:
         return {"shares": self.shares}
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, NDArray[np.generic]], columns: Sequence[str]) -> Self:
+    def restored(cls, columns: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]) -> Self:
         """A sum from a file. Raises `CnnGenError` where it is none."""
         check_arrays(arrays, {"shares": (1 + len(COUNTS) + len(WORK),)})
         shares = arrays["shares"].astype(np.float64)

@@ -98,14 +98,18 @@ def _accuracy(study: Study) -> Iterator[Block]:
     for one in parts:
         spread = Spread.of(one.numbers("test_accuracy"))
         rows.append(_accuracy_row(f"on {one.name}", spread, Outcomes.of(one)))
-    groups = {f"on {one.name}": _percent(one) for one in parts} or {name: _percent(study.material)}
+    shown = {f"on {one.name}": one for one in parts} or {name: study.material}
     if study.beside and study.beside_spread and study.beside_outcomes:
-        groups[study.beside.name] = _percent(study.beside)
+        shown[study.beside.name] = study.beside
         rows.append(_accuracy_row(study.beside.name, study.beside_spread, study.beside_outcomes))
     yield Image(
         "accuracy",
         "Test accuracy after the last epoch (the paper's figure 1).",
-        plots.histogram(groups, "test accuracy (%)", ends=(0.0, 100.0)),
+        plots.histogram(
+            {label: _values(one, "test_accuracy") * 100 for label, one in shown.items()},
+            "test accuracy (%)",
+            ends=(0.0, 100.0),
+        ),
     )
     heads = ("least", "quarter", "median", "three quarters", "most", "std", "at chance", "> 90 %")
     yield Table(("test accuracy (%)", "networks", *heads), rows)
@@ -124,10 +128,6 @@ def _accuracy(study: Study) -> Iterator[Block]:
             f"deviations are {ours.spread * 100:.1f} and {cells.spread * 100:.1f}. Brown and "
             f"Forsythe's test that both are spread alike: p = {_p(study.beside_p)}."
         )
-
-
-def _percent(material: Material) -> Floats:
-    return np.array(material.numbers("test_accuracy"), np.float64) * 100
 
 
 def _accuracy_row(name: str, spread: Spread, outcomes: Outcomes) -> list[str]:
@@ -168,11 +168,11 @@ def _size_and_energy(study: Study) -> Iterator[Block]:
     heads = ("networks", "least", "quarter", "median", "three quarters", "most")
     yield Table(("", *heads), rows)
     name = study.material.name
-    layers = _values(study, "layers")
+    layers = _values(study.material, "layers")
     if len(layers):
         picture = plots.histogram({name: layers}, "layers (operations, the input among them)")
         yield Image("layers", "Layers of the networks.", picture)
-    energy = _values(study, "energy_total_energy") * 1e6
+    energy = _values(study.material, "energy_total_energy") * 1e6
     energy = energy[energy > 0]
     if len(energy):
         kind = "measured" if study.material.energy_is_measured else "modelled"
@@ -383,5 +383,5 @@ def _p(p: float | None) -> str:
     return f"{p:.2g}" if p >= 1e-6 else "less than 1e-6"
 
 
-def _values(study: Study, column: str) -> Floats:
-    return np.array(study.material.numbers(column), np.float64)
+def _values(material: Material, column: str) -> Floats:
+    return np.array(material.numbers(column), np.float64)

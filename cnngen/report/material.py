@@ -58,11 +58,11 @@ class Material:
 
     def by_data(self) -> list[Material]:
         """The trainings of each data set for themselves, if there are several."""
-        each = list(self.table.groupby("data_name", sort=False))
+        if self.table["data_name"].nunique() < 2:
+            return []
         return [
             Material(str(name), rows, [one for one in self.examples if one.data == name])
-            for name, rows in each
-            if len(each) > 1
+            for name, rows in self.table.groupby("data_name", sort=False)
         ]
 
     @property
@@ -81,7 +81,7 @@ def read_material(
 
     Of what may come from a stranger, only the columns in `NUMBERS` and `TEXTS` are taken, as
     finite numbers and as texts. Raises `StoreError` where one cannot be read or holds nothing,
-    and where a run is in two of them.
+    and where a run is there twice.
     """
     import pandas as pd
 
