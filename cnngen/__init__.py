@@ -7,7 +7,21 @@
 Importing this package imports none of what it offers; each name is loaded when it is used.
 """
 
-from __future__ import annotations
+# `python -m cnngen` has the working folder first on its path. It may be a stranger's, with a
+# `random.py` in it, so it goes before anything is imported that the interpreter has not loaded
+# itself: even `__future__` would be looked for there. A checkout at work in itself needs it.
+import os
+import sys
+
+if (
+    sys.argv[:1] == ["-m"]  # while Python looks for the module
+    and sys.orig_argv[-len(sys.argv)].partition(".")[0].endswith("cnngen")
+    and not sys.flags.safe_path
+    and os.path.exists(os.curdir)  # else it is not on the path
+    and os.path.realpath(sys.path[0])
+    != os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+):
+    del sys.path[0]
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -49,7 +49,7 @@ class Child:
             number = theirs.fileno()
             self.process = subprocess.Popen(
                 [sys.executable, "-c", START.format(module, number)],
-                env=os.environ | environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                env=os.environ | environment | _python_path(),
                 pass_fds=[number],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if caught else STDERR,  # stdout is for our own answers
@@ -111,12 +111,35 @@ class Child:
         return WorkerDied(f"its worker was ended by {name}")
 
 
+def _python_path() -> dict[str, str]:
+    """What makes a child find the modules that we find, but none in the working folder.
+
+    That may be a stranger's. It counts only where it is named in `PYTHONPATH`, or holds the
+    program that runs, or this package.
+    """
+    try:
+        here = os.path.realpath(os.getcwd())
+    except OSError:  # it is gone
+        here = ""
+    ours = str(Path(__file__).parents[1])
+    program = getattr(sys.modules["__main__"], "__file__", None) or ours
+    named = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    trusted = {os.path.realpath(path) for path in (ours, os.path.dirname(program), *named)}
+    found = [path for path in sys.path if path and path != os.curdir]
+    path = [path for path in found if os.path.realpath(path) != here or here in trusted]
+    return {
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys([*path, ours])),
+        "PYTHONSAFEPATH": "1",
+    }
+
+
 def begin(module: str, number: int) -> None:
     """The whole of a child's program."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if sys.platform == "linux":
-        # Where memory runs out, this process goes and not its parent.
-        Path("/proc/self/oom_score_adj").write_text("500")
+        # Where memory runs out, this process goes and not its parent, if that may be said.
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("500")
     import_module(module).main(Connection(number))
 
 

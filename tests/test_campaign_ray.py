@@ -58,6 +58,7 @@ cluster.shutdown()
 )
 def test_a_node_that_dies_amid_a_campaign_loses_no_model(tmp_path: Path) -> None:
     (tmp_path / "log").touch()
+    (tmp_path / "cnngen.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')\n")
     fast = {"initial_delay": "500", "period": "500", "timeout": "500"}
     environment = {
         **os.environ,
@@ -70,7 +71,8 @@ def test_a_node_that_dies_amid_a_campaign_loses_no_model(tmp_path: Path) -> None
     }
     arguments = [str(tmp_path / "runs"), str(tmp_path / "log"), str(COUNT)]
     done = subprocess.run(
-        [sys.executable, "-c", CAMPAIGN, *arguments],
+        [sys.executable, "-P", "-c", CAMPAIGN, *arguments],
+        cwd=tmp_path,
         env=environment,
         capture_output=True,
         text=True,
@@ -78,6 +80,7 @@ def test_a_node_that_dies_amid_a_campaign_loses_no_model(tmp_path: Path) -> None
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert not (tmp_path / "mark").exists(), "a module of the working folder ran"
     assert "killed" in done.stdout
     assert "NodeDiedError" in done.stdout
     assert f"done {COUNT} {COUNT} {{'ok': {COUNT}}}" in done.stdout

@@ -10,6 +10,8 @@ import signal
 import struct
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,6 +94,21 @@ def test_workers_that_cannot_begin_are_an_error_and_no_endless_trying(
     monkeypatch.setattr(child, "START", "raise SystemExit(1)  # {}")
     with Workers(1) as crew, pytest.raises(CnnGenError, match="end before they begin"):
         crew.submit(abs, -1).result()
+
+
+def test_what_a_worker_may_not_tell_the_system_does_not_keep_it_from_working(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(path: Path, text: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    worked: list[int] = []
+    module = SimpleNamespace(main=lambda line: worked.append(line.fileno()))
+    monkeypatch.setattr(Path, "write_text", refused)
+    monkeypatch.setattr(child, "import_module", lambda name: module)
+    monkeypatch.setattr(child, "_end_with_parent", lambda: None)
+    child.begin("any", os.open(os.devnull, os.O_RDWR))
+    assert len(worked) == 1
 
 
 def fail(error: Exception) -> None:

@@ -136,3 +136,8 @@ def test_versions_are_exact_and_no_registry_is_named() -> None:
         if path.is_file() and not {"node_modules", "dist"} & {*path.relative_to(FOLDER).parts}:
             assert path.name != "package-lock.json"
             assert "registry" not in path.read_text(encoding="utf-8")
+
+
+def test_the_server_starts_in_the_extensions_own_folder_with_a_safe_path() -> None:
+    assert re.search(r"options: \{ cwd: folder, env: \{[^}]*PYTHONSAFEPATH: \"1\"", EXTENSION)
+    assert "folder = context.extensionPath" in EXTENSION

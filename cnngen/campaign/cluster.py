@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
+from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 from cnngen.campaign.crew import Crew, Hire
@@ -28,6 +29,9 @@ except ImportError as error:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+OURS = Path(__file__).parents[2]
+"""The folder that this package is in."""
+
 
 def on_ray(address: str = "auto", *, cores: float = 1, gpus: float | None = None) -> Hire:
     """A crew of a cluster's nodes, each model with some cores, and a GPU where there are any.
@@ -40,7 +44,9 @@ def on_ray(address: str = "auto", *, cores: float = 1, gpus: float | None = None
     @contextmanager
     def hire(data: Dataset, report: Report) -> Iterator[Crew]:
         try:
-            ray.init(address, log_to_driver=False, configure_logging=False)
+            # Ray puts the working folder first on its workers' paths; ours is on them anyway.
+            with chdir(OURS):
+                ray.init(address, log_to_driver=False, configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise CnnGenError(
                 f"no Ray cluster answers at '{address}': {error}",

@@ -95,7 +95,7 @@ class EmissionConformance:
                 Path(folder, f"net{number}.py").write_text(source)
             for command in (["check"], ["format", "--check"]):
                 done = subprocess.run(
-                    [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", "."],
+                    [sys.executable, "-P", "-m", "ruff", *command, "--isolated", "--no-cache", "."],
                     cwd=folder,
                     capture_output=True,
                     text=True,
@@ -189,7 +189,7 @@ def _code(source: str) -> str:
 def _in_python(program: str, **environment: str) -> str:
     path = os.pathsep.join(entry for entry in sys.path if entry)
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-P", "-c", program],
         env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,

@@ -6,6 +6,9 @@ const { LanguageClient, TransportKind } = require("vscode-languageclient/node");
 /** @type {LanguageClient | undefined} */
 let client;
 
+/** @type {string} The extension's own folder. */
+let folder;
+
 async function activate(context) {
   context.subscriptions.push(
     vscode.commands.registerCommand("cnngen.restart", restart),
@@ -14,6 +17,7 @@ async function activate(context) {
       if (change.affectsConfiguration("cnngen.command")) restart();
     }),
   );
+  folder = context.extensionPath;
   await start();
 }
 
@@ -28,7 +32,13 @@ async function start() {
   client = new LanguageClient(
     "cnngen",
     "CNNGen",
-    { command, args, transport: TransportKind.stdio },
+    {
+      command,
+      args,
+      transport: TransportKind.stdio,
+      // A workspace is anybody's: a cnngen.py in it must not run.
+      options: { cwd: folder, env: { ...process.env, PYTHONSAFEPATH: "1" } },
+    },
     {
       documentSelector: [{ language: "cnn" }],
       initializationOptions: { input, classes, space, seed },
