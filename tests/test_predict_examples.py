@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +18,7 @@ from cnngen.errors import CnnGenError, StoreError
 from cnngen.index import write_index
 from cnngen.nasbench import Cell, cell_network
 from cnngen.network import Network
-from cnngen.predict import Example, by_data, by_size, examples, repeats, split
+from cnngen.predict import TARGETS, Example, Target, by_data, by_size, examples, repeats, split
 from cnngen.predict.examples import trainability
 from cnngen.protocol import Epoch, Protocol, TrainingResult
 from cnngen.record import make_record
@@ -24,10 +26,12 @@ from cnngen.record import make_record
 PAPER = Protocol("paper", epochs=2)
 
 
-def keep(folder: Path, network: Network, accuracy: float | None, status: str = "ok") -> None:
+def keep(
+    folder: Path, network: Network, accuracy: float | None, status: str = "ok", epochs: int = 2
+) -> None:
     """A run of a network as a training would leave it."""
-    epoch = Epoch(1, 1.5, 1.0, 0.5, 1.0, 0.5)
-    result = TrainingResult(status, None, (epoch,), 3.0, 1.0, accuracy, "cpu", 1)  # type: ignore[arg-type]
+    history = tuple(Epoch(1 + at, 1.5, 1.0, 0.5, 1.0, 0.5) for at in range(epochs))
+    result = TrainingResult(status, None, history, 3.0, 1.0, accuracy, "cpu", 1)  # type: ignore[arg-type]
     record = make_record(
         network, cnngen.load_data("digits"), PAPER, result,
         backend="torch", framework="torch 2", energy=None,
@@ -70,8 +74,92 @@ def test_a_training_is_above_chance_by_three_standard_errors() -> None:
     assert trainability("ok", 0.148, 10, 360) == 1
     assert trainability("ok", 0.147, 10, 360) == 0
     assert trainability("time_budget", 0.148, 10, 360) == 1
+    assert trainability("time_budget", 0.147, 10, 360) is None
     assert trainability("dead", 0.9, 10, 360) == 0
     assert trainability("ok", None, 10, 360) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "epochs", "told"),
+    [
+        ("ok", 2, {"accuracy": 0.9, "time": 3.0, "energy": 0.1, "trainability": 1.0}),
+        ("dead", 2, {"accuracy": 0.9, "time": 3.0, "energy": 0.1, "trainability": 0.0}),
+        ("dead", 1, {"accuracy": 0.9, "trainability": 0.0}),  # given up
+        ("time_budget", 1, {"trainability": 1.0}),
+        ("nan", 2, {"trainability": 0.0}),
+        ("out_of_memory", 0, {"trainability": 0.0}),
+        ("error", 0, {"trainability": 0.0}),
+    ],
+)
+def test_a_training_tells_of_what_it_reached(
+    tmp_path: Path, status: str, epochs: int, told: dict[Target, float]
+) -> None:
+    """Each target against each status, though a figure stands in every column."""
+    write(tmp_path / "some.parquet", status=status, epochs=epochs, protocol_epochs=2)
+    (found,) = examples(tmp_path / "some.parquet")
+    assert found.targets == dict.fromkeys(TARGETS) | told
+
+
+def write(file: Path, **columns: object) -> None:
+    """A table of one training with figures in all columns, some of them others."""
+    row = {
+        "description": "input(8x8x1) conv(filters=2) flatten dense(units=10) output",
+        "test_accuracy": 0.9,
+        "train_seconds": 3.0,
+        "energy_total_energy": 0.1,
+    }
+    both = row | columns
+    parquet.write_table(pa.table({name: [value] for name, value in both.items()}), file)
+
+
+def test_a_run_that_memory_did_not_suffice_for_teaches_no_time(tmp_path: Path) -> None:
+    (network,) = cnngen.sample_many(1, "paper", input_shape=(8, 8, 1), seed=5)
+    keep(tmp_path, network, None, "out_of_memory", 0)
+    (found,) = examples(tmp_path)
+    assert found.targets == dict.fromkeys(TARGETS) | {"trainability": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "figure"),
+    [
+        ("test_accuracy", Decimal("0.93"), 0.93),
+        ("test_accuracy", 1, 1.0),
+        ("test_accuracy", math.nan, None),
+        ("train_seconds", 12, 12.0),
+        ("energy_total_energy", Decimal("1e-9"), 1e-9),
+        ("trainability", True, 1.0),
+    ],
+)
+def test_numbers_of_any_kind_are_figures(
+    tmp_path: Path, column: str, value: object, figure: float | None
+) -> None:
+    write(tmp_path / "some.parquet", **{column: value})
+    (found,) = examples(tmp_path / "some.parquet")
+    (target,) = (target for target, name in TARGETS.items() if name == column)
+    assert found.targets[target] == figure
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("test_accuracy", 93.0, "row 1: test_accuracy is 93.0, it must be a share.*by 100"),
+        ("test_accuracy", Decimal(93), "is 93, it must be a share"),
+        ("test_accuracy", "93 %", "is '93 %'.*as a number"),
+        ("test_accuracy", "0.93", "is '0.93'.*as a number"),
+        ("test_accuracy", -0.1, "it must be a share"),
+        ("train_seconds", -1.0, "it must be a number from 0"),
+        ("train_seconds", math.inf, "is inf, it must be a number"),
+        ("energy_total_energy", -5000.0, "it must be a number from 0"),
+        ("trainability", 2, "it must be 1 or 0"),
+        ("status", "finished", "has the status 'finished'"),
+    ],
+)
+def test_what_is_no_figure_is_refused_and_not_guessed(
+    tmp_path: Path, column: str, value: object, reason: str
+) -> None:
+    write(tmp_path / "some.parquet", **{column: value})
+    with pytest.raises(CnnGenError, match=f"(?s){reason}"):
+        examples(tmp_path / "some.parquet")
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def assert_harmless(html: str) -> None:
 
 
 def test_nothing_from_a_hostile_folder_is_markup_in_the_report(tmp_path: Path) -> None:
-    texts = ("data_name", "status", "backend", "protocol_name", "hardware_cpu", "space")
+    texts = ("data_name", "backend", "protocol_name", "hardware_cpu", "space")
     path = tmp_path / ("x" + EVIL.replace("/", "") + ".parquet")
     table(**dict.fromkeys(texts, EVIL)).to_parquet(path)
     found = study(read_material(path), plan("depth", "blind"), folder=tmp_path / "out")
@@ -379,6 +379,20 @@ def test_the_front_is_what_nobody_beats(points: list[tuple[int, int]]) -> None:
     assert {points[i] for i in front} == best
     assert len(front) == len(best)
     assert [costs[i] for i in front] == sorted(costs[i] for i in front)
+
+
+def test_what_a_training_did_not_reach_is_no_figure_of_the_report(tmp_path: Path) -> None:
+    statuses = ["out_of_memory", "nan", "error", "time_budget", "dead"]
+    frame = table().iloc[: len(statuses) + 1].assign(status=[*statuses, "ok"])
+    frame.to_parquet(tmp_path / "some.parquet")
+    material = read_material(tmp_path / "some.parquet", networks=False)
+    assert len(material) == len(statuses) + 1
+    assert len(material.numbers("train_seconds")) == 1
+    assert len(material.numbers("energy_total_energy")) == 1
+    assert len(material.numbers("test_accuracy")) == 2
+    frame.assign(status="finished").to_parquet(tmp_path / "some.parquet")
+    with pytest.raises(StoreError, match="has the status 'finished'"):
+        read_material(tmp_path / "some.parquet", networks=False)
 
 
 def test_spreads_and_outcomes_are_counted(tmp_path: Path) -> None:

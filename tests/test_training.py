@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cnngen import Dataset, Network, Protocol, load_data, parse, resolve
+from cnngen.course import Course
 from cnngen.data import splits
 from cnngen.errors import CnnGenError, DataError
 from cnngen.protocol import PROTOCOLS, Epoch, TrainingResult, batch_sizes
@@ -191,6 +192,15 @@ def test_a_loss_that_is_no_number_is_a_status_with_its_epoch() -> None:
     assert (result.status, result.cause_epoch, len(result.epochs)) == ("nan", 1, 1)
     assert "loss became nan in epoch 1" in str(result.cause)
     assert result.test_accuracy is None
+
+
+def test_a_test_loss_that_is_no_number_leaves_no_accuracy() -> None:
+    course = Course(Protocol(epochs=1), np.arange(10), None)
+    course.begin()
+    course.end((1.0, 0.9), (1.0, 0.9))
+    course.test(lambda: (math.inf, 0.1))
+    result = course.result("cpu", 1, None)
+    assert (result.status, result.test_loss, result.test_accuracy) == ("nan", None, None)
 
 
 def test_a_time_budget_holds_where_an_epoch_is_one_step() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from decimal import Decimal
+from math import inf, isfinite, isnan
 from pathlib import Path
 from typing import Literal
 
 from cnngen.errors import CnnGenError, StoreError, shorten
 from cnngen.network import Network
+from cnngen.protocol import Status
 
 Target = Literal["accuracy", "time", "energy", "trainability"]
 
@@ -22,6 +24,21 @@ TARGETS: Mapping[Target, str] = {
 }
 """What can be predicted, and the column of a table of records that holds it: a share from 0
 to 1, seconds, kWh, and 1 or 0 for a training that did or did not end above chance."""
+
+TELLS: Mapping[Status, frozenset[Target]] = {
+    "ok": frozenset(TARGETS),
+    "dead": frozenset({"accuracy", "trainability"}),
+    "time_budget": frozenset({"trainability"}),
+    "nan": frozenset({"trainability"}),
+    "out_of_memory": frozenset({"trainability"}),
+    "error": frozenset({"trainability"}),
+}
+"""Of which targets a training tells, by how it ended. What was stopped early took less time and
+energy than the protocol asks for, and weights that are no numbers have no accuracy. A dead
+training has gone its whole way, and tells of all, unless the protocol gave it up."""
+
+LIMITS: Mapping[Target, float] = {"accuracy": 1, "time": inf, "energy": inf, "trainability": 1}
+"""The largest value of each target; the least is 0."""
 
 DESCRIPTIONS = ("description", "text")
 """Columns of resolved descriptions: in a shipped data set, and in a folder's index."""
@@ -67,18 +84,38 @@ def examples(
     return read
 
 
-def trainability(status: str, accuracy: float | None, classes: int, tested: float) -> float:
+def trainability(status: str, accuracy: float | None, classes: int, tested: float) -> float | None:
     """1 for a training that ended well and above chance on `tested` images, else 0.
 
     Chance is `cnngen.protocol.chance` for classes of equal size. A training stopped for its
-    time is judged by the accuracy that it reached.
+    time may have been above it already; if not, None: it might have come there.
     """
     from cnngen.protocol import chance
 
-    if accuracy is None or status not in ("ok", "time_budget"):
+    if status not in ("ok", "time_budget"):
         return 0.0
     each = max(1, round(tested / classes))
-    return float(accuracy > chance([each] * classes))
+    if accuracy is not None and accuracy > chance([each] * classes):
+        return 1.0
+    return None if status == "time_budget" else 0.0
+
+
+def status_of(given: object, origin: str) -> Status:
+    """How a training ended: well, where nothing is said.
+
+    Raises `StoreError` for what is no status of a training.
+    """
+    word = _word(given) or "ok"
+    for status in TELLS:
+        if status == word:
+            return status
+    raise StoreError(f"{origin}: has the status '{word}'", hint=f"One of: {', '.join(TELLS)}.")
+
+
+def told_by(status: Status, epochs: object, asked: object) -> frozenset[Target]:
+    """The targets of which a training tells that had so many epochs of those asked for."""
+    is_whole = epochs is not None and epochs == asked
+    return TELLS["ok" if status == "dead" and is_whole else status]
 
 
 def _folder(folder: Path) -> tuple[int, Iterator[Example]]:
@@ -124,14 +161,16 @@ def _example(text: object, origin: str, row: Mapping[str, object]) -> Example:
     network = _network(text, origin) if text else _cell(row, origin)
     if network.classes is None:
         raise CnnGenError(f"{origin}: is a backbone, which nobody can have trained")
-    status = _word(row.get("status")) or "ok"
-    targets = {target: _number(row.get(column)) for target, column in TARGETS.items()}
+    status = status_of(row.get("status"), origin)
+    targets = {target: _target(target, row, origin) for target in TARGETS}
     if targets["trainability"] is None:
-        share = _number(row.get("protocol_test_share")) or 0.2
-        images = _number(row.get("data_images")) or 1000.0
+        share = _between(0, _number(row.get("protocol_test_share")), 1) or 0.2
+        images = _between(1, _number(row.get("data_images")), 1e12) or 1000.0
         targets["trainability"] = trainability(
             status, targets["accuracy"], network.classes, share * images
         )
+    told = told_by(status, row.get("epochs"), row.get("protocol_epochs"))
+    targets = {target: value if target in told else None for target, value in targets.items()}
     data = _word(row.get("data_name")) or "unknown data"
     words = [_word(row.get(name)) for name in SETTING]
     setting = f"{data}, {', '.join(filter(None, words))}"
@@ -160,11 +199,51 @@ def _cell(row: Mapping[str, object], origin: str) -> Network:
     return cell_network(cell, input_shape=(height, width, channels), classes=classes, stem=stem)
 
 
+def _between(least: float, figure: float | None, most: float) -> float | None:
+    return figure if figure is not None and least <= figure <= most else None
+
+
+def _target(target: Target, row: Mapping[str, object], origin: str) -> float | None:
+    """The figure of a row; None where it is missing or NaN, as in tables of pandas.
+
+    Raises `StoreError` for what is no figure of that target: nothing is guessed.
+    """
+    column = TARGETS[target]
+    value = row.get(column)
+    figure = _number(value)
+    if figure is None and value is not None:
+        raise StoreError(
+            f"{origin}: {column} is {_quoted(value)}",
+            hint="Give it as a number; convert a column of texts first.",
+        )
+    if figure is None or isnan(figure):
+        return None
+    if not 0 <= figure <= LIMITS[target] or not isfinite(figure):
+        unit = {"accuracy": "a share from 0 to 1", "trainability": "1 or 0"}
+        hint = "Divide percentages by 100." if target == "accuracy" and 1 < figure <= 100 else None
+        raise StoreError(
+            f"{origin}: {column} is {_quoted(value)}, it must be "
+            f"{unit.get(target, 'a number from 0')}",
+            hint=hint,
+        )
+    return figure
+
+
+def _quoted(value: object) -> str:
+    return shorten(repr(value) if isinstance(value, str) else str(value))
+
+
 def _word(value: object) -> str:
     return shorten(str(value)) if value else ""
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, (bool, int, float)) and isfinite(value):
-        return float(value)
+    """A number of any kind as a float; None for anything else."""
+    if isinstance(value, Decimal):
+        return float(value) if not value.is_snan() else None
+    if isinstance(value, (bool, int, float)):
+        try:
+            return float(value)
+        except OverflowError:
+            return inf
     return None

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnngen.errors import StoreError, shorten
-from cnngen.predict import Example, examples
+from cnngen.predict import TARGETS, Example, examples
+from cnngen.predict.examples import status_of, told_by
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NUMBERS = (
     *("test_accuracy", "train_seconds", "energy_total_energy", "layers", "parameters", "flops"),
-    *("data_classes", "data_images", "protocol_test_share", "protocol_epochs"),
+    *("data_classes", "data_images", "protocol_test_share", "protocol_epochs", "epochs"),
 )
 TEXTS = (
     *("status", "backend", "versions_framework", "data_name", "protocol_name", "space"),
@@ -101,7 +102,7 @@ def read_material(
 
 
 def _table(source: Path) -> pd.DataFrame:
-    table = _clean(_folder(source) if source.is_dir() else _parquet(source))
+    table = _clean(_folder(source) if source.is_dir() else _parquet(source), str(source))
     if not len(table):
         raise StoreError(f"{source} holds no runs")
     return table
@@ -120,8 +121,9 @@ def _parquet(file: Path) -> pd.DataFrame:
     return frame.set_index("key") if "key" in frame else frame
 
 
-def _clean(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns that are used, whatever was in them."""
+def _clean(table: pd.DataFrame, origin: str) -> pd.DataFrame:
+    """The columns that are used, whatever was in them; no figure of a training that did not
+    come to it. Raises `StoreError` for a status that there is not."""
     import numpy as np
     import pandas as pd
 
@@ -134,4 +136,13 @@ def _clean(table: pd.DataFrame) -> pd.DataFrame:
     for name in TEXTS:
         texts = pd.Series(table.get(name), table.index, dtype="string")
         columns[name] = texts.fillna("none").astype(str).str[:200]
-    return pd.DataFrame(columns, table.index)
+    clean = pd.DataFrame(columns, table.index)
+    rows = zip(clean["status"], clean["epochs"], clean["protocol_epochs"], strict=True)
+    told = [
+        told_by(status_of("" if status == "none" else status, origin), epochs, asked)
+        for status, epochs, asked in rows
+    ]
+    for target, column in TARGETS.items():
+        if column in clean:
+            clean.loc[[target not in some for some in told], column] = np.nan
+    return clean
