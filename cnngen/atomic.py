@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cnngen.errors import StoreError
+from cnngen.untrusted import refuse_links
 
 PARTIAL = ".partial"
 
@@ -40,8 +41,7 @@ def write_folder(
         partial = folder / PARTIAL
         partial.mkdir(parents=True, exist_ok=True)
         for path in (partial, target):
-            if path.is_symlink():
-                raise StoreError(f"{path} is a symbolic link", hint="Remove it.")
+            _refuse_links(path, folder)
         sweep(folder)
         if target.exists() and not overwrite:
             raise FileExistsError(errno.EEXIST, "exists")
@@ -66,12 +66,13 @@ def write_folder(
 def write_file(folder: str | Path, name: str, content: bytes) -> Path:
     """Write a file into a folder, or a sub-folder of it.
 
-    Raises `StoreError` where that cannot be done.
+    Raises `StoreError` where that cannot be done, and where a sub-folder is a link.
     """
     path = Path(folder) / name
     partial = Path(folder) / PARTIAL / f"{path.name}.file.{secrets.token_hex(4)}"
     with writing(path):
         for place in (partial.parent, path.parent):
+            _refuse_links(place, folder)
             place.mkdir(parents=True, exist_ok=True)
         try:
             _write(partial, content)
@@ -109,7 +110,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def sweep(folder: str | Path) -> None:
     """Clear away what killed writers left in a folder; undo replacements they were amid."""
     partial = Path(folder) / PARTIAL
-    for left in partial.iterdir() if partial.is_dir() else ():
+    for left in partial.iterdir() if partial.is_dir() and not partial.is_symlink() else ():
         name = re.fullmatch(r"(\w[\w.-]*)\.(new|old|file)\.[0-9a-f]+", left.name)
         with suppress(OSError):  # another process may be sweeping, too
             if name is None or time.time() - left.lstat().st_mtime < STALE:
@@ -139,6 +140,13 @@ def writing(target: Path) -> Iterator[None]:
             f"{target} cannot be written: {reason}",
             hint="Runs need a folder, with room in it, that you may write to.",
         ) from None
+
+
+def _refuse_links(path: Path, folder: str | Path) -> None:
+    try:
+        refuse_links(path, folder)
+    except OSError as error:
+        raise StoreError(f"{error.filename} {error.strerror}", hint="Remove it.") from None
 
 
 def _settle(old: Path, target: Path) -> None:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from cnngen.atomic import write_file
 from cnngen.index import FILE as INDEX
 from cnngen.store import load
+from cnngen.untrusted import read_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FILE = "README.md"
 FIGURES = "figures"
+MAX_FILE = 2**20
+"""Most bytes of a card that CNNGen wrote; it writes some thousand."""
 MARK = "# Written by CNNGen. Take this line out, and the file is left as it is."
 
 SIZES = {10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1M"}
@@ -37,9 +40,13 @@ def write_card(folder: str | Path) -> Path | None:
     `StoreError` where the folder cannot be read or written.
     """
     folder = Path(folder)
-    path = folder / FILE
-    if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
-        return None
+    try:
+        if MARK not in read_text(folder / FILE, MAX_FILE, root=folder):
+            return None
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return None  # a link, a pipe, no text: not what CNNGen wrote
     table = load(folder).to_pandas()
     figures = []
     for name, (column, factor, axis) in HISTOGRAMS.items():

@@ -24,6 +24,7 @@ from cnngen.errors import StoreError
 from cnngen.record import KEY
 from cnngen.store import DESCRIPTION, RECORD, load_run
 from cnngen.table import cells, columns
+from cnngen.untrusted import opened, read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 FILE = "index.parquet"
 MISSING = -1
+MAX_FILE = 2**30
+"""Most bytes of an index that are read."""
+MAX_TEXT = 2**25
+"""Most bytes of a description that are read."""
 
 Stamps = dict[str, int]
 """When the record of each run was written, in ns since 1970; MISSING if there is none. In the
@@ -108,7 +113,7 @@ class _Index:
 
         path = folder / FILE
         try:
-            with parquet.ParquetFile(path) as file:
+            with opened(path, MAX_FILE, root=folder) as raw, parquet.ParquetFile(raw) as file:
                 if not file.schema_arrow.equals(schema(), check_metadata=False):
                     return None
                 metadata = file.schema_arrow.metadata or {}
@@ -122,7 +127,8 @@ class _Index:
     def rows(self, names: list[str]) -> pa.Table:
         from pyarrow import parquet
 
-        return parquet.read_table(self.path, columns=names)
+        with opened(self.path, MAX_FILE, root=self.path.parent) as file:
+            return parquet.read_table(file, columns=names)
 
 
 def _write(folder: Path, old: _Index | None) -> Broken:
@@ -161,11 +167,11 @@ def _row(run: Path) -> dict[str, object]:
     text = None
     try:
         # A description on one line is the same description.
-        text = " ".join((run / DESCRIPTION).read_text(encoding="utf-8").split())
+        text = " ".join(read_text(run / DESCRIPTION, MAX_TEXT, root=run.parent).split())
     except FileNotFoundError:
         pass
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{DESCRIPTION} cannot be read: {error}") from None
+    except OSError as error:
+        raise StoreError(f"{DESCRIPTION} cannot be read: {error.strerror}") from None
     return {"key": record.key, **cells(record), "text": text}
 
 
@@ -179,6 +185,6 @@ def _stamps(folder: Path) -> Stamps:
 
 def _stamp(path: str) -> int:
     try:
-        return os.stat(path).st_mtime_ns
+        return os.lstat(path).st_mtime_ns
     except OSError:
         return MISSING

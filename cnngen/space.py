@@ -30,6 +30,7 @@ from cnngen.errors import SpaceError
 from cnngen.language.tree import MergeMode
 from cnngen.operations import WORDS, Activation
 from cnngen.shapes import Padding
+from cnngen.untrusted import read_text
 
 Item = TypeVar("Item")
 Random = Callable[[], float]
@@ -37,6 +38,7 @@ Random = Callable[[], float]
 Python version; the module's other draws promise no such thing."""
 
 MAX_FILE = 2**20
+"""Most bytes of a space that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +245,9 @@ def builtin_spaces() -> list[str]:
 @cache
 def _read(path: Path, stamp: int) -> Space:
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(read_text(path, MAX_FILE))
     except tomllib.TOMLDecodeError as error:
         raise SpaceError(f"{path}: is no TOML: {error}") from None
-    except UnicodeDecodeError:
-        raise SpaceError(f"{path}: is no UTF-8 text") from None
     try:
         return Space.model_validate(raw)
     except ValidationError as error:
@@ -271,10 +271,7 @@ def load_space(name: str | Path | Space) -> Space:
                 hint=f"Known: {', '.join(builtin_spaces())}, or a file ending in .toml.",
             )
     try:
-        status = path.stat()
-        if status.st_size > MAX_FILE:
-            raise SpaceError(f"{path}: is too large for a space")
-        return _read(path, status.st_mtime_ns)
+        return _read(path, path.stat().st_mtime_ns)
     except OSError as error:
         raise SpaceError(f"{path}: cannot be read: {error.strerror}") from None
 

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, overload
 from cnngen.atomic import write_folder, writing
 from cnngen.errors import CnnGenError, Source, StoreError, shorten
 from cnngen.record import KEY, Record
+from cnngen.untrusted import read_bytes, refuse_links
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,8 @@ RECORD = "record.json"
 DESCRIPTION = "model.cnn"
 MAX_RECORD = 2**26
 """Most bytes of a record that are read."""
+MAX_FILES = 2**28
+"""Most bytes of a run's files together that are copied."""
 
 
 def save(
@@ -57,14 +60,25 @@ def adopt(folder: str | Path, run: str | Path) -> Path:
 
     Raises `StoreError` as `save` does, and where the run is not whole.
     """
+    return write_folder(folder, load_run(run).key, run_files(run))
+
+
+def run_files(run: str | Path) -> dict[str, bytes]:
+    """Name and content of each file of a run; links and whatever else is no file are left out.
+
+    Raises `StoreError` where one cannot be read, or they are larger together than runs are.
+    """
     run = Path(run)
-    record = load_run(run)
+    files: dict[str, bytes] = {}
+    room = MAX_FILES
     try:
-        whole = [file for file in sorted(run.iterdir()) if not file.is_symlink() and file.is_file()]
-        files = {file.name: file.read_bytes() for file in whole}
+        for entry in sorted(os.scandir(run), key=lambda entry: entry.name):
+            if entry.is_file(follow_symlinks=False):
+                files[entry.name] = read_bytes(run / entry.name, room, root=run)
+                room -= len(files[entry.name])
     except OSError as error:
         raise StoreError(f"{run} cannot be read: {error.strerror}") from None
-    return write_folder(folder, record.key, files)
+    return files
 
 
 def set_aside(run: str | Path) -> Path:
@@ -75,6 +89,7 @@ def set_aside(run: str | Path) -> Path:
     run = Path(run)
     place = run.parent / BROKEN / f"{run.name}.{secrets.token_hex(4)}"
     with writing(place):
+        refuse_links(place.parent, run.parent)
         place.parent.mkdir(exist_ok=True)
         run.rename(place)
     return place
@@ -174,8 +189,10 @@ def is_run(path: Path) -> bool:
 
 def find_run(start: str, folders: Sequence[Path]) -> Path:
     """The one run in some folders whose key starts so. Raises `StoreError` for none or more."""
-    runs = [run for folder in folders if folder.is_dir() for run in run_paths(folder)]
-    found = [run for run in runs if run.name.startswith(start)]
+    found = []
+    for folder in folders:
+        with suppress(StoreError) if len(folders) > 1 else nullcontext():
+            found += [run for run in run_paths(folder) if run.name.startswith(start)]
     if len(found) == 1:
         return found[0]
     if not found:
@@ -188,18 +205,13 @@ def find_run(start: str, folders: Sequence[Path]) -> Path:
 
 def _read(run: Path) -> Record:
     """The record of a run. Raises `StoreError` with the reason alone."""
-    path = run / RECORD
-    if run.is_symlink() or path.is_symlink():
-        raise StoreError("is a symbolic link")
+    run = run.absolute()
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_RECORD + 1)
+        content = read_bytes(run / RECORD, MAX_RECORD, root=run.parent)
     except OSError as error:
         raise StoreError(f"{RECORD} cannot be read: {error.strerror}") from None
-    if len(content) > MAX_RECORD:
-        raise StoreError(f"{RECORD} is larger than any record")
     record = Record.from_json(content)
-    if record.key != run.absolute().name:
+    if record.key != run.name:
         raise StoreError(f"{RECORD} is that of another run, {record.key}")
     return record
 

@@ -76,7 +76,7 @@ def test_a_slip_in_a_space_is_named(
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"name = [", "is no TOML"), (b"\xff\xfe", "no UTF-8"), (b"", "missing")]
+    ("content", "words"), [(b"name = [", "is no TOML"), (b"\xff\xfe", "UTF-8"), (b"", "missing")]
 )
 def test_a_file_that_is_no_space_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "x.toml"

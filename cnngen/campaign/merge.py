@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cnngen.atomic import write_folder
 from cnngen.campaign import plan as plans
 from cnngen.campaign.lock import hold
 from cnngen.errors import StoreError
 from cnngen.index import update_index
-from cnngen.store import RECORD, adopt, load_run, run_paths
+from cnngen.store import MAX_RECORD, RECORD, load_run, run_files, run_paths
+from cnngen.untrusted import read_bytes
 
 
 @dataclass
@@ -50,11 +53,12 @@ def _merge_run(run: Path, out: Path, merged: Merged) -> None:
     there = out / run.name
     try:
         record = load_run(run)
+        files = {} if os.path.lexists(there) else run_files(run)
     except StoreError as error:
         merged.broken[run] = error.message
         return
-    if not there.exists():
-        adopt(out, run)
+    if files:
+        write_folder(out, record.key, files)
         merged.copied += 1
     elif _same(there, run):
         merged.same += 1
@@ -68,7 +72,10 @@ def _merge_run(run: Path, out: Path, merged: Merged) -> None:
 
 def _same(there: Path, run: Path) -> bool:
     try:
-        return (there / RECORD).read_bytes() == (run / RECORD).read_bytes()
+        first, second = (
+            read_bytes(one / RECORD, MAX_RECORD, root=one.parent) for one in (there, run)
+        )
+        return first == second
     except OSError:
         return False  # what is there is broken
 

@@ -16,9 +16,12 @@ from cnngen.errors import CnnGenError, StoreError
 from cnngen.protocol import Protocol
 from cnngen.sampling import NO_BOUNDS, Bounds, Draw, draws
 from cnngen.space import load_space
+from cnngen.untrusted import read_text
 
 FILE = "campaign.json"
 SCHEMA = 1
+MAX_FILE = 2**20
+"""Most bytes of settings that are read."""
 
 Settings = dict[str, object]
 """A plan with the data set it met, flat: `protocol.epochs`. What JSON can hold."""
@@ -141,7 +144,7 @@ def read(folder: Path) -> Settings | None:
     """
     path = folder / FILE
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(read_text(path, MAX_FILE, root=folder))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:

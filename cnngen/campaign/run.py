@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -193,7 +194,7 @@ def train_jobs(
             job = next(todo, None)
             if job is None:
                 out_of_jobs = True
-            elif again or not (folder / job.key).exists():
+            elif again or not os.path.lexists(folder / job.key):
                 begin(job)
             elif (record := _found(job, folder, repair, watches)) is not None:
                 for watch in watches:

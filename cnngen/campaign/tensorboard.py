@@ -12,6 +12,7 @@ from cnngen.campaign.run import Watch
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.protocol import Epoch
 from cnngen.record import Record
+from cnngen.untrusted import refuse_links
 
 try:
     # Its writer of whole files would import TensorFlow, where that is installed.
@@ -79,6 +80,7 @@ class TensorBoard(Watch):
 
     def _begin(self, key: str) -> RecordWriter:
         folder = self._folder / key
+        refuse_links(folder, self._folder.parent)
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}"
         log = RecordWriter((folder / name).open("xb"))

@@ -199,7 +199,8 @@ def show(
             one(record, run)
         if open_it:
             for name in ("model.png", f"{record.backend}.py"):
-                typer.launch(str(run / name))
+                if (run / name).is_file() and not (run / name).is_symlink():
+                    typer.launch(str(run / name))
         return
     if open_it:
         raise CnnGenError("--open opens one run", hint="Name it: cnngen show runs 0f3a --open")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import pairwise
 from math import isfinite
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from cnngen.cli.output import console
 from cnngen.cost import short
+from cnngen.errors import printable
 from cnngen.record import Record
 
 MOST_ROWS = 40
@@ -94,8 +96,10 @@ def one(record: Record, run: Path) -> None:
         )
         facts["CO2"] = f"{energy.emissions * 1e6:.2f} mg"
     facts["kept in"] = str(run)
-    for name in sorted(file.name for file in run.iterdir()):
-        facts[f"  {name}"] = f"{(run / name).stat().st_size:,} bytes"
+    for entry in sorted(os.scandir(run), key=lambda entry: entry.name):
+        if entry.is_file(follow_symlinks=False):
+            size = entry.stat(follow_symlinks=False).st_size
+            facts[f"  {printable(entry.name)}"] = f"{size:,} bytes"
     for name, fact in facts.items():
         rows.add_row(name, Text(fact.strip()))
     console.print(rows)

@@ -15,6 +15,7 @@ from cnngen.energy import Mode as EnergyMode
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.protocol import Protocol
 from cnngen.record import DataSummary, record_id
+from cnngen.untrusted import read_bytes, refuse_links
 
 FILE = "comparison.json"
 MAX_FILE = 2**24
@@ -112,9 +113,9 @@ def read_design(folder: str | Path) -> Design | None:
     """
     path = Path(folder) / FILE
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE + 1)
-        return _adapter().validate_json(content) if len(content) <= MAX_FILE else _too_large()
+        design = _adapter().validate_json(read_bytes(path, MAX_FILE, root=folder))
+        _refuse_links(path.parent, design)
+        return design
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -131,6 +132,7 @@ def claim(folder: Path, design: Design) -> None:
     themselves depend on may not. Raises `StoreError` that names the differences.
     """
     there = read_design(folder)
+    _refuse_links(folder, design)
     if there == design:
         return
     if there is not None:
@@ -152,5 +154,10 @@ def _adapter() -> TypeAdapter[Design]:
     return TypeAdapter(Design)
 
 
-def _too_large() -> Design:
-    raise ValueError(f"it is larger than {MAX_FILE:,} bytes")
+def _refuse_links(folder: Path, design: Design) -> None:
+    """A mode's folder that is a link would lead elsewhere, to read and to write."""
+    for mode in design.modes:
+        try:
+            refuse_links(mode_folder(folder, mode), folder)
+        except OSError as error:
+            raise StoreError(f"{error.filename} {error.strerror}", hint="Remove it.") from None

@@ -18,10 +18,14 @@ from cnngen.atomic import write_file
 from cnngen.predict import Example, Predictor, Split, Target, by_data, by_size, split
 from cnngen.predict.registry import get_predictor
 from cnngen.predict.scores import judge_fitted
+from cnngen.untrusted import read_text
 
 FOLDER = "fits"
 SIZES = (50, 100, 200, 400, 800)
 """Training networks at the points of a learning curve."""
+
+MAX_FIT = 2**16
+"""Most bytes of a fit that are read."""
 
 FEWEST = 10
 """Trainings on a data set that predictors are judged by when they have not seen it."""
@@ -195,7 +199,7 @@ def _read(path: Path) -> Fit | None:
     """A fit that was kept; None where there is none, or none that is whole."""
     hints = get_type_hints(Fit)
     with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-        read = json.loads(path.read_text(encoding="utf-8"))
+        read = json.loads(read_text(path, MAX_FIT, root=path.parent.parent))
         given = {field.name: read[field.name] for field in fields(Fit)}
         if all(
             isinstance(value, (int, float) if hints[name] is float else (int, str))

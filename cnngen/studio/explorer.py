@@ -6,6 +6,8 @@ description, which is parsed and written anew; its pictures and its code are nev
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from cnngen.record import Record
 from cnngen.store import DESCRIPTION, load, run_paths
 from cnngen.studio.desk import Text
 from cnngen.studio.limits import Limits
+from cnngen.untrusted import read_text
 
 SHOWN_BROKEN = 20
 
@@ -57,16 +60,23 @@ class Explored:
 
 def campaigns(root: Path) -> list[Campaign]:
     """The folders of runs in a folder, itself among them; none where there is no folder."""
-    if not root.is_dir():
-        return []
     found = [(".", root)]
-    found += [
-        (path.name, path)
-        for path in sorted(root.iterdir())
-        if path.is_dir() and not path.is_symlink() and path.name.isprintable()
-    ]
-    counted = [Campaign(name, len(run_paths(path))) for name, path in found]
+    with suppress(OSError):
+        found += [
+            (entry.name, root / entry.name)
+            for entry in sorted(os.scandir(root), key=lambda entry: entry.name)
+            if entry.is_dir(follow_symlinks=False) and entry.name.isprintable()
+        ]
+    counted = [Campaign(name, _count(path)) for name, path in found]
     return [campaign for campaign in counted if campaign.runs]
+
+
+def _count(folder: Path) -> int:
+    """How many runs a folder has; none where it cannot be read."""
+    try:
+        return len(run_paths(folder))
+    except StoreError:
+        return 0
 
 
 def explore(root: Path, campaign: str, limits: Limits) -> Explored:
@@ -82,18 +92,13 @@ def open_run(root: Path, campaign: str, key: str, limits: Limits) -> Text:
 
     Raises `StoreError` where there is none and `DescriptionError` where it is no description.
     """
-    run = _folder(root, campaign) / key
-    path = run / DESCRIPTION
+    folder = _folder(root, campaign)
+    path = folder / key / DESCRIPTION
     source = Source("", f"{key}/{DESCRIPTION}")
-    if run.is_symlink() or path.is_symlink() or not path.is_file():
-        raise StoreError("there is no such file", source=source)
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(limits.characters + 1)
+        text = read_text(path, 4 * limits.characters, root=folder)
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror}", source=source) from None
-    except UnicodeDecodeError:
-        raise StoreError("is no text in UTF-8", source=source) from None
     if len(text) > limits.characters:
         raise StoreError(f"has more than {limits.characters:,} characters", source=source)
     return Text(f"{key.split('-')[0]}.cnn", format(parse(text, source.name), long=True))

@@ -15,6 +15,7 @@ from cnngen.errors import CnnGenError, Source, StoreError
 from cnngen.operations import WORDS
 from cnngen.space import builtin_spaces
 from cnngen.studio.limits import Limits
+from cnngen.untrusted import read_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +106,12 @@ def read_file(settings: Settings) -> File | None:
     source = Source("", str(path))
     if path.suffix != ".cnn":
         raise CnnGenError("descriptions end in .cnn", source=source)
-    if not path.exists():
-        return File(path.name, "", None)
     most = settings.limits.characters
     try:
-        if not path.is_file():
-            raise CnnGenError("is no file", source=source)
-        with path.open("rb") as file:
-            content = file.read(4 * most + 1)
+        content = read_bytes(path, 4 * most)
         text = content.decode("utf-8-sig")
+    except FileNotFoundError:
+        return File(path.name, "", None)
     except OSError as error:
         raise CnnGenError(f"cannot be read: {error.strerror}", source=source) from None
     except UnicodeDecodeError:
@@ -132,7 +130,10 @@ def save(settings: Settings, text: str, digest: str | None) -> File:
     if path is None:
         raise StoreError("the studio was started without a file", hint="Download the text.")
     try:
-        now = _digest(path.read_bytes()) if path.exists() else None
+        try:
+            now = _digest(read_bytes(path, 4 * settings.limits.characters))
+        except FileNotFoundError:
+            now = None
         if now != digest:
             raise StoreError(
                 f"{path.name} has been changed by another program",
