@@ -17,7 +17,9 @@ def main() -> None:
     """Run the command line; ends the process with its exit code."""
     # The help of the whole, as Typer prints it, without the time it takes Typer to print it.
     if sys.argv[1:] in (["--help"], ["-h"]):
-        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+        from cnngen.cli.terminal import never_fail
+
+        never_fail(sys.stdout)
         print(HELP.read_text(encoding="utf-8"), end="")
         return
     from cnngen.cli.app import run

@@ -118,7 +118,7 @@ def _checkout_entry_points() -> list[EntryPoint]:
     project = root / "pyproject.toml"
     if not (root / "backends").is_dir() or not project.is_file():
         return []
-    declared = tomllib.loads(project.read_text())["project"]["entry-points"][GROUP]
+    declared = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["entry-points"][GROUP]
     if str(root / "backends") not in sys.path:
         sys.path.append(str(root / "backends"))
     return [EntryPoint(name, value, GROUP) for name, value in declared.items()]

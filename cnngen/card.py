@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnngen.atomic import write_file
+from cnngen.errors import printable
 from cnngen.index import FILE as INDEX
 from cnngen.store import load
 from cnngen.untrusted import read_text
@@ -60,10 +61,10 @@ def write_card(folder: str | Path) -> Path | None:
 
 
 def _front(table: pd.DataFrame) -> Iterator[str]:
-    # A string of JSON is one of YAML, whatever is in it.
     size = next((text for most, text in SIZES.items() if len(table) < most), "1M<n<10M")
     yield from ("---", MARK)
-    yield f"pretty_name: {json.dumps(_title(table))}"
+    # A string of JSON is one of YAML, but for the escapes of pairs of surrogates.
+    yield f"pretty_name: {json.dumps(printable(_title(table)), ensure_ascii=False)}"
     yield "tags: [cnngen, neural-architecture-search, energy, green-ai, tabular]"
     yield "task_categories: [tabular-regression]"
     yield f"size_categories: [{json.dumps(size)}]"
@@ -144,8 +145,9 @@ def plain(value: object) -> str:
     """A value that Markdown takes for nothing but text."""
     import pandas as pd
 
-    text = "" if pd.isna(value) else " ".join(str(value).split())  # type: ignore[call-overload]
-    return re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", text)
+    if pd.isna(value):  # type: ignore[call-overload]
+        return ""
+    return re.sub(r"([\\`*_{}\[\]<>#|~&$])", r"\\\1", " ".join(printable(str(value)).split()))
 
 
 def _histogram(values: pd.Series[float], axis: str) -> bytes:

@@ -58,8 +58,17 @@ _LINE_END = re.compile(r"\r\n?|\n")
 
 
 def printable(text: str) -> str:
-    """A text with a space for each control character, which would move the caret or worse."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    """A text with a space for each character that is none to be seen.
+
+    Such are control characters and escapes, which a terminal obeys, marks that turn the
+    direction of writing, further ends of lines, and lone surrogates, which no file can hold.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for a text of several lines, which stay."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def shorten(text: str, width: int = 40) -> str:

@@ -50,7 +50,8 @@ def read_rows(file: Path, names: Sequence[str] | None = None) -> pa.Table:
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(file) as opened:
+        # A path goes through UTF-8, which not every name of a file survives.
+        with file.open("rb") as content, parquet.ParquetFile(content) as opened:
             if opened.metadata.num_rows > MAX_ROWS:
                 raise StoreError(f"{file} has more than {MAX_ROWS:,} rows")
             there = opened.schema_arrow.names

@@ -23,7 +23,7 @@ from cnngen.card import MARK, write_card
 from cnngen.cli import records as shown
 from cnngen.cli.app import run as command
 from cnngen.energy import Energy
-from cnngen.errors import StoreError
+from cnngen.errors import StoreError, printable
 from cnngen.index import FILE, read_index, schema, update_index, write_index
 from cnngen.language import parse
 from cnngen.record import Record
@@ -226,7 +226,7 @@ def test_names_from_strangers_are_text_in_the_card(tmp_path: Path) -> None:
     path = write_card(tmp_path)
     assert path is not None
     card = path.read_text()
-    assert front_matter(card)["pretty_name"] == f"CNNGen: 1 networks on {evil}"
+    assert front_matter(card)["pretty_name"] == f"CNNGen: 1 networks on {printable(evil)}"
     body = card.split("\n---\n", 1)[1]
     assert "<script>" not in body.replace(r"\<", "")
     rows = [line for line in body.splitlines() if line.startswith("| ")]

@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from cnngen.cli import campaign, compare, describe, lsp, measure, predict, report, studio, verify
-from cnngen.errors import CnnGenError
+from cnngen.cli.terminal import doors
+from cnngen.errors import CnnGenError, printable_lines
 
 EPILOG = (
     "Begin with [bold]cnngen --backend torch[/]: a few networks, sampled, trained, measured. "
     "Every command has examples in its own --help."
 )
 
+
+class Group(TyperGroup):
+    """Typer's errors quote arguments, which may be the names of strangers' files, and Typer
+    prints them with colours, so that they pass no door."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _made_printable():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        with _made_printable():
+            return super().invoke(*args, **kwargs)
+
+
+@contextmanager
+def _made_printable() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(message := getattr(error, "message", None), str):
+            error.message = printable_lines(message)  # type: ignore[attr-defined]
+        raise
+
+
 app = typer.Typer(
     name="cnngen",
+    cls=Group,
     rich_markup_mode="rich",
     add_completion=False,
     epilog=EPILOG,
@@ -40,11 +69,12 @@ for panel, commands in COMMANDS.items():
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; gives its exit code. Users' mistakes are messages, with code 2."""
-    try:
-        app(args=list(arguments), prog_name="cnngen")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    except CnnGenError as error:
-        print(f"cnngen: {error}", file=sys.stderr)
-        return 2
+    with doors():
+        try:
+            app(args=list(arguments), prog_name="cnngen")
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else 0
+        except CnnGenError as error:
+            print(f"cnngen: {error}", file=sys.stderr)
+            return 2
     return 0

@@ -55,11 +55,11 @@ def show(comparison: Comparison) -> None:
     ):
         _show_pairs([verdict for verdict in verdicts if verdict.scope == scope], over)
     for line in _sentences(verdicts):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     for line in _unequal(comparison):
-        console.print(line, style="yellow", markup=False, soft_wrap=True)
+        console.print(line, style="yellow", soft_wrap=True)
     for line in comparison.provenance:
-        console.print(line, style="dim", markup=False, soft_wrap=True)
+        console.print(line, style="dim", soft_wrap=True)
 
 
 def say_power(modes: int, networks: int, repeats: int) -> None:
@@ -90,7 +90,6 @@ def say_where(out: Path, plots: Sequence[Path]) -> None:
     console.print(
         f"Kept in {out}: comparison.json, a folder of runs for each mode, {names}",
         style="dim",
-        markup=False,
         soft_wrap=True,
     )
 

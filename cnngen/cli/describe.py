@@ -120,7 +120,7 @@ def format_(
         original = description.source.text
         text = format(description) + "\n" if short else format_text(original, str(file))
         if not write and not test:
-            sys.stdout.write(text)
+            output.print_text(text)
         elif text != original:
             changed = True
             print(f"{file}: {'formatted' if write else 'would change'}", file=sys.stderr)
@@ -224,7 +224,7 @@ def generate(
     chosen = get_backend(backend)
     source = chosen.emit(_resolved(file, input_shape, classes, space, seed), script=script)
     if out is None:
-        sys.stdout.write(source)
+        output.print_text(source)
     else:
         output.write(out, source)
 

@@ -6,23 +6,71 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from cnngen import shapes
 from cnngen.atomic import replacing
 from cnngen.cost import short
-from cnngen.errors import CnnGenError
+from cnngen.errors import CnnGenError, printable_lines
 from cnngen.network import Network
 
-console = Console(highlight=False)
-progress_console = Console(stderr=True, highlight=False)
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+
+class Terminal(Console):
+    """A console on which strings are text: no markup, no emoji, no escape sequences."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(printable_lines(text), style)
+
+
+console = Terminal()
+progress_console = Terminal(stderr=True)
 """Progress goes to stderr, so that stdout can be piped."""
 
 
+def bars(*more: ProgressColumn, disable: bool = False) -> Progress:
+    """Bars that go when all is done, with their descriptions before them."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        *(more or (MofNCompleteColumn(),)),
+        console=progress_console,
+        transient=True,
+        disable=disable,
+    )
+
+
 def print_json(value: object) -> None:
-    """Indented JSON on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Indented JSON on stdout, with escapes for what is not to be seen or cannot be said."""
+    unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    for line in json.dumps(value, indent=2, ensure_ascii=not unicode).split("\n"):
+        shown = (c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+        sys.stdout.write((line if line.isprintable() else "".join(shown)) + "\n")
+
+
+def print_text(text: str) -> None:
+    """A description or a source on stdout: as it is, in UTF-8, where that is no terminal."""
+    raw = getattr(sys.stdout, "rich_proxied_file", sys.stdout)
+    if raw.isatty() or not hasattr(raw, "buffer"):
+        sys.stdout.write(text)
+    else:
+        raw.flush()
+        raw.buffer.write(text.encode())
+        raw.buffer.flush()
 
 
 def write(path: Path, content: str | bytes) -> None:

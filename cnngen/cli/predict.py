@@ -191,9 +191,7 @@ def _short(figure: float) -> str:
 
 
 def _fit(source: Path, predictor: str, out: Path) -> None:
-    from rich.progress import Progress
-
-    from cnngen.cli.output import console, progress_console
+    from cnngen.cli.output import bars, console
     from cnngen.predict import TARGETS, examples
     from cnngen.predict.model import Model
 
@@ -202,7 +200,7 @@ def _fit(source: Path, predictor: str, out: Path) -> None:
             f"{out} is a folder" if out.is_dir() else f"there is no folder {out.parent}",
             hint="-o names the model's file.",
         )
-    with Progress(console=progress_console, transient=True) as progress:
+    with bars() as progress:
         reading = progress.add_task("Reading")
         found = examples(
             source, lambda done, of: progress.update(reading, completed=done, total=of)

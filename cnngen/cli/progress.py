@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-)
+from rich.progress import MofNCompleteColumn, TaskID, TextColumn
 
 from cnngen.campaign import Job, Tally, Watch
-from cnngen.cli.output import progress_console
+from cnngen.cli.output import bars, progress_console
+from cnngen.errors import printable
 from cnngen.protocol import Epoch
 from cnngen.record import Record
 
@@ -34,13 +28,9 @@ class Display(Watch):
 
     def __init__(self, total: int) -> None:
         self.tally = Tally(total)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+        self._progress = bars(
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=progress_console,
-            transient=True,
+            TextColumn("{task.fields[note]}", markup=False),
             disable=not progress_console.is_terminal,
         )
         self._all = self._progress.add_task(self.what, total=total, note="")
@@ -61,7 +51,7 @@ class Display(Watch):
 
     def say(self, text: str) -> None:
         """A line above the bars."""
-        self._progress.console.print(text, markup=False, soft_wrap=True)
+        self._progress.console.print(printable(text), soft_wrap=True)
 
     def began(self, job: Job) -> None:
         self.tally.began(job)
@@ -86,7 +76,7 @@ class Display(Watch):
         self.tally.broken(run, reason, moved)
         self._count()
         then = "left as it is, and not trained" if moved is None else f"moved to {moved}"
-        print(f"{run}: {reason}; {then}", file=sys.stderr)
+        self.say(f"{run}: {reason}; {then}")
 
     def _remove(self, key: str) -> None:
         if (bar := self._bars.pop(key, None)) is not None:

@@ -60,7 +60,7 @@ def table(records: Sequence[Record]) -> None:
     if len(causes) > MOST_CAUSES:
         console.print(f"… and {len(causes) - MOST_CAUSES:,} more causes", style="dim")
     for line in (*dict.fromkeys(_worth(record) for record in ordered), *_others(ordered)):
-        console.print(line, style="dim", markup=False)
+        console.print(line, style="dim")
 
 
 def one(record: Record, run: Path) -> None:
@@ -104,7 +104,7 @@ def one(record: Record, run: Path) -> None:
         rows.add_row(name, Text(fact.strip()))
     console.print(rows)
     for line in (_worth(record), *_others([record])):
-        console.print(line, style="dim", markup=False)
+        console.print(line, style="dim")
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:
@@ -166,4 +166,4 @@ def say_where(records: Sequence[Record], out: Path) -> None:
     """Where the runs are, and what is in them."""
     if records:
         names = f"{{model.cnn, {records[0].backend}.py, model.svg, record.json …}}"
-        console.print(f"Kept in {out}/<id>-…/{names}", style="dim", markup=False)
+        console.print(f"Kept in {out}/<id>-…/{names}", style="dim")

@@ -52,15 +52,13 @@ def report(
     cnngen report benchmarks/data/digits.parquet --beside runs/nasbench
     cnngen report runs/digits runs/cifar10  # each judged by what the other taught
     """
-    from rich.progress import Progress
-
-    from cnngen.cli.output import print_json, progress_console
+    from cnngen.cli.output import bars, print_json
     from cnngen.report import Plan, Task, read_material, study, write_report
 
     wanted = cast("list[Target]", names(targets))
     curves = None if curve is None else tuple(names(curve))
     plan = Plan(tuple(names(predictors)), tuple(wanted), repeats, curve=curves)
-    with Progress(console=progress_console, transient=True) as progress:
+    with bars() as progress:
         reading = progress.add_task("Reading")
         material = read_material(
             *sources,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cnngen.atomic import write_file
 from cnngen.comparison.comparison import Comparison
 from cnngen.comparison.measures import FIGURES, Figure, Measure
-from cnngen.errors import counted
+from cnngen.errors import counted, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,8 +56,8 @@ def plot(comparison: Comparison, figure: Figure) -> bytes | None:
         return None
     modes, networks = comparison.modes, comparison.design.networks
     counts = f"{counted(len(networks), 'network')}, {counted(comparison.design.repeats, 'seed')}"
-    setting = f"{comparison.design.data.name}, {counts}"
-    caption = [line for text in comparison.provenance for line in textwrap.wrap(text, 108)]
+    setting = _plain(f"{comparison.design.data.name}, {counts}")
+    caption = [line for text in comparison.provenance for line in textwrap.wrap(_plain(text), 108)]
     with mpl.rc_context({"svg.hashsalt": "cnngen", "svg.fonttype": "none", "font.size": 9}):
         height = 1.1 + 0.42 * len(modes) + 0.14 * len(caption)
         picture = Picture(figsize=(WIDTH, height), layout="constrained")
@@ -65,7 +65,7 @@ def plot(comparison: Comparison, figure: Figure) -> bytes | None:
         for number, network in enumerate(networks):
             colour = COLOURS[number % len(COLOURS)]
             shift = 0.6 * ((number + 0.5) / len(networks) - 0.5)
-            label = (network.name or network.id[:8]).replace("$", r"\$")
+            label = network.name or network.id[:8]
             own = [measure for measure in drawn if measure.network == network.id]
             _draw(axes, modes, own, figure, shift, colour, label)
         axes.set_yticks(range(len(modes)), modes)
@@ -87,6 +87,11 @@ def plot(comparison: Comparison, figure: Figure) -> bytes | None:
         out = BytesIO()
         picture.savefig(out, format="svg", metadata={"Date": None})
     return out.getvalue()
+
+
+def _plain(text: str) -> str:
+    """A text in which matplotlib finds no formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def _draw(

@@ -6,12 +6,13 @@ Whatever stands in a block is text: neither form takes any of it for markup.
 from __future__ import annotations
 
 import base64
+import html
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from cnngen.card import plain
+from cnngen.errors import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,8 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
+        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{_text(title)}</h1>\n{body}\n</body>\n</html>\n"
     )
 
 
@@ -83,16 +84,21 @@ def to_markdown(title: str, blocks: Sequence[Block], pictures: str) -> str:
     return "\n".join(lines)
 
 
+def _text(text: str) -> str:
+    """A text that HTML takes for nothing but text."""
+    return html.escape(printable(text))
+
+
 def _html(block: Block) -> Iterator[str]:
     match block:
         case Heading(text):
-            yield f"<h2>{escape(text)}</h2>"
+            yield f"<h2>{_text(text)}</h2>"
         case Paragraph(text):
-            yield f"<p>{escape(text)}</p>"
+            yield f"<p>{_text(text)}</p>"
         case Image(_, caption, svg):
             data = base64.b64encode(svg).decode()
-            yield f'<figure><img alt="{escape(caption)}" src="data:image/svg+xml;base64,{data}">'
-            yield f"<figcaption>{escape(caption)}</figcaption></figure>"
+            yield f'<figure><img alt="{_text(caption)}" src="data:image/svg+xml;base64,{data}">'
+            yield f"<figcaption>{_text(caption)}</figcaption></figure>"
         case Table(columns, rows, texts):
             yield "<table><thead>" + _row("th", columns, texts) + "</thead><tbody>"
             for row in rows:
@@ -102,7 +108,7 @@ def _html(block: Block) -> Iterator[str]:
 
 def _row(tag: str, cells: Sequence[str], texts: int) -> str:
     marked = (
-        f"<{tag}{'' if at < texts else ' class=n'}>{escape(cell)}</{tag}>"
+        f"<{tag}{'' if at < texts else ' class=n'}>{_text(cell)}</{tag}>"
         for at, cell in enumerate(cells)
     )
     return f"<tr>{''.join(marked)}</tr>"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnngen.errors import printable
 from cnngen.predict.interface import Floats
 
 if TYPE_CHECKING:
@@ -155,4 +156,4 @@ def curves(lines: Mapping[str, Mapping[int, Floats]], labels: tuple[str, str]) -
 
 def _plain(text: str) -> str:
     """A text in which matplotlib finds no formula."""
-    return text.replace("$", r"\$")
+    return printable(text).replace("$", r"\$")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import to_json, to_jsonable_python
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
@@ -165,7 +166,7 @@ class _Live(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def tell(event: Event) -> None:
-            line = to_json(event, inf_nan_mode="null") + b"\n"
+            line = _bytes(event) + b"\n"
             await send({"type": "http.response.body", "body": line, "more_body": True})
 
         async def gone() -> None:
@@ -237,4 +238,12 @@ def _fault(error: CnnGenError) -> Response:
 
 
 def _json(content: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(to_json(content, inf_nan_mode="null"), status, media_type="application/json")
+    return Response(_bytes(content), status, media_type="application/json")
+
+
+def _bytes(content: object) -> bytes:
+    """Content as JSON; what a file's name may hold and UTF-8 may not becomes an escape."""
+    try:
+        return to_json(content, inf_nan_mode="null")
+    except ValueError:  # a lone surrogate
+        return json.dumps(to_jsonable_python(content, inf_nan_mode="null")).encode()

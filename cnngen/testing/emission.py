@@ -92,7 +92,7 @@ class EmissionConformance:
             pytest.skip("ruff is not installed")
         with TemporaryDirectory() as folder:
             for number, source in enumerate(self._files()):
-                Path(folder, f"net{number}.py").write_text(source)
+                Path(folder, f"net{number}.py").write_text(source, encoding="utf-8")
             for command in (["check"], ["format", "--check"]):
                 done = subprocess.run(
                     [sys.executable, "-P", "-m", "ruff", *command, "--isolated", "--no-cache", "."],

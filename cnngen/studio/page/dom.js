@@ -2,6 +2,12 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+// Marks that turn the direction of writing, controls, halves of characters.
+const HIDDEN = /[\p{Cf}\p{Co}\p{Cs}\u2028\u2029]|[^\P{Cc}\n\t]/gu;
+
+/** A child of an element: of a text, what can be seen. */
+const seen = (child) => (typeof child === "string" ? child.replace(HIDDEN, " ") : child);
+
 /** An element with properties, attributes and children; `on` maps events to listeners. */
 export function element(tag, { on = {}, data = {}, ...given } = {}, ...children) {
   const made = document.createElement(tag);
@@ -11,7 +17,7 @@ export function element(tag, { on = {}, data = {}, ...given } = {}, ...children)
   }
   Object.assign(made.dataset, data);
   for (const [event, listener] of Object.entries(on)) made.addEventListener(event, listener);
-  made.append(...children.filter((child) => child !== null && child !== undefined));
+  made.append(...children.filter((child) => child !== null && child !== undefined).map(seen));
   return made;
 }
 
@@ -19,7 +25,7 @@ export function element(tag, { on = {}, data = {}, ...given } = {}, ...children)
 export function drawn(tag, attributes = {}, ...children) {
   const made = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
+  made.append(...children.map(seen));
   return made;
 }
 

@@ -1,0 +1,113 @@
+"""The door to the terminal: names and causes come from strangers' files, and stay text there.
+
+A terminal obeys what it is sent: an escape sequence moves its caret, sets its title, writes
+the clipboard. So whatever is printed has a space for each character that is none to be seen.
+What the terminal's encoding cannot say is said in plainer characters.
+"""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from cnngen.errors import printable_lines
+
+FALLBACK = "cnngen-plainer"
+"""The name of what stands in for characters that an encoding lacks, for `errors=`."""
+
+_PLAINER = {
+    **dict(zip("▁▂▃▄▅▆▇█", "_.-~=+*#", strict=True)),
+    **dict(
+        zip(
+            "–—−‘’“”•×÷→←≤≥✓✗·",
+            (
+                "-",
+                "-",
+                "-",
+                "'",
+                "'",
+                '"',
+                '"',
+                "*",
+                "x",
+                "/",
+                "->",
+                "<-",
+                "<=",
+                ">=",
+                "+",
+                "x",
+                ".",
+            ),
+            strict=True,
+        )
+    ),
+}
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """Characters that stand in for those that cannot be encoded: é is e, and what is like
+    nothing in ASCII is a question mark."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_in_ascii(c) for c in lost), error.end
+
+
+def _in_ascii(character: str) -> str:
+    if character in _PLAINER:
+        return _PLAINER[character]
+    parts = unicodedata.normalize("NFKD", character)
+    return "".join(c for c in parts if c.isascii()) or "?"
+
+
+codecs.register_error(FALLBACK, _plainer)
+
+
+def never_fail(stream: TextIO) -> None:
+    """Let a stream say in plainer characters what its encoding lacks."""
+    if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+        reconfigure(errors=FALLBACK)
+
+
+class Door:
+    """A stream of text that lets only printable characters through, and ends of lines.
+
+    Rich, which has its own way to make text printable (see `output`) and writes the escape
+    sequences of colours, goes around it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        never_fail(stream)
+        self._stream = self.rich_proxied_file = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(printable_lines(text))
+        return len(text)
+
+    def writelines(self, lines: Iterator[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def doors() -> Iterator[None]:
+    """Put doors before stdout and stderr."""
+    streams = {name: getattr(sys, name) for name in ("stdout", "stderr")}
+    # Where there is no console, as under pythonw, there are no streams.
+    put = {name: Door(stream) for name, stream in streams.items() if stream is not None}
+    for name, door in put.items():
+        setattr(sys, name, door)
+    try:
+        yield
+    finally:
+        for name, door in put.items():
+            if getattr(sys, name) is door:  # Typer replaces them when a pipe breaks
+                setattr(sys, name, streams[name])
