@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from random import Random
 
 import pytest
 import pytest_lsp
 from lsprotocol import types as t
+from pygls.exceptions import JsonRpcException
 from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
 
 from cnngen.cli.app import run
@@ -64,10 +66,10 @@ class Text:
 
     number = 0
 
-    def __init__(self, client: LanguageClient, text: str) -> None:
+    def __init__(self, client: LanguageClient, text: str, uri: str | None = None) -> None:
         Text.number += 1
         self.client = client
-        self.uri = f"file:///{Text.number}.cnn"
+        self.uri = uri or f"file:///{Text.number}.cnn"
         self.id = t.TextDocumentIdentifier(self.uri)
         self.text = text
         self.version: int | None = 1
@@ -265,6 +267,75 @@ async def test_huge_and_hostile_texts_are_answered(client: LanguageClient) -> No
     assert not await client.text_document_document_symbol_async(symbols)
     text.change("input conv flatten dense output")
     assert await text.diagnostics() == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "other"),
+    [
+        ("file:///a%20b/net.cnn", "file:///a b/net.cnn"),
+        ("file:///%C3%A9/%E7%BD%91.cnn", "file:///é/网.cnn"),
+        ("file:///c%3A/nets/a%2Bb.cnn", "file:///c:/nets/a+b.cnn"),
+        ("file:///100%25.cnn", "file:///%3100%25.cnn"),
+        ("untitled:Untitled-1", "untitled:Untitled%2D1"),
+        ("vscode-remote://wsl%2Bubuntu/a.cnn", "vscode-remote://wsl+ubuntu/a.cnn"),
+    ],
+)
+async def test_a_text_is_known_by_any_spelling_of_its_uri(
+    client: LanguageClient, uri: str, other: str
+) -> None:
+    for opened, asked in ((uri, other), (other, uri)):
+        text = Text(client, "input convv output", opened)
+        (mistake,) = await text.diagnostics()  # under the spelling of the editor
+        assert "convv" in mistake.message
+        text.change("N -> input(8x8x1) conv flatten dense output")
+        assert await text.diagnostics() == []
+        for spelt in (opened, asked):
+            document = t.TextDocumentIdentifier(spelt)
+            hover = t.HoverParams(document, text.at("conv"))
+            assert await client.text_document_hover_async(hover) is not None
+            rename = t.RenameParams(document, text.at("N"), "M")
+            changed = await client.text_document_rename_async(rename)
+            assert changed is not None
+            assert list(changed.changes or ()) == [spelt]
+        client.workspace_did_change_configuration(
+            t.DidChangeConfigurationParams({"input": "32x32x3", "seed": 0})
+        )
+        assert await text.diagnostics() == []
+        client.text_document_did_close(t.DidCloseTextDocumentParams(document))
+        while (said := await published.get()).uri != spelt:
+            pass
+        assert not said.diagnostics
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("textDocument/hover", None),
+        ("textDocument/hover", {}),
+        ("textDocument/hover", []),
+        ("textDocument/hover", {"textDocument": {"uri": "file:///1.cnn"}, "position": {"line": 0}}),
+        ("textDocument/completion", {"textDocument": 1, "position": {"line": 0, "character": 0}}),
+        ("textDocument/codeAction", {"textDocument": {"uri": "file:///1.cnn"}, "range": "all"}),
+        ("textDocument/rename", {"textDocument": {"uri": None}}),
+        ("workspace/executeCommand", {"command": "cnngen.fill", "arguments": []}),
+        ("workspace/executeCommand", {"command": "rm"}),
+        ("workspace/executeCommand", {"arguments": 5}),
+    ],
+)
+async def test_parameters_that_are_none_are_refused_and_the_server_lives_on(
+    client: LanguageClient, method: str, params: object
+) -> None:
+    protocol = client.protocol
+    answer: Future[object] = Future()
+    protocol._request_futures["wrong"] = answer
+    message = {"jsonrpc": "2.0", "id": "wrong", "method": method, "params": params}
+    protocol._send_data(message)
+    with pytest.raises(JsonRpcException) as refused:
+        await asyncio.wrap_future(answer)
+    assert refused.value.code == t.ErrorCodes.InvalidParams
+    protocol._send_data({key: message[key] for key in ("jsonrpc", "method", "params")})
+    text = Text(client, "input convv output")
+    assert len(await text.diagnostics()) == 1
 
 
 async def test_a_closed_text_has_no_mistakes_and_no_answers(client: LanguageClient) -> None:

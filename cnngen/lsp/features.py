@@ -56,8 +56,8 @@ def _follow(server: Server) -> None:
     @server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
     async def configure(params: types.DidChangeConfigurationParams) -> None:
         server.set_up(params.settings)
-        for uri in list(server.workspace.text_documents):
-            await server.diagnose(uri)
+        for document in list(server.workspace.text_documents.values()):
+            await server.diagnose(document.uri)  # as the client spelt it
         workspace = server.client_capabilities.workspace
         if workspace and workspace.inlay_hint and workspace.inlay_hint.refresh_support:
             await server.workspace_inlay_hint_refresh_async(None)

@@ -7,14 +7,16 @@ one question after the other. A change that was overtaken by the next is not loo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
+from urllib.parse import unquote
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
+from pygls.workspace import TextDocument
 
 import cnngen
 from cnngen import editor
@@ -22,6 +24,7 @@ from cnngen.editor.apart import Apart, TooLongError
 from cnngen.errors import CnnGenError, Span
 from cnngen.lsp import convert
 from cnngen.lsp.positions import Positions
+from cnngen.lsp.protocol import Protocol
 from cnngen.lsp.settings import read_settings
 
 P = ParamSpec("P")
@@ -45,7 +48,10 @@ class Server(LanguageServer):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
-            "cnngen", cnngen.__version__, text_document_sync_kind=types.TextDocumentSyncKind.Full
+            "cnngen",
+            cnngen.__version__,
+            text_document_sync_kind=types.TextDocumentSyncKind.Full,
+            protocol_cls=Protocol,
         )
         self.settings = editor.Settings()
         self.apart = Apart(seconds)
@@ -68,13 +74,18 @@ class Server(LanguageServer):
 
     def document(self, uri: str) -> Document | None:
         """A text as it is now; None for one that is not open."""
-        document = self.workspace.text_documents.get(uri)
+        document = self._open(uri)
         if document is None:
             return None
         text = document.source
         encoding = types.PositionEncodingKind(self.workspace.position_encoding or "utf-16")
         positions = Positions(text, encoding)
         return Document(uri, document.version, text, positions)
+
+    def _open(self, uri: str) -> TextDocument | None:
+        # Of a URI there are several spellings, such as `c:` and `c%3A`: pygls has the plain one.
+        documents: Mapping[str, TextDocument] = self.workspace.text_documents
+        return documents.get(unquote(uri))
 
     async def ask(
         self,
@@ -101,13 +112,13 @@ class Server(LanguageServer):
 
     def publish(self, uri: str, found: list[types.Diagnostic]) -> None:
         """Replace what the client shows as wrong with a text."""
-        document = self.workspace.text_documents.get(uri)
+        document = self._open(uri)
         version = document.version if document else None
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, found, version))
 
     def is_overtaken(self, document: Document) -> bool:
         """Whether a text has changed, or was closed."""
-        now = self.workspace.text_documents.get(document.uri)
+        now = self._open(document.uri)
         return now is None or now.version != document.version
 
     def end(self) -> None:
