@@ -5,9 +5,12 @@ And what a terminal cannot say is said in plainer characters.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import re
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -227,3 +230,36 @@ def test_what_a_terminal_cannot_say_is_said_plainly(
 def test_sparklines_and_arrows_have_plainer_forms() -> None:
     said = "▁▂▃▄▅▆▇█ → × … é Å 日 –".encode("ascii", FALLBACK)
     assert said == b"_.-~=+*# -> x ... e A ? -"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pty")
+def test_on_a_terminal_the_only_escapes_are_those_of_colours(folder: Path) -> None:
+    for command in (("show", "runs"), ("sample", f"--{EVIL}")):
+        said = on_a_terminal("-m", "cnngen", *command)
+        assert COLOUR.search(said)
+        plain = COLOUR.sub("", said).replace("\r\n", "\n")
+        assert_seen(plain)
+        assert "52;c;ZXZpbA" in plain  # at = an option would end
+
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def on_a_terminal(*arguments: str) -> str:
+    """What Python writes to a terminal 200 columns wide."""
+    import pty
+
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "200", "PYTHONUTF8": "1"}
+    environment.pop("NO_COLOR", None)
+    done = subprocess.Popen(
+        [sys.executable, *arguments], stdin=slave, stdout=slave, stderr=slave, env=environment
+    )
+    os.close(slave)
+    said = b""
+    with contextlib.suppress(OSError):  # which is the end of a terminal on Linux
+        while part := os.read(master, 4096):
+            said += part
+    os.close(master)
+    done.wait()
+    return said.decode()
