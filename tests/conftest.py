@@ -7,6 +7,11 @@ import signal
 
 import pytest
 from browser import HINT, LACKING, executable
+from hypothesis import HealthCheck, settings
+
+# A machine that is busy with other things is slow, and no test says how slow it may be.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 # Test processes share the cores: more threads in each would wait for one another.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

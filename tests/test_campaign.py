@@ -428,7 +428,7 @@ def start(tmp_path: Path, *arguments: str, seconds: str) -> subprocess.Popen[str
 
 
 def wait_for_log(tmp_path: Path, lines: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(trained(tmp_path)) < lines:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -444,11 +444,11 @@ def test_ctrl_c_ends_with_code_130_and_says_how_to_go_on(
     for _ in range(presses):
         os.killpg(campaign.pid, signal.SIGINT)  # as a terminal does: the whole group gets it
         time.sleep(0.2)
-    _, errors = campaign.communicate(timeout=30)
+    _, errors = campaign.communicate(timeout=200)
     assert campaign.returncode == 130, errors
     assert "The same command goes on." in errors
     assert "Traceback" not in errors
-    assert not psutil.wait_procs(workers, timeout=5)[1]
+    assert not psutil.wait_procs(workers, timeout=60)[1]
     done = len(load(tmp_path / "runs"))
     assert done == (0 if presses == 2 else len(trained(tmp_path)))
     assert f"stopped; {done} of 30 networks" in errors
@@ -460,7 +460,7 @@ def test_ctrl_c_ends_the_first_command_and_it_goes_on_where_it_was(tmp_path: Pat
         if seconds == "0.5":
             wait_for_log(tmp_path, 2)
             os.killpg(first.pid, signal.SIGINT)
-        _, errors = first.communicate(timeout=60)
+        _, errors = first.communicate(timeout=200)
         assert "Traceback" not in errors
         if seconds == "0.5":
             assert first.returncode == 130

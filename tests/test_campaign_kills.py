@@ -47,7 +47,7 @@ def workers(campaign: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 def wait_for_growth(log: Path, campaign: subprocess.Popen[bytes]) -> None:
     size = log.stat().st_size
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while log.stat().st_size == size:
         assert not campaign.poll(), (log.parent / "stderr").read_text()
         assert time.monotonic() < deadline, f"{len(workers(campaign))} workers do nothing"
@@ -102,12 +102,12 @@ def test_whenever_processes_are_killed_nothing_is_lost_doubled_or_broken(tmp_pat
         assert campaign.wait() in (-signal.SIGKILL, 0), (folder.parent / "stderr").read_text()
         kills += campaign.returncode != 0
         # Its workers end with it, and after them nothing changes any more.
-        assert not psutil.wait_procs(list(seen.values()), timeout=10)[1]
+        assert not psutil.wait_procs(list(seen.values()), timeout=60)[1]
         after = check(folder)
         assert {key: after.get(key) for key in before} == before
         before = after
 
-    assert begin(folder, count, environment).wait(timeout=120) == 0
+    assert begin(folder, count, environment).wait(timeout=300) == 0
     after = check(folder)
     assert {key: after[key] for key in before} == before
     drawn = sample_many(count, "compact", input_shape=(8, 8, 1), classes=3)

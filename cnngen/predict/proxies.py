@@ -79,7 +79,7 @@ def proxies(network: Network, backend: str = "torch") -> dict[str, float]:
 def _figures(network: Network, backend: Backend, version: str) -> dict[str, float]:
     place = _cache() / f"signals-{VERSION}" / version.replace(" ", "-") / f"{network.id}.json"
     with suppress(OSError, ValueError):
-        kept = json.loads(place.read_text())
+        kept = json.loads(place.read_text(encoding="utf-8"))
         if _is_whole(kept):
             return {name: float(kept[name]) for name in FIGURES}
     images, labels = probe(network.input_shape, network.classes or 1)
