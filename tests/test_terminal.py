@@ -175,6 +175,20 @@ def test_what_is_said_of_trainings_stays_on_its_line(capfd: pytest.CaptureFixtur
     assert "[bold]a[/x]" in said
 
 
+def test_a_record_gives_no_lines_that_it_forged(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    forged = "x\nFORGED"
+    kept = failed()
+    kept = replace(kept, data=replace(kept.data, name=forged), cause=forged, space=forged)
+    save(tmp_path, replace(kept, energy=None, energy_cause=forged), network(), SOURCE)
+    for command in (("show", str(tmp_path)), ("show", str(tmp_path), kept.key)):
+        run(command)
+        said = capfd.readouterr().out
+        assert "x FORGED" in said
+        assert not [line for line in said.splitlines() if line.strip().startswith("FORGED")]
+
+
 def test_bars_take_descriptions_literally() -> None:
     out = io.StringIO()
     progress = output.bars()

@@ -48,19 +48,19 @@ def table(records: Sequence[Record]) -> None:
         if not one_setting:
             row.append(_setting(r))
         row.append("" if r.status == "ok" else r.status)
-        rows.add_row(*map(Text, row))  # not strings, in which rich would find markup
+        rows.add_row(*map(_line, row))
     if one_setting:
-        console.print(Text(_setting(records[0]), "bold"))
+        console.print(_line(_setting(records[0])), style="bold")
     console.print(rows)
     if len(ordered) > MOST_ROWS:
         console.print(f"… and {len(ordered) - MOST_ROWS:,} more", style="dim")
     causes = [f"{r.id[:8]} {r.status}: {r.cause}" for r in ordered if r.cause is not None]
     for cause in causes[:MOST_CAUSES]:
-        console.print(Text(cause))
+        console.print(_line(cause))
     if len(causes) > MOST_CAUSES:
         console.print(f"… and {len(causes) - MOST_CAUSES:,} more causes", style="dim")
     for line in (*dict.fromkeys(_worth(record) for record in ordered), *_others(ordered)):
-        console.print(line, style="dim")
+        console.print(_line(line), style="dim")
 
 
 def one(record: Record, run: Path) -> None:
@@ -99,12 +99,17 @@ def one(record: Record, run: Path) -> None:
     for entry in sorted(os.scandir(run), key=lambda entry: entry.name):
         if entry.is_file(follow_symlinks=False):
             size = entry.stat(follow_symlinks=False).st_size
-            facts[f"  {printable(entry.name)}"] = f"{size:,} bytes"
+            facts[f"  {entry.name}"] = f"{size:,} bytes"
     for name, fact in facts.items():
-        rows.add_row(name, Text(fact.strip()))
+        rows.add_row(_line(name), _line(fact.strip()))
     console.print(rows)
     for line in (_worth(record), *_others([record])):
-        console.print(line, style="dim")
+        console.print(_line(line), style="dim")
+
+
+def _line(text: str) -> Text:
+    """A text of a record, which may hold ends of lines and look like more than one."""
+    return Text(printable(text))
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:
