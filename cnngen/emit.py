@@ -7,11 +7,11 @@ expression of each operation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cnngen import shapes
-from cnngen.errors import BackendError
-from cnngen.network import Network, Node
+from cnngen.errors import BackendError, CnnGenError, shorten
+from cnngen.network import GRAPH_NAME, Network, Node
 from cnngen.operations import Add, Concat
 
 WIDTH = 88
@@ -72,7 +72,11 @@ def program(network: Network) -> Block:
     The main column lives in `x`, the two columns of a merge in `left` and `right`, those
     of merges nested in it in `left_2` and `right_2`, and so on. No variable is overwritten
     while its value is still needed. A graph without merges of the language is one block.
+
+    Raises `CnnGenError` where a network holds anything but numbers, flags and words that
+    operations may have, so that a backend can write its fields as they are.
     """
+    check(network)
     if not network.is_described:
         return _graph(network)
     nodes, branches = network.nodes, network.branches
@@ -142,6 +146,18 @@ def program(network: Network) -> Block:
             if index != joins[merge][-1]:
                 body_ended = merge
     return main
+
+
+def check(network: Network) -> None:
+    """Raises `CnnGenError` where a network holds what cannot stand in code."""
+    description = network.description
+    replace(description)  # through the checks of its name and its ends
+    names: set[str] = set()
+    for node in network.nodes:
+        node.check()
+        if names and (node.name in names or not GRAPH_NAME.fullmatch(node.name)):
+            raise CnnGenError(f"'{shorten(node.name)}' cannot be the name of an operation here")
+        names.add(node.name)
 
 
 def _graph(network: Network) -> Block:

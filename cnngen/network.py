@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from cnngen import shapes
-from cnngen.errors import CnnGenError, Span, shorten
+from cnngen.errors import CnnGenError, Span
+from cnngen.hyperparameters import shown
 from cnngen.language.tree import NOWHERE, Description
 from cnngen.operations import Dense, Operation
 from cnngen.shapes import Shape
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 GRAPH_NAME = re.compile(r"[a-z][a-z_]*[0-9][a-z0-9_]*")
 """Such names are neither Python's nor a framework's."""
+
+NODE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""The name of the input as well, which is no variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ class Node:
     """An operation in its place: where its inputs come from and what comes out.
 
     `inputs` are positions in `Network.nodes`, all smaller than the node's own. `shape` is
-    the output of one example. `span` is the place in the description it came from.
+    the output of one example. `span` is the place in the description it came from. Raises
+    `CnnGenError` for a name that is not of lower-case letters, digits and `_`.
     """
 
     name: str
@@ -53,6 +58,21 @@ class Node:
     shape: Shape
     branch: int = 0
     span: Span = field(default=NOWHERE, compare=False)
+
+    def __post_init__(self) -> None:
+        if type(self.name) is not str or not NODE_NAME.fullmatch(self.name):
+            raise CnnGenError(f"{shown(self.name)} cannot be the name of an operation")
+
+    def check(self) -> None:
+        """Raises `CnnGenError` where anything in it is not what a node may hold: it may have
+        come from a pickle, or been changed behind Python's back."""
+        self.__post_init__()
+        if not isinstance(self.operation, Operation):
+            raise CnnGenError(f"{self.name} holds {shown(self.operation)}, which is no operation")
+        Operation.__post_init__(self.operation)
+        for number in (*self.inputs, *self.shape, self.branch):
+            if type(number) is not int:
+                raise CnnGenError(f"{self.name} has {shown(number)} where a whole number belongs")
 
 
 @dataclass(frozen=True)
@@ -83,7 +103,7 @@ class Network:
         names: set[str] = set()
         for own, operation, inputs in operations:
             if nodes and (own in names or not GRAPH_NAME.fullmatch(own)):
-                raise CnnGenError(f"'{shorten(own)}' cannot be the name of an operation here")
+                raise CnnGenError(f"{shown(own)} cannot be the name of an operation here")
             names.add(own)
             shape = operation.output_shape(*(nodes[i].shape for i in inputs))
             nodes.append(Node(own, operation, tuple(inputs), shape))

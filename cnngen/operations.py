@@ -8,15 +8,15 @@ each backend, an example. Those without a word stand in networks that are built 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from math import prod
 from typing import Any, ClassVar, Literal
 
+from cnngen.hyperparameters import Activation as Activation
+from cnngen.hyperparameters import checked_or_refuse
 from cnngen.shapes import Padding, Shape, output_size
-
-Activation = Literal["linear", "relu", "selu", "tanh", "gelu", "sigmoid"]
 
 BATCH_NORM_MOMENTUM = 0.9
 """Share of the running statistics kept at each step (PyTorch's convention is 1 - this)."""
@@ -24,10 +24,28 @@ BATCH_NORM_MOMENTUM = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Base of all operations; those that keep the shape and have no weights need no more."""
+    """Base of all operations; those that keep the shape and have no weights need no more.
+
+    Raises `CnnGenError` for a field whose value cannot be; `cnngen.hyperparameters` says what
+    each may be, by its name.
+    """
 
     reads_map: ClassVar[bool] = True
     """Whether the input is a feature map (height, width, channels), not a vector."""
+
+    def __post_init__(self) -> None:
+        for name in self.field_names():
+            object.__setattr__(self, name, checked_or_refuse(name, getattr(self, name)))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Through the checks again.
+        return type(self), tuple(getattr(self, name) for name in self.field_names())
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """The names of its fields, in order."""
+        names: tuple[str, ...] = cls.__match_args__
+        return names
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """The shape of one example's output, given the shapes of its inputs."""
@@ -203,6 +221,9 @@ class Truncate(Operation):
         return (*inputs[0][:2], self.channels)
 
 
+Make = Callable[..., Operation]
+
+
 @dataclass(frozen=True)
 class Word:
     """What a word of the language stands for: operations in sequence.
@@ -217,19 +238,24 @@ class Word:
 
     def build(self, parameters: Mapping[str, Any]) -> list[Operation]:
         """The operations, given all hyper-parameters of the word."""
-        fixed = self.fixed or {}
         return [
-            kind(**fixed, **{name: parameters[name] for name in names})
-            for kind, names in self._parameters
+            _operation(kind, *fixed, *[parameters[name] for name in names])
+            for kind, fixed, names in self._parameters
         ]
 
     @cached_property
-    def _parameters(self) -> list[tuple[type[Operation], list[str]]]:
-        """The hyper-parameters that each operation takes."""
+    def _parameters(self) -> list[tuple[Make, tuple[str, ...], tuple[str, ...]]]:
+        """Of each operation, the values that the word decides, and the hyper-parameters that
+        it takes behind them."""
         fixed = self.fixed or {}
+        names = [(kind, kind.field_names()) for kind in self.operations]
         return [
-            (kind, [field.name for field in fields(kind) if field.name not in fixed])
-            for kind in self.operations
+            (
+                kind,
+                tuple(fixed[n] for n in own if n in fixed),
+                tuple(n for n in own if n not in fixed),
+            )
+            for kind, own in names
         ]
 
     @cached_property
@@ -237,7 +263,13 @@ class Word:
         """The hyper-parameters that the word, or any it may become, takes, in canonical order."""
         if self.choice:
             return WORDS[self.choice[0]].parameter_names
-        return tuple(name for _, names in self._parameters for name in names)
+        return tuple(name for _, _, names in self._parameters for name in names)
+
+
+@lru_cache(maxsize=2**13)
+def _operation(kind: Make, *values: Any) -> Operation:
+    """One for all that are equal: most layers are like others."""
+    return kind(*values)
 
 
 WORDS: dict[str, Word] = {

@@ -79,9 +79,10 @@ def _choice(kind: Any, low: float | None = None, high: float | None = None) -> A
         for weight in weights:
             if isinstance(weight, bool) or not isinstance(weight, (int, float)):
                 raise ValueError("has a weight that is no number")
-            if not 0 < weight < float("inf"):
-                raise ValueError("has a weight that is not above 0")
-        return Choice.of(values, weights)
+            # Three of them are multiplied, and many such products summed.
+            if not 1e-90 <= weight <= 1e90:
+                raise ValueError("has a weight that is not between 1e-90 and 1e90")
+        return Choice.of(values, [float(weight) for weight in weights])
 
     def _value(key: object) -> Any:
         if words:
@@ -94,7 +95,8 @@ def _choice(kind: Any, low: float | None = None, high: float | None = None) -> A
             value = kind(key)  # the keys of a TOML table are strings
         except (TypeError, ValueError):
             raise ValueError(f"has {key!r}, which is no number of the right kind") from None
-        if (low is not None and value < low) or (high is not None and value > high):
+        # So written that not a number is refused.
+        if low is not None and high is not None and not low <= value <= high:
             raise ValueError(f"has {value}, which is not between {low} and {high}")
         return value
 

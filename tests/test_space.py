@@ -52,7 +52,12 @@ def test_both_spaces_are_there_and_valid() -> None:
         ("kernels = [1, 2, 3, 4, 5, 6, 7]", "kernels = [0]", "convolution.kernels", "between"),
         ("kernels = [1, 2, 3, 4, 5, 6, 7]", "kernels = [3, 3]", "convolution.kernels", "twice"),
         ("kernels = [1, 2, 3, 4, 5, 6, 7]", "kernels = [1.5]", "convolution.kernels", "number"),
-        ("kernels = [1, 2, 3, 4, 5, 6, 7]", "kernels = {3 = -1}", "convolution.kernels", "above 0"),
+        (
+            "kernels = [1, 2, 3, 4, 5, 6, 7]",
+            "kernels = {3 = -1}",
+            "convolution.kernels",
+            "between 1e-90",
+        ),
         ("kernels = [1, 2, 3, 4, 5, 6, 7]", "", "convolution.kernels", "is missing"),
         ('modes = ["add", "concat"]', 'modes = ["mean"]', "merge.modes", "add, concat"),
         ('name = "paper"', 'name = "../x"', "name", ""),

@@ -262,7 +262,9 @@ def test_files_depend_on_torch_alone_and_scripts_on_numpy_too():
 @pytest.mark.parametrize("evil", ['"""\nimport os', "a\\", "na\xefve", 'x"', "two\nlines"])
 def test_a_tree_made_by_hand_cannot_break_out_of_the_docstring(evil):
     good = lower(parse(SMALL))
-    description = Description((Layer(evil),), (), None, (6, 6, 1))
+    layer = Layer("conv")
+    object.__setattr__(layer, "kind", evil)
+    description = Description((layer,), (), None, (6, 6, 1))
     with pytest.raises(BackendError, match="characters"):
         emit(Network(good.nodes, good.branches, description))
 

@@ -44,6 +44,7 @@ def emit(network: Network) -> str:
 
     A model of ONNX is not trained, so this is all there is to a script, also of a backbone.
     """
+    main = program(network)
     nodes = {
         node.name: list(_nodes(node, network.nodes[node.inputs[0]].shape))
         for node in network.nodes[1:]
@@ -60,7 +61,7 @@ def emit(network: Network) -> str:
         ">",
         "{",
     ]
-    for step in program(network).steps:
+    for step in main.steps:
         if isinstance(step, Block):
             graph.append(f"    # Merge {step.number}. {step.summary}")
         for inner in step.steps if isinstance(step, Block) else [step]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from cnngen import shapes
 from cnngen.deep import Deep, run
+from cnngen.errors import CnnGenError
+from cnngen.hyperparameters import VALUE_WORDS, shown
 from cnngen.language.tree import Body, Description, Layer, Merge, Node, Value
 from cnngen.operations import WORDS
 
@@ -49,14 +51,24 @@ def layer_text(layer: Layer) -> str:
 
 
 def value_text(value: Value) -> str:
-    """A hyper-parameter's value as the language writes it."""
+    """A hyper-parameter's value as the language writes it.
+
+    Raises `CnnGenError` for what is no value of the language, so that no text holds it.
+    """
     match value:
         case bool():
             return "true" if value else "false"
-        case (height, width):
-            return str(height) if height == width else f"{height}x{width}"
+        case str() if value in VALUE_WORDS:
+            return VALUE_WORDS[value]
+        case int():
+            return int.__repr__(value)
+        case float():
+            return float.__repr__(value)
+        case (int(height), int(width)):
+            both = int.__repr__(height), int.__repr__(width)
+            return both[0] if height == width else "x".join(both)
         case _:
-            return str(value)
+            raise CnnGenError(f"{shown(value)} is no value of a hyper-parameter")
 
 
 def _words(items: Iterable[Layer | Merge | str]) -> Iterable[str]:

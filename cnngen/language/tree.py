@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
-from cnngen.errors import DescriptionError, Source, Span, shorten
+from cnngen.errors import DescriptionError, Source, Span
+from cnngen.hyperparameters import Value as Value
+from cnngen.hyperparameters import checked, count, refusal, shape, shown
+from cnngen.operations import WORDS
 
 Extent = tuple[int, int]
 """Height and width of a window or of its step, in pixels."""
-
-Value = int | float | bool | str | Extent
-"""A hyper-parameter: a count, a number, a flag, a word, or an extent."""
 
 MergeMode = Literal["add", "concat"]
 
@@ -29,12 +31,78 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """One word of a description, such as `conv(filters=32)`."""
+    """One word of a description, such as `conv(filters=32)`.
+
+    Raises `DescriptionError` for another word, and for a hyper-parameter that the word does
+    not take or whose value cannot be.
+    """
 
     kind: str
     parameters: Mapping[str, Value] = field(default_factory=dict)
     span: Span = NOWHERE
     parameter_spans: Mapping[str, Span] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        given = self.parameters.items()
+        try:
+            kind, parameters = _layer(self.kind, *given)
+        except TypeError:  # what has no hash, such as a list
+            kind, parameters = _checked_layer(self.kind, *given)
+        _set(self, "kind", kind)
+        _set(self, "parameters", parameters)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Through the checks again; and a view of a mapping is not pickled.
+        return Layer, (self.kind, dict(self.parameters), self.span, dict(self.parameter_spans))
+
+
+def filled(layer: Layer, parameters: dict[str, Value]) -> Layer:
+    """A layer with other hyper-parameters, which are not checked: for those that operations
+    are made of next, which check them."""
+    made: Layer = object.__new__(Layer)
+    _set(made, "kind", layer.kind)
+    _set(made, "parameters", MappingProxyType(parameters))
+    _set(made, "span", layer.span)
+    _set(made, "parameter_spans", layer.parameter_spans)
+    return made
+
+
+def _checked_layer(kind: str, *given: tuple[str, object]) -> tuple[str, Mapping[str, Value]]:
+    """A word and its hyper-parameters as the language has them."""
+    word = KINDS.get(kind) if isinstance(kind, str) else None
+    if word is None:
+        raise DescriptionError(f"{shown(kind)} is no word of the language for a layer")
+    parameters: dict[str, Value] = {}
+    for name, value in given:
+        if not isinstance(name, str) or name not in PARAMETERS[word]:
+            names = ", ".join(PARAMETERS[word])
+            raise DescriptionError(
+                f"'{word}' has no hyper-parameter {shown(name)}",
+                hint=f"It takes {names}." if names else "It takes none.",
+            )
+        try:
+            parameters[PARAMETERS[word][name]] = _read(name, value)
+        except ValueError as right:
+            raise DescriptionError(f"{word}: {refusal(name, value, right)}") from None
+    return word, MappingProxyType(parameters)
+
+
+def _read(name: str, value: object) -> Value:
+    try:
+        return _value(name, value)
+    except TypeError:
+        return checked(name, value)
+
+
+KINDS = {kind: kind for kind in WORDS}
+
+PARAMETERS = {kind: {name: name for name in word.parameter_names} for kind, word in WORDS.items()}
+"""The hyper-parameters of each word, under themselves."""
+
+# Most layers are like others, and values that are equal stand for the same.
+_layer = lru_cache(maxsize=2**13)(_checked_layer)
+_value = lru_cache(maxsize=2**11)(checked)
+_set = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,9 +122,18 @@ class Merge:
     bodies: tuple[Body, ...]
     span: Span = NOWHERE
 
+    def __post_init__(self) -> None:
+        if self.mode is not None:
+            mode = _MODES.get(self.mode) if isinstance(self.mode, str) else None
+            if mode is None:
+                raise DescriptionError(f"a merge cannot {shown(self.mode)}; it is add or concat")
+            object.__setattr__(self, "mode", mode)
+
     def __repr__(self) -> str:
         return f"<Merge of {len(self.bodies)} at {self.span.start}>"
 
+
+_MODES: dict[str, MergeMode] = {mode: mode for mode in get_args(MergeMode)}
 
 Node = Layer | Merge
 
@@ -69,7 +146,8 @@ class Description:
     and the dense layers, empty for a backbone. Two descriptions are equal when they say
     the same, wherever they stand in their texts.
 
-    Raises `DescriptionError` for a name that is no identifier.
+    Raises `DescriptionError` for a name that is no identifier, and for ends that are no
+    counts. That the layers stand in the order of a sentence is checked when it is resolved.
     """
 
     features: tuple[Node, ...]
@@ -82,12 +160,18 @@ class Description:
     output_span: Span = NOWHERE
 
     def __post_init__(self) -> None:
-        # Names reach generated code.
-        if self.name is not None and not NAME.fullmatch(self.name):
-            raise DescriptionError(
-                f"'{shorten(self.name)}' cannot be a name",
-                hint="A name has up to 64 of A-Z a-z 0-9 _ and does not begin with a digit.",
-            )
+        # All of them reach generated code.
+        if self.name is not None:
+            object.__setattr__(self, "name", _name(self.name))
+        for end, read, value in (
+            ("input_shape", shape, self.input_shape),
+            ("classes", count, self.classes),
+        ):
+            if value is not None:
+                try:
+                    object.__setattr__(self, end, read(value))
+                except ValueError as right:
+                    raise DescriptionError(refusal(end, value, right)) from None
 
     @property
     def is_backbone(self) -> bool:
@@ -141,6 +225,16 @@ class Description:
         from cnngen.language.formatter import format
 
         return format(self)
+
+
+def _name(name: object) -> str:
+    found = NAME.fullmatch(name) if isinstance(name, str) else None
+    if found is None:
+        raise DescriptionError(
+            f"{shown(name)} cannot be a name",
+            hint="A name has up to 64 of A-Z a-z 0-9 _ and does not begin with a digit.",
+        )
+    return str.__str__(found.string)
 
 
 def gather(items: Iterable[Layer | Merge | str]) -> tuple[Node, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cnngen import shapes
 from cnngen.errors import ResolveError
-from cnngen.language.tree import Description, Layer, Merge, MergeMode, Value, gather
+from cnngen.language.tree import Description, Layer, Merge, MergeMode, Value, filled, gather
 from cnngen.language.values import LARGEST
 from cnngen.network import Network
 from cnngen.operations import WORDS
@@ -177,4 +177,4 @@ def _filled(
                 parameters[name] = space.dropout_rates.draw(random)
             case _:
                 raise AssertionError(f"{layer.kind} is left with open {name}")
-    return Layer(layer.kind, parameters, layer.span, layer.parameter_spans)
+    return filled(layer, parameters)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import copy
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +27,9 @@ from cnngen.testing.networks import BACKBONE, NAMES, SMALL, by_hand, fixed, nest
 from cnngen.testing.wild import random_network
 
 EVIL = ('"""\nimport os', "a\\", "na\xefve", "'x'", 'x"', "two\nlines", "#", "%s{0}")
+
+MARK = "print(1)"
+"""A value that would be code."""
 
 CAPABILITIES = {"emit", "script", "train", "verify", "signals"}
 
@@ -125,12 +130,29 @@ class EmissionConformance:
         good = lower(parse(SMALL))
         plain = _code(self._emit(good))
         for evil in EVIL:
-            description = Description((Layer(evil),), (), None, good.input_shape)
+            layer = Layer("conv")
+            object.__setattr__(layer, "kind", evil)
+            description = Description((layer,), (), None, good.input_shape)
             try:
                 source = self._emit(Network(good.nodes, good.branches, description))
             except CnnGenError:
                 continue
             assert _code(source) == plain, f"{evil!r} reaches the code"
+
+    def test_no_value_put_in_behind_the_checks_reaches_the_code(self) -> None:
+        for network in fixed().values():
+            for place, node in enumerate(network.nodes):
+                for name in node.operation.field_names():
+                    for value in (MARK, (MARK, MARK), [1, MARK], (MARK, 1, 1)):
+                        operation = copy.copy(node.operation)
+                        object.__setattr__(operation, name, value)
+                        nodes = list(network.nodes)
+                        nodes[place] = replace(node, operation=operation)
+                        try:
+                            source = self._emit(replace(network, nodes=tuple(nodes)))
+                        except CnnGenError:
+                            continue
+                        assert MARK not in source, f"{name} of {node.name} reaches the code"
 
     def test_a_backbone_has_source_but_no_script(self) -> None:
         backbone = lower(parse(BACKBONE))

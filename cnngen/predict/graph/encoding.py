@@ -170,6 +170,6 @@ def _bits(count: float) -> float:
     return BIT * log2(1 + count)
 
 
-_SMALLEST = encode(Network((Node("x", Input((1, 1, 1)), (), (1, 1, 1)),)))
+_SMALLEST = encode(Network((Node("input", Input((1, 1, 1)), (), (1, 1, 1)),)))
 NODE_FEATURES = _SMALLEST.nodes.shape[1]
 WHOLE_FEATURES = _SMALLEST.whole.shape[0]
