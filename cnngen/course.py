@@ -13,7 +13,8 @@ from math import isfinite
 import numpy as np
 
 from cnngen.data.dataset import Labels
-from cnngen.errors import CnnGenError
+from cnngen.errors import BackendFault, CnnGenError
+from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol, Status, TrainingResult, chance
 
 
@@ -133,6 +134,16 @@ class Course:
 
     def _stop(self, status: Status, cause: str) -> None:
         self.status, self._cause, self._cause_epoch = status, cause, self.number or None
+
+
+def check_parameters(network: Network, count: int) -> None:
+    """Raise `BackendFault` where a loaded model has another number of trained weights than its
+    network, and so is another one: its figures would be recorded under a wrong name."""
+    if count != network.cost.parameters:
+        raise BackendFault(
+            f"the model has {count:,} weights, its network {network.cost.parameters:,}",
+            hint="A setting of the framework has changed it, or the emitted file is wrong.",
+        )
 
 
 class _CallersOwn(Exception):

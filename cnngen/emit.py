@@ -217,6 +217,35 @@ def title(network: Network) -> Iterator[str]:
         yield "    " + line
 
 
+def reading(network: Network) -> list[str]:
+    """The lines of `read(path)`, by which a script of any framework reads its images, with the
+    blank lines before them. It wants NumPy as `np`."""
+    height, width, channels = network.input_shape
+    text = READING.replace("$SHAPE", f"({height}, {width}, {channels})")
+    return text.replace("$LAST", str((network.classes or 1) - 1)).splitlines()
+
+
+READING = '''
+
+def read(path: str) -> list[np.ndarray]:
+    """x_train, y_train, x_test and y_test of an .npz file, if they suit the network."""
+    shape, last = $SHAPE, $LAST
+    arrays = []
+    with np.load(path) as data:
+        for part in ("train", "test"):
+            images, labels = data[f"x_{part}"], data[f"y_{part}"]
+            if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
+                raise ValueError(f"x_{part} must be uint8 images of shape {shape}")
+            if labels.ndim == 2 and labels.shape[1] == 1:
+                labels = labels[:, 0]  # as Keras keeps them
+            if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+                raise ValueError(f"y_{part} must be integers, one for each image")
+            if labels.min() < 0 or labels.max() > last:
+                raise ValueError(f"y_{part} must be from 0 to {last}")
+            arrays += [images, labels.astype(np.int64)]
+    return arrays'''
+
+
 def wrap(text: str, width: int) -> Iterator[str]:
     """Lines of at most `width` characters, broken at spaces; longer words stand alone."""
     start = 0

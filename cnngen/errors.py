@@ -168,6 +168,10 @@ class BackendError(CnnGenError):
     """A backend that is unknown, broken, or lacks its framework."""
 
 
+class BackendFault(CnnGenError):
+    """What a backend does wrong with one network, and perhaps not with others."""
+
+
 class DataError(CnnGenError):
     """A data set that cannot be found, read or used."""
 

@@ -10,7 +10,7 @@ from cnngen import shapes
 from cnngen.backend import Backend, get_backend
 from cnngen.data import Dataset
 from cnngen.energy import Meter
-from cnngen.errors import BackendError, CnnGenError
+from cnngen.errors import BackendError, BackendFault, CnnGenError
 from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol, TrainingResult
 from cnngen.record import Record, make_record, record_id
@@ -82,10 +82,6 @@ def train(
     if record.status == "ok" and record.test_accuracy is None:
         raise BackendFault(f"the {backend} backend says 'ok' and gives no test accuracy")
     return Trained(record, source)
-
-
-class BackendFault(CnnGenError):
-    """What a backend does wrong with one network, and perhaps not with others."""
 
 
 def emitted(backend: Backend, network: Network) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from cnngen import Dataset, Network, Protocol, get_backend, load_data, parse, resolve
+from cnngen.errors import BackendFault
 from cnngen.protocol import Epoch
 from cnngen.runner import Weights
 
@@ -76,6 +77,32 @@ def started(protocol: Protocol) -> dict:
     return run(EXACT, protocol, weights=weights)
 
 
+def foreign() -> dict:
+    """A training where the process is set up for something else."""
+    import keras
+    import torch
+
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        keras.config.set_image_data_format("channels_first")
+        keras.config.set_floatx("float16")
+        keras.config.set_max_epochs(1)
+        result = run(SMALL, EVERYTHING)
+        kept = keras.config.image_data_format(), keras.config.floatx(), keras.config.max_epochs()
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_max_epochs(None)
+    return result | {"kept": kept}
+
+
+def lost() -> str:
+    """What is said of a file whose model is another one than its network's."""
+    try:
+        run(SMALL, Protocol(), change=("Conv2D(4, 3", "Conv2D(5, 3"))
+    except BackendFault as error:
+        return error.message
+    return "nothing"
+
+
 def raising() -> str:
     def stop(_: Epoch) -> None:
         raise ValueError("the window was closed")
@@ -118,6 +145,8 @@ def trainings(engine: str) -> dict:
             "dead": run(SMALL, Protocol(epochs=4), change=dead),
             "dead, stopped": run(SMALL, Protocol(epochs=4, abort_dead=2), change=dead),
             "unvalidated": run(SMALL, Protocol(epochs=1, validation_share=0), change=dead),
+            "foreign": foreign(),
+            "lost": lost(),
             "half": run(SMALL, replace(EVERYTHING, precision="bfloat16")),
             "memory": run(SMALL, Protocol(), change=("    inputs", fails)),
             "fault": run(SMALL, Protocol(), change=("Flatten(", "Flotten(")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,23 @@ def layers(_: str, source: str) -> bytes:
     from cnngen_keras.train import load
 
     return str(len(load(source).layers)).encode()
+
+
+def saved(_: str, source: str, folder: Path) -> bytes:
+    """Whether a model gives the same after it was saved and loaded, in each format of Keras."""
+    import keras
+    import numpy as np
+
+    from cnngen_keras.train import load
+
+    model = load(source)
+    images = np.random.default_rng(0).random((2, *model.input_shape[1:])).astype("float32")
+    expected, same = model.predict(images, verbose=0), []
+    for name in ("model.h5", "model.keras"):
+        model.save(folder / name)
+        loaded = keras.saving.load_model(folder / name)
+        same.append(bool((loaded.predict(images, verbose=0) == expected).all()))
+    return json.dumps(same).encode()
 
 
 def run_script(_: str, source: str, data: Path) -> bytes:

@@ -286,6 +286,16 @@ def test_measuring_asks_no_network_prints_nothing_and_heeds_no_stray_configurati
     logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
 
 
+@pytest.mark.parametrize("broken", [b"[codecarbon\n=", b"measure = 1\n", b"\xff\xfe[codecarbon]"])
+def test_broken_configuration_of_codecarbon_stops_no_measuring(
+    modelled: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, broken: bytes
+) -> None:
+    (tmp_path / ".codecarbon.config").write_bytes(broken)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CODECARBON_MEASURE_POWER_SECS", "abc")
+    assert measured(Meter(), 0.1).total_energy > 0
+
+
 def test_the_work_of_others_on_the_machine_is_seen(modelled: None) -> None:
     meter = Meter()
     measured(meter)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from cnngen import Dataset, Network, Protocol, load_data, parse, resolve
 from cnngen.backend import get_backend
 from cnngen.data import splits
-from cnngen.errors import DataError
+from cnngen.errors import BackendFault, DataError
 from cnngen.protocol import PROTOCOLS, Epoch, TrainingResult
 from cnngen.runner import Weights
 from cnngen.testing.reference import random_weights
@@ -245,3 +245,24 @@ def test_augmentation_flips_and_moves_whole_images() -> None:
     assert {flip for flip, _, _ in seen} == {1, -1}
     assert {down for _, down, _ in seen} == set(range(5))
     assert {right for _, _, right in seen} == set(range(7))
+
+
+def test_settings_around_a_training_change_nothing_and_are_kept() -> None:
+    """Law: the same figures, whatever JAX has been set to."""
+    protocol = Protocol(epochs=1, seed=5)
+    expected = figures(run(protocol))
+    with (
+        jax.enable_x64(True),
+        jax.default_prng_impl("rbg"),
+        jax.threefry_partitionable(False),
+        jax.default_matmul_precision("bfloat16"),
+        jax.debug_nans(True),
+        jax.numpy_dtype_promotion("strict"),
+    ):
+        assert figures(run(protocol)) == expected
+        assert jax.numpy.arange(1.0).dtype == "float64"
+
+
+def test_a_model_of_another_size_than_its_network_is_not_trained() -> None:
+    with pytest.raises(BackendFault, match="weights, its network"):
+        run(Protocol(), change=("16, (3, 3)", "16, (2, 2)"))

@@ -256,3 +256,26 @@ def test_augmentation_flips_and_moves_whole_images() -> None:
     assert {flip for flip, _, _ in seen} == {1, -1}
     assert {down for _, down, _ in seen} == set(range(5))
     assert {right for _, _, right in seen} == set(range(7))
+
+
+def test_settings_of_the_process_change_nothing_and_are_kept() -> None:
+    ran = trained("torch")
+    assert ran["foreign"]["status"] == "ok"
+    assert figures(ran["foreign"]) == figures(ran["once"])
+    assert ran["foreign"]["kept"] == ["channels_first", "float16", 1]
+
+
+def test_a_model_of_another_size_than_its_network_is_not_trained() -> None:
+    assert "weights, its network" in trained("torch")["lost"]
+
+
+def test_a_keras_file_that_keras_refuses_is_named(tmp_path: Path) -> None:
+    (tmp_path / "keras.json").write_text('{"floatx": "bfloat16"}')
+    code = "from cnngen import get_backend\ntry: get_backend('keras').prepare()\n"
+    code += "except Exception as error: print(type(error).__name__, error)"
+    environment = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("BackendError Keras does not start: Invalid `floatx`"), done
+    assert "keras.json" in done.stdout

@@ -311,7 +311,63 @@ def test_a_script_names_the_shape_it_wants(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         load(emit(sample("compact", seed=1), script=True)).main()
     assert stop.value.code == 2
-    assert "images must be uint8 and of shape (32, 32, 3)" in capsys.readouterr().err
+    assert "x_train must be uint8 images of shape (32, 32, 3)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (np.arange(40) % 3, "y_train must be from 0 to 1"),
+        (np.arange(40) % 2 - 1, "y_train must be from 0 to 1"),
+        (np.full(40, 2**64 - 1, np.uint64), "y_train must be from 0 to 1"),
+        (np.zeros((40, 2), int), "y_train must be integers, one for each image"),
+        (np.zeros(39, int), "y_train must be integers, one for each image"),
+        (np.zeros(40), "y_train must be integers, one for each image"),
+        (np.array([None] * 40), "Object arrays cannot be loaded"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["torch", "keras", "flax"])
+def test_a_script_refuses_labels_that_do_not_suit_the_network(tmp_path, labels, said, backend):
+    source = get_backend(backend).emit(lower(parse(SMALL)), script=True)
+    lines = source[source.index("def read(") : source.index("    return arrays")].splitlines()
+    script = {"np": np}
+    exec("\n".join([*lines, "    return arrays"]), script)
+    bright_and_dark(tmp_path / "data.npz", 40)
+    with np.load(tmp_path / "data.npz") as data:
+        given = dict(data)
+    np.savez(tmp_path / "data.npz", **given | {"y_train": labels})
+    with pytest.raises(ValueError, match=said):
+        script["read"](tmp_path / "data.npz")
+
+
+def test_a_script_takes_labels_in_a_column_as_keras_keeps_them(tmp_path, monkeypatch, capsys):
+    bright_and_dark(tmp_path / "data.npz", 20)
+    with np.load(tmp_path / "data.npz") as data:
+        given = dict(data)
+    given |= {name: given[name][:, None].astype("uint8") for name in ("y_train", "y_test")}
+    np.savez(tmp_path / "column.npz", **given)
+    script = load(emit(lower(parse(SMALL)), script=True))
+    printed = []
+    for name in ("data", "column"):
+        argv = ["net.py", str(tmp_path / f"{name}.npz"), "--epochs", "1"]
+        monkeypatch.setattr(sys, "argv", argv)
+        script.main()
+        printed.append(re.findall(r"accuracy .*|loss [\d.]+", capsys.readouterr().out))
+    assert printed[0] == printed[1] != []
+
+
+def test_a_script_says_what_is_wrong_on_the_command_line(tmp_path, monkeypatch, capsys):
+    bright_and_dark(tmp_path / "data.npz", 20)
+    script = load(emit(lower(parse(SMALL)), script=True))
+    for arguments, said in (
+        ([str(tmp_path / "none.npz")], "No such file"),
+        ([str(tmp_path / "data.npz"), "--batch", "0"], "batch must be 1 or more"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["net.py", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            script.main()
+        assert stop.value.code == 2
+        assert said in capsys.readouterr().err
 
 
 def test_a_backbone_has_source_but_no_script():

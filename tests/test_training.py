@@ -6,6 +6,8 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +20,7 @@ from torch import nn
 from cnngen import Dataset, Network, Protocol, load_data, parse, resolve
 from cnngen.course import Course
 from cnngen.data import splits
-from cnngen.errors import CnnGenError, DataError
+from cnngen.errors import BackendFault, CnnGenError, DataError
 from cnngen.protocol import PROTOCOLS, Epoch, TrainingResult, batch_sizes
 from cnngen_torch import TorchBackend
 from cnngen_torch import train as trainer
@@ -361,3 +363,55 @@ def test_the_papers_protocol_is_the_papers() -> None:
     assert (paper.epochs, paper.batch, paper.optimizer) == (36, 64, "adam")
     assert (paper.precision, paper.schedule, paper.augmentation) == ("float32", "constant", "none")
     assert PROTOCOLS["standard"].split == "official"
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    yield
+    torch.set_default_dtype(before)
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    torch.use_deterministic_algorithms(True)
+    yield
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+
+
+def test_settings_around_a_training_change_nothing_and_are_kept() -> None:
+    """Law: the same figures, whatever the process has set PyTorch to."""
+    protocol = Protocol(epochs=1, seed=5)
+    data = random_data(200)
+    expected = figures(run(protocol, data))
+    settings = [
+        torch.autocast("cpu", torch.bfloat16),
+        torch.no_grad(),
+        torch.inference_mode(),
+        torch.device("meta"),
+        default_dtype(torch.float16),
+        default_dtype(torch.float64),
+        deterministic(),
+        torch.autograd.set_detect_anomaly(True),
+    ]
+    for setting in settings:
+        with setting:
+            assert figures(run(protocol, data)) == expected, setting
+
+
+def test_signals_do_not_depend_on_settings_either() -> None:
+    data, net = random_data(8), network()
+    backend = TorchBackend()
+    expected = backend.signals(net, data.images, data.labels)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad(), default_dtype(torch.float64):
+        found = backend.signals(net, data.images, data.labels)
+    np.testing.assert_array_equal(found.features, expected.features)
+    np.testing.assert_array_equal(found.flows, expected.flows)
+
+
+def test_a_model_of_another_size_than_its_network_is_not_trained() -> None:
+    with pytest.raises(BackendFault, match=r"weights, its network"):
+        run(Protocol(epochs=1), random_data(200), source=network(DEAD).to_source("torch"))

@@ -13,8 +13,9 @@ from flax import nnx
 from cnngen.protocol import Protocol
 from cnngen.runner import Array, Batch, Runner, Weights
 from cnngen_flax.learner import ONCE, Learner
+from cnngen_flax.settings import own_settings
 from cnngen_flax.train import load
-from cnngen_flax.weights import set_weights, weights
+from cnngen_flax.weights import parameters, set_weights, weights
 
 OPTIMIZER = "sgd"
 """A rule for those of a `Learner`'s functions that need none."""
@@ -25,6 +26,7 @@ class FlaxRunner(Runner[nnx.Module]):
 
     float64 = True
 
+    @own_settings()
     def build(self, source: str) -> nnx.Module:
         return load(source)
 
@@ -32,7 +34,7 @@ class FlaxRunner(Runner[nnx.Module]):
         return weights(model)
 
     def set_weights(self, model: nnx.Module, weights: Weights) -> None:
-        with jax.enable_x64(True):
+        with own_settings(float64=True):
             set_weights(model, weights)
 
     def outputs(self, model: nnx.Module, images: Array) -> Array:
@@ -67,10 +69,9 @@ class FlaxRunner(Runner[nnx.Module]):
         return losses
 
     def parameters(self, model: nnx.Module) -> int:
-        return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+        return parameters(model)
 
 
 def _precision(images: Array) -> AbstractContextManager[object]:
     """JAX has 64 bits only where it is told that it may."""
-    allowed: AbstractContextManager[object] = jax.enable_x64(images.dtype == np.float64)
-    return allowed
+    return own_settings(float64=images.dtype == np.float64)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from cnngen.emit import reading
 from cnngen.network import Network
 
 
 def main_source(network: Network) -> list[str]:
     """The lines of `main()` and what it needs, with the blank lines before them."""
-    height, width, channels = network.input_shape
-    return _SCRIPT.replace("$SHAPE", f"({height}, {width}, {channels})").splitlines()
+    return [*reading(network), *_SCRIPT]
 
 
 _SCRIPT = '''
@@ -47,15 +47,12 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-
-    with np.load(args.data) as data:
-        arrays = dict(data)
-    x_train, y_train = arrays["x_train"], arrays["y_train"]
-    x_test, y_test = arrays["x_test"], arrays["y_test"]
-    shape = $SHAPE
-    for images in (x_train, x_test):
-        if images.dtype != np.uint8 or images.shape[1:] != shape:
-            parser.error(f"{args.data}: images must be uint8 and of shape {shape}")
+    if args.epochs < 1 or args.batch < 1 or args.seed < 0:
+        parser.error("epochs and batch must be 1 or more, the seed 0 or more")
+    try:
+        x_train, y_train, x_test, y_test = read(args.data)
+    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
+        parser.error(f"{args.data}: {error}")
 
     net = Net(nnx.Rngs(args.seed))
     optimizer = nnx.Optimizer(net, optax.adam(args.learning_rate), wrt=nnx.Param)
@@ -81,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()'''
+    main()'''.splitlines()

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from cnngen.course import Course
+from cnngen.course import Course, check_parameters
 from cnngen.data import Dataset, Splits, splits
 from cnngen.data.dataset import Labels
 from cnngen.network import Network
@@ -25,7 +25,8 @@ from cnngen.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evalua
 from cnngen.runner import Weights
 from cnngen_flax.batches import flip_crop, pixels
 from cnngen_flax.learner import ONCE, Learner, State, cross_entropy
-from cnngen_flax.weights import set_weights
+from cnngen_flax.settings import own_settings
+from cnngen_flax.weights import parameters, set_weights
 
 EVALUATION_NUMBERS = {"cpu": 2**23, "cuda": 2**28}
 """Numbers that all operations together put out for one batch of evaluation."""
@@ -34,6 +35,7 @@ NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "bad_alloc"
 """How XLA says it."""
 
 
+@own_settings()
 def train(
     source: str,
     network: Network,
@@ -45,7 +47,8 @@ def train(
     """Train the `Net` of an emitted file and evaluate it once on the test images.
 
     It starts from `weights`, or from the protocol's seed. Whatever stops the training becomes
-    the status of the result. Raises `DataError` where the protocol does not fit the data.
+    the status of the result. JAX's settings are afterwards as they were. Raises `DataError` where
+    the protocol does not fit the data.
     """
     device, gpu = machine()
     parts = splits(data, protocol)
@@ -101,6 +104,7 @@ def _train(
 ) -> None:
     """The training from the first weights to the test."""
     model = load(source, protocol.seed, network.id)
+    check_parameters(network, parameters(model))
     if start is not None:
         set_weights(model, start)
     if protocol.precision == "bfloat16":

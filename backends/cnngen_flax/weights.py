@@ -31,6 +31,11 @@ def weights(model: nnx.Module, *, trained: bool = False) -> Weights:
     return found
 
 
+def parameters(model: nnx.Module) -> int:
+    """How many numbers are trained."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+
+
 def set_weights(model: nnx.Module, weights: Weights) -> None:
     """Put weights into the model, in the precision they have."""
     for operation, name, variable in _variables(model):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from cnngen.backend import Backend
+from cnngen.errors import BackendError
 from cnngen.network import Network
 from cnngen_keras import engine
 from cnngen_keras.source import emit
@@ -40,8 +41,16 @@ class KerasBackend(Backend):
         return emit(network, script=script)
 
     def prepare(self) -> None:
-        """Start Keras. Raises `BackendError` where its engine could not share this process."""
+        """Start Keras. Raises `BackendError` where its engine could not share this process, or
+        where its own file holds what it refuses."""
         engine.start()
+        try:
+            import keras  # noqa: F401
+        except (ValueError, TypeError, AttributeError) as error:
+            raise BackendError(
+                f"Keras does not start: {error}",
+                hint="It reads keras.json in ~/.keras or KERAS_HOME; mend or remove that file.",
+            ) from None
         import cnngen_keras.train  # noqa: F401
 
     def train(

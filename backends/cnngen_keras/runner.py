@@ -5,9 +5,9 @@ The engine must be settled before this module is imported, since it imports Kera
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from math import prod, sqrt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from math import sqrt
 from typing import Any
 
 import keras
@@ -17,8 +17,9 @@ from keras.src.backend.common import dtypes
 from cnngen.protocol import Protocol
 from cnngen.runner import Array, Batch, Runner, Weights
 from cnngen.shapes import Shape
+from cnngen_keras.settings import own_settings
 from cnngen_keras.train import compiled, load
-from cnngen_keras.weights import by_name, set_weights, weights
+from cnngen_keras.weights import by_name, parameters, set_weights, weights
 
 
 class Emitted:
@@ -27,7 +28,8 @@ class Emitted:
     def __init__(self, source: str) -> None:
         self.source = source
         self.dtype = "float32"
-        self.model = load(source)
+        with _precision(self.dtype):
+            self.model = load(source)
 
     def turn(self, dtype: str) -> None:
         """Compute in a precision from now on; the weights are lost where it is another one."""
@@ -76,7 +78,7 @@ class KerasRunner(Runner[Emitted]):
         return losses
 
     def parameters(self, model: Emitted) -> int:
-        return sum(prod(weight.shape) for weight in model.model.trainable_weights)
+        return parameters(model.model)
 
     def shapes(self, model: Emitted) -> dict[str, Shape]:
         return {layer.name: layer.output.shape[1:] for layer in model.model.layers}
@@ -121,37 +123,23 @@ GRADIENTS = {"tensorflow": _with_tensorflow, "torch": _with_torch, "jax": _with_
 @contextmanager
 def _precision(dtype: str) -> Iterator[None]:
     """Keras computes in a precision, and afterwards in that of before."""
-    before = keras.config.floatx()
-    with _all_of_float64() if dtype == "float64" else nullcontext():
-        keras.config.set_floatx(dtype)
-        keras.config.set_dtype_policy(dtype)
-        try:
-            yield
-        finally:
-            keras.config.set_floatx(before)
-            keras.config.set_dtype_policy(before)
+    with own_settings(dtype), _all_of_float64() if dtype == "float64" else nullcontext():
+        yield
 
 
 @contextmanager
 def _all_of_float64() -> Iterator[None]:
     """But on TensorFlow, Keras computes means, batch norms and products of float64 in float32,
-    "to be aligned with JAX's default behavior"; JAX has no float64 unless it is told; and
-    TensorFlow's gelu has a square root of 2 in float32."""
+    "to be aligned with JAX's default behavior"; and TensorFlow's gelu has a square root of 2 in
+    float32."""
     narrowed = dtypes.BIT64_TO_BIT32_DTYPE
     before = narrowed["float64"]
     narrowed["float64"] = "float64"
     try:
-        with ENGINES_FLOAT64.get(keras.config.backend(), nullcontext)():
+        with _in_tensorflow() if keras.config.backend() == "tensorflow" else nullcontext():
             yield
     finally:
         narrowed["float64"] = before
-
-
-def _in_jax() -> AbstractContextManager[object]:
-    import jax
-
-    with_64: AbstractContextManager[object] = jax.enable_x64(True)
-    return with_64
 
 
 @contextmanager
@@ -168,9 +156,3 @@ def _in_tensorflow() -> Iterator[None]:
         yield
     finally:
         tf.nn.gelu = before
-
-
-ENGINES_FLOAT64: dict[str, Callable[[], AbstractContextManager[object]]] = {
-    "jax": _in_jax,
-    "tensorflow": _in_tensorflow,
-}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from cnngen.emit import reading
 from cnngen.network import Network
 
 IMPORTS = ("import keras", "import numpy as np")
-"""What `main()` needs beside `argparse`."""
+"""What `main()` needs beside `argparse`, and uneven average pooling anywhere."""
 
 
 def main_source(network: Network) -> list[str]:
     """The lines of `main()`, with the blank lines before them."""
-    height, width, channels = network.input_shape
-    return _SCRIPT.replace("$SHAPE", f"({height}, {width}, {channels})").splitlines()
+    return [*reading(network), *_SCRIPT]
 
 
 _SCRIPT = '''
@@ -29,16 +29,16 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.epochs < 1 or args.batch < 1 or args.seed < 0:
+        parser.error("epochs and batch must be 1 or more, the seed 0 or more")
+    try:
+        x_train, y_train, x_test, y_test = read(args.data)
+    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
+        parser.error(f"{args.data}: {error}")
 
-    with np.load(args.data) as data:
-        arrays = dict(data)
-    shape = $SHAPE
-    for name in ("x_train", "x_test"):
-        if arrays[name].dtype != np.uint8 or arrays[name].shape[1:] != shape:
-            parser.error(f"{args.data}: images must be uint8 and of shape {shape}")
-    x_train = arrays["x_train"].astype("float32") / 255
-    x_test = arrays["x_test"].astype("float32") / 255
+    x_train, x_test = (x.astype("float32") / 255 for x in (x_train, x_test))
 
+    keras.config.set_floatx("float32")  # whatever keras.json says
     keras.utils.set_random_seed(args.seed)
     model = build()
     model.compile(
@@ -49,14 +49,14 @@ def main() -> None:
     # Keras trains on a GPU where its engine finds one.
     model.fit(
         x_train,
-        arrays["y_train"],
+        y_train,
         batch_size=args.batch,
         epochs=args.epochs,
         verbose=2,
     )
-    result = model.evaluate(x_test, arrays["y_test"], verbose=0, return_dict=True)
+    result = model.evaluate(x_test, y_test, verbose=0, return_dict=True)
     print(f"test accuracy {result['accuracy']:.4f}")
 
 
 if __name__ == "__main__":
-    main()'''
+    main()'''.splitlines()

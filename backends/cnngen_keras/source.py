@@ -66,13 +66,15 @@ def emit(network: Network, *, script: bool = False) -> str:
         "def build() -> keras.Model:",
         *_docstring(network),
         *_recursion(network),
+        "    # Whatever keras.json says: the layers below take it up.",
+        '    keras.config.set_image_data_format("channels_last")',
         f'    inputs = x = keras.Input(({height}, {width}, {channels}), name="input")',
         *_body(main, network, layers),
         "    return keras.Model(inputs, x)",
     ]
     if script:
         lines += main_source(network)
-    imports = [*_imports(network, script), *_imported(layers)]
+    imports = [*_imports(network, script, layers), *_imported(layers)]
     return "\n".join(['"""' + "\n".join(title(network)), '"""', "", *imports, *lines, ""])
 
 
@@ -81,13 +83,12 @@ class Layer:
     """What an operation becomes: a layer applied to what it reads.
 
     `arguments` come before the layer's name. With `plain`, `function` takes the tensor as
-    its first argument instead. An `index` of what it reads needs no layer.
+    its first argument instead.
     """
 
-    function: str = ""
+    function: str
     arguments: tuple[str, ...] = ()
     plain: bool = False
-    index: str = ""
 
 
 POOLS = {"max": "MaxPooling2D", "avg": "AveragePooling2D"}
@@ -113,6 +114,15 @@ def _pool(op: Pool, shape: Shape) -> Layer:
     return Layer(POOLS[op.pooling], (_pair(op.size), *_steps(op)))
 
 
+def _first(channels: int, shape: Shape) -> Layer:
+    """A slice, by a layer that can be saved in each of Keras's formats."""
+    if channels == shape[-1]:
+        return Layer("Identity")
+    # Of axes 2 and 3, whatever they mean.
+    cut = f"((0, 0), (0, {shape[-1] - channels}))"
+    return Layer("Cropping2D", (cut, 'data_format="channels_first"'))
+
+
 def _dense(op: Dense, shape: Shape) -> Layer:
     if op.activation == "linear":
         return Layer("Dense", (f"{op.units}",))
@@ -132,7 +142,7 @@ LAYERS: dict[type[Operation], Callable[[Any, Shape], Layer]] = {
     Add: lambda op, shape: Layer("Add"),
     Concat: lambda op, shape: Layer("Concatenate"),
     Activate: lambda op, shape: Layer("Activation", (f'"{op.activation}"',)),
-    Truncate: lambda op, shape: Layer(index=f"[..., :{op.channels}]"),
+    Truncate: lambda op, shape: _first(op.channels, shape),
 }
 
 DEEP = 400
@@ -151,19 +161,23 @@ def average_pool(
     """The mean of each window's real pixels, with more padding on one side.
 
     Keras on PyTorch repeats the border there; its other engines do not. So: the mean
-    with zeros as padding, divided by the share of the window that is real.
+    with zeros as padding, times what each window is larger than its real part.
     """
-    pad = ZeroPadding2D(padding)
-    mean = AveragePooling2D(size, strides, name=name)(pad(x))
-    share = AveragePooling2D(size, strides)(pad(keras.ops.ones_like(x[..., :1])))
-    return mean / share'''.splitlines()
+    larger = []
+    for length, k, s, (before, after) in zip(x.shape[1:3], size, strides, padding):
+        starts = range(-before, length + after - k + 1, s)
+        larger.append([k / (min(i + k, length) - max(i, 0)) for i in starts])
+    mean = AveragePooling2D(size, strides, name=name)(ZeroPadding2D(padding)(x))
+    return Rescaling(np.outer(*larger)[..., None])(mean)'''.splitlines()
 
 
-def _imports(network: Network, script: bool) -> list[str]:
+def _imports(network: Network, script: bool, layers: dict[str, Layer]) -> list[str]:
     standard = ["import argparse"] if script else []
     if _recursion(network):
         standard.append("import sys")
-    return [*standard, *([""] if standard else []), *(IMPORTS if script else ["import keras"])]
+    uneven = any(layer.function == UNEVEN for layer in layers.values())
+    own = IMPORTS if script or uneven else ["import keras"]
+    return [*standard, *([""] if standard else []), *own]
 
 
 def _recursion(network: Network) -> list[str]:
@@ -178,9 +192,9 @@ def _recursion(network: Network) -> list[str]:
 
 def _imported(layers: dict[str, Layer]) -> list[str]:
     """The import of the layers in use, wrapped as `ruff` sorts and wraps it."""
-    classes = {layer.function for layer in layers.values()} - {""}
+    classes = {layer.function for layer in layers.values()}
     if UNEVEN in classes:
-        classes = classes - {UNEVEN} | {"AveragePooling2D", "ZeroPadding2D"}
+        classes = classes - {UNEVEN} | {"AveragePooling2D", "Rescaling", "ZeroPadding2D"}
     line = f"from keras.layers import {', '.join(sorted(classes))}"
     if len(line) <= WIDTH:
         return [line]
@@ -260,8 +274,6 @@ def _statement(
     assign: str, layer: Layer, name: str, sources: tuple[str, ...], comment: str
 ) -> list[str]:
     """One layer applied, wrapped as `ruff format` wraps it, with a comment beside or above."""
-    if layer.index:
-        return remark(f"    {assign} {sources[0]}{layer.index}", comment)
     arguments = [*layer.arguments, f'name="{name}"']
     read = sources[0] if len(sources) == 1 else f"[{', '.join(sources)}]"
     if layer.plain:

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from cnngen.course import Course
+from cnngen.course import Course, check_parameters
 from cnngen.data import Dataset, splits
 from cnngen.data.dataset import Labels
 from cnngen.network import Network
@@ -23,7 +23,8 @@ from cnngen.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evalua
 from cnngen.runner import Weights
 from cnngen_keras.batches import Batches
 from cnngen_keras.engine import machine
-from cnngen_keras.weights import set_weights
+from cnngen_keras.settings import own_settings
+from cnngen_keras.weights import parameters, set_weights
 
 EVALUATION_NUMBERS = 2**23
 """Numbers that all operations together put out for one batch of evaluation."""
@@ -45,7 +46,7 @@ def train(
     """Train the model that an emitted file builds and evaluate it once on the test images.
 
     It starts from `weights`, or from the protocol's seed. Whatever stops the training becomes
-    the status of the result. Python's random numbers and Keras's precision are afterwards as
+    the status of the result. Python's random numbers and Keras's settings are afterwards as
     they were. Raises `DataError` where the protocol does not fit the data.
     """
     device, threads, gpu = machine(keras.config.backend())
@@ -64,8 +65,9 @@ def train(
     watch = _Watch(course, training, validation or unshuffled(parts.train))
     clock = [_Clock(course, len(sizes))] if protocol.time_budget else []
     policy = POLICIES[protocol.precision]
-    with _seed(protocol.seed), _precision(policy), course.kept(NO_MEMORY):
+    with own_settings(policy=policy), _seed(protocol.seed), course.kept(NO_MEMORY):
         emitted = load(source, network.id)
+        check_parameters(network, parameters(emitted))
         if weights is not None:
             set_weights(emitted, weights)
         model = compiled(on_bytes(emitted), protocol, len(sizes))
@@ -204,13 +206,3 @@ def _seed(seed: int) -> Iterator[None]:
             yield
     finally:
         random.setstate(before)
-
-
-@contextmanager
-def _precision(policy: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

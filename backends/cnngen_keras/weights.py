@@ -6,6 +6,7 @@ Keras's axes are CNNGen's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 
 import keras
 import numpy as np
@@ -37,6 +38,11 @@ def by_name(model: keras.Model, values: Sequence[object]) -> Weights:
         operation, name = places[variable.path]
         found.setdefault(operation, {})[name] = np.array(keras.ops.convert_to_numpy(value))
     return found
+
+
+def parameters(model: keras.Model) -> int:
+    """How many numbers are trained."""
+    return sum(prod(weight.shape) for weight in model.trainable_weights)
 
 
 def set_weights(model: keras.Model, weights: Weights) -> None:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from cnngen.protocol import Protocol
 from cnngen.runner import Array, Batch, Runner, Weights
 from cnngen_torch.optimizers import OPTIMIZERS
+from cnngen_torch.settings import own_settings
 from cnngen_torch.train import as_run, load
 from cnngen_torch.weights import gradients, set_weights, weights
 
@@ -20,6 +21,7 @@ class TorchRunner(Runner[nn.Module]):
 
     float64 = True
 
+    @own_settings()
     def build(self, source: str) -> nn.Module:
         return load(source)
 
@@ -32,18 +34,21 @@ class TorchRunner(Runner[nn.Module]):
             model.to(torch.from_numpy(given).dtype)
         set_weights(model, weights)
 
+    @own_settings()
     def outputs(self, model: nn.Module, images: Array) -> Array:
         with torch.no_grad():
             y = as_run(model.eval())(_channels_first(images))
         outputs: Array = (y.permute(0, 2, 3, 1) if y.dim() == 4 else y).numpy()
         return outputs
 
+    @own_settings()
     def gradients(self, model: nn.Module, batch: Batch) -> tuple[float, Weights]:
         model.train().zero_grad()
         loss = _loss(as_run(model), batch)
         torch.autograd.backward(loss)
         return loss.item(), gradients(model)
 
+    @own_settings()
     def losses(self, model: nn.Module, batches: Sequence[Batch], protocol: Protocol) -> list[float]:
         model.train().zero_grad()
         run = as_run(model)

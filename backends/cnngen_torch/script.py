@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnngen.emit import reading
 from cnngen.network import Network
 
 IMPORTS = (
@@ -15,8 +16,7 @@ IMPORTS = (
 
 def main_source(network: Network) -> list[str]:
     """The lines of `main()` and what it needs, with the blank lines before them."""
-    height, width, channels = network.input_shape
-    return _SCRIPT.replace("$SHAPE", f"({height}, {width}, {channels})").splitlines()
+    return [*reading(network), *_SCRIPT]
 
 
 _SCRIPT = '''
@@ -52,16 +52,18 @@ def main() -> None:
         "--device", default="cuda" if torch.cuda.is_available() else "cpu"
     )
     args = parser.parse_args()
+    if args.epochs < 1 or args.batch < 1 or args.seed < 0:
+        parser.error("epochs and batch must be 1 or more, the seed 0 or more")
+    try:
+        x_train, y_train, x_test, y_test = read(args.data)
+    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
+        parser.error(f"{args.data}: {error}")
 
     # The images stay on the device as bytes and become floats a batch at a time.
-    with np.load(args.data) as data:
-        arrays = {name: torch.from_numpy(data[name]).to(args.device) for name in data}
-    x_train, y_train = arrays["x_train"], arrays["y_train"].long()
-    x_test, y_test = arrays["x_test"], arrays["y_test"].long()
-    shape = $SHAPE
-    for images in (x_train, x_test):
-        if images.dtype != torch.uint8 or images.shape[1:] != shape:
-            parser.error(f"{args.data}: images must be uint8 and of shape {shape}")
+    x_train, y_train, x_test, y_test = (
+        torch.from_numpy(array).to(args.device)
+        for array in (x_train, y_train, x_test, y_test)
+    )
 
     torch.manual_seed(args.seed)
     net = Net().to(args.device)
@@ -87,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()'''
+    main()'''.splitlines()

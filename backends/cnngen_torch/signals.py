@@ -16,12 +16,14 @@ from cnngen.network import Network
 from cnngen.operations import Conv2d, Dense
 from cnngen.signals import Signals
 from cnngen_torch.batches import pixels
+from cnngen_torch.settings import own_settings
 from cnngen_torch.source import emit
 from cnngen_torch.train import load
 
 Layer = (nn.Conv2d, nn.Linear)
 
 
+@own_settings()
 def signals(
     network: Network, images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int
 ) -> Signals:
@@ -61,6 +63,7 @@ def signals(
     )
 
 
+@own_settings()
 def flows(network: Network, seed: int) -> NDArray[np.float64]:
     """Synaptic flow through each layer, as natural logarithms: see `Signals.flows`."""
     nodes = tuple(

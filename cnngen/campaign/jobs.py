@@ -12,12 +12,12 @@ from cnngen.campaign.shared import SharedData
 from cnngen.campaign.worker import report_epoch
 from cnngen.data import Dataset
 from cnngen.energy import Meter, Mode
-from cnngen.errors import BackendError, CnnGenError, DataError, StoreError
+from cnngen.errors import BackendError, BackendFault, CnnGenError, DataError, StoreError
 from cnngen.network import Network
 from cnngen.protocol import Protocol, Status, TrainingResult
 from cnngen.record import make_record
 from cnngen.store import load_run, save
-from cnngen.training import BackendFault, Trained, emitted, train
+from cnngen.training import Trained, emitted, train
 
 if TYPE_CHECKING:
     from cnngen.runner import Weights

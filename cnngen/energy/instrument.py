@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -171,8 +173,28 @@ def _tracker(setting: Setting) -> OfflineEmissionsTracker:
 
     # It logs through a handler of its own, and already while it is made.
     logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
-    # What is left out here is read from files in the home and working directory.
-    return OfflineEmissionsTracker(
+    with _unconfigured():
+        return _stated(OfflineEmissionsTracker, setting)
+
+
+@contextmanager
+def _unconfigured() -> Iterator[None]:
+    """CodeCarbon reads none of its files in the home and working folder, nor its variables:
+    even where all is stated, what is broken in them would stop it."""
+    from codecarbon import emissions_tracker
+
+    name = "get_hierarchical_config"
+    read = getattr(emissions_tracker, name, None)
+    setattr(emissions_tracker, name, dict)
+    try:
+        yield
+    finally:
+        setattr(emissions_tracker, name, read)
+
+
+def _stated(kind: type[OfflineEmissionsTracker], setting: Setting) -> OfflineEmissionsTracker:
+    """A tracker with all that it could read elsewhere."""
+    return kind(
         country_iso_code=setting.country,
         country_2letter_iso_code=None,
         region=None,
