@@ -20,9 +20,6 @@ LEFT_OUT = ("history",)
 PASSED_OVER = ("provenance",)
 """Fields whose own fields are named as if they stood beside it."""
 
-MAX_ROWS = 1_000_000
-"""Most rows of a Parquet file that are read."""
-
 DTYPES: dict[object, str] = {str: "string", int: "Int64", float: "float64", bool: "boolean"}
 
 
@@ -41,26 +38,23 @@ def table(records: Sequence[Record]) -> pd.DataFrame:
     )
 
 
-def read_rows(file: Path, names: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a Parquet file, whoever wrote it: all columns, or those of `names` it has.
+def read_rows(file: Path, names: Sequence[str]) -> pa.Table:
+    """The rows of a Parquet file, whoever wrote it: those columns of `names` that it has.
 
-    Raises `StoreError` where it cannot be read, or has more than `MAX_ROWS`.
+    Raises `StoreError` where it cannot be read, or would take too much memory.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
+    from cnngen.columnar import parquet_file, read_columns
 
     try:
-        # A path goes through UTF-8, which not every name of a file survives.
-        with file.open("rb") as content, parquet.ParquetFile(content) as opened:
-            if opened.metadata.num_rows > MAX_ROWS:
-                raise StoreError(f"{file} has more than {MAX_ROWS:,} rows")
-            there = opened.schema_arrow.names
-            return opened.read(there if names is None else [n for n in names if n in there])
+        with parquet_file(file) as opened:
+            return read_columns(opened, names)
     except FileNotFoundError:
         raise StoreError(
             f"there is no {file}", hint="Name a folder of runs or a Parquet file."
         ) from None
-    except (OSError, pa.ArrowException) as error:
+    except OSError as error:
+        raise StoreError(f"{file} {error.strerror}") from None
+    except ValueError as error:
         raise StoreError(f"{file} is no Parquet file that can be read: {error}") from None
 
 

@@ -275,7 +275,7 @@ def test_what_is_no_file_of_a_predictor_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     with pytest.raises(StoreError, match="no saved predictor"):
         load(tmp_path / "text")
-    with pytest.raises(StoreError, match="no saved predictor"):
+    with pytest.raises(StoreError, match="is not a regular file"):
         load(tmp_path)
 
 

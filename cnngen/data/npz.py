@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
-from math import prod
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from cnngen.archives import archive, read_array, read_header
 from cnngen.data.dataset import Dataset, Images, Labels, check_size, class_names
 from cnngen.errors import DataError
 
 Array = npt.NDArray[np.generic]
 
 NAMES = ("x_train", "y_train", "x_test", "y_test", "images", "labels")
-MAX_HEADER = 10_000
-UNREADABLE = (
-    *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error),
-)
-"""What NumPy and zipfile make of a broken archive."""
+MAX_FILE = 2**40
 
 
 def load_npz(path: Path) -> Dataset:
@@ -32,9 +26,9 @@ def load_npz(path: Path) -> Dataset:
     Objects are not read, for reading them may run code.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = _read(path, archive)
-    except UNREADABLE as error:
+        with archive(path, MAX_FILE) as members:
+            arrays = _read(path, members)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: is no NumPy archive that can be read ({error})") from None
     single = "images" in arrays
     image_names = ("images",) if single else ("x_train", "x_test")
@@ -76,32 +70,20 @@ def _read(path: Path, archive: zipfile.ZipFile) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     for name, member in wanted.items():
         with archive.open(member) as file:
-            arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+            arrays[name] = read_array(file, total)
     return arrays
 
 
 def _size(path: Path, archive: zipfile.ZipFile, member: str) -> int:
     """Bytes of an array, from its header alone."""
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read is None:
-            raise ValueError(f"{member} has version {version} of the format")
-        shape, _, dtype = read(file, max_header_size=MAX_HEADER)
-    if dtype.hasobject:
+        header = read_header(file)
+    if header.dtype.hasobject:
         raise DataError(
             f"{path}: '{member}' holds Python objects",
             hint="Store images as uint8 and labels as whole numbers; objects are not read.",
         )
-    if any(length < 0 for length in shape):
-        raise ValueError(f"{member} has the shape {shape}")
-    size = prod(map(int, shape)) * dtype.itemsize
-    if archive.getinfo(member).file_size < size:
-        raise ValueError(f"{member} is shorter than its shape {shape} says")
-    return size
+    return header.size
 
 
 def _images(path: Path, name: str, array: Array) -> Images:

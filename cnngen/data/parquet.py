@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnngen.columnar import MAX_FILE, check_sizes, reading
 from cnngen.data.dataset import Dataset, Labels, check_size, class_names
 from cnngen.data.images import Encoded, decode
 from cnngen.errors import DataError
+from cnngen.untrusted import opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,6 +81,8 @@ class _Table:
 
         self.path = path
         with _reading(path):
+            with opened(path, MAX_FILE):
+                pass  # no pipe and no device
             self.file: pq.ParquetFile = pq.ParquetFile(path)
         self.schema: pa.Schema = self.file.schema_arrow
         self.rows: int = self.file.metadata.num_rows
@@ -124,6 +128,7 @@ class _Table:
 
     def labels(self) -> Labels:
         with _reading(self.path):
+            check_sizes(self.file, [self.label])
             column = self.file.read(columns=[self.label])[self.label]
         if column.null_count:
             row = column.is_null().to_pylist().index(True)
@@ -164,9 +169,8 @@ class _Table:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Turn what Arrow makes of a broken file into a `DataError`."""
-    from pyarrow import ArrowException
-
     try:
-        yield
-    except (OSError, ValueError, ArrowException) as error:
+        with reading():
+            yield
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: is no Parquet file that can be read ({error})") from None

@@ -45,6 +45,12 @@ DESCRIPTIONS = ("description", "text")
 
 SETTING = ("backend", "protocol_name", "hardware_cpu")
 
+COLUMNS = (
+    *(*DESCRIPTIONS, *TARGETS.values(), *SETTING, "status", "epochs", "protocol_epochs"),
+    *("name", "data_name", "data_shape", "data_classes", "data_images", "protocol_test_share"),
+)
+"""All that is read of a table."""
+
 MAX_TEXT = 2**22
 """Most characters of a description that are read."""
 
@@ -144,7 +150,7 @@ def _text(path: Path) -> str:
 def _parquet(file: Path) -> tuple[int, Iterator[Example]]:
     from cnngen.table import read_rows
 
-    table = read_rows(file)
+    table = read_rows(file, COLUMNS)
     named = [name for name in DESCRIPTIONS if name in table.column_names]
     if not named:
         raise StoreError(f"{file} has no column 'description'")

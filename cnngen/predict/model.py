@@ -100,9 +100,11 @@ class Model:
             params = _object(member.get("params"), path)
             name = str(member.get("predictor"))
             predictors[cast("Target", target)] = restored(Saved(name, params, target, state))
+        with saved.restoring(f"the domain of {path}"):
+            seen = Domain.restored(State(domain, read.state.inside("domain")))
         return cls(
             predictors,
-            Domain.restored(State(domain, read.state.inside("domain"))),
+            seen,
             {shorten(name, 160): n for name, n in origin.items() if isinstance(n, int)},
         )
 

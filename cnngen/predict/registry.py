@@ -89,7 +89,8 @@ def restored(read: saved.Saved) -> Predictor:
     if read.target not in TARGETS:
         raise CnnGenError(f"a saved predictor has the target {read.target!r:.40}, which is none")
     check_params(kind, read.params)
-    predictor = kind(**read.params)
-    predictor.target_ = cast("Target", read.target)
-    predictor.restore(read.state)
+    with saved.restoring(f"a saved predictor '{read.name}'"):
+        predictor = kind(**read.params)
+        predictor.target_ = cast("Target", read.target)
+        predictor.restore(read.state)
     return predictor

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cnngen.archives import archive as opened_archive
+from cnngen.archives import read_array
 from cnngen.atomic import replacing
 from cnngen.errors import CnnGenError, StoreError
 
@@ -22,14 +23,10 @@ HEAD = "predictor.json"
 MAX_JSON = 2**24
 MAX_ARRAYS = 2**28
 """Most bytes of the JSON text, and of all arrays together, that are read."""
-MAX_HEADER = 10_000
-"""Most bytes of an array's own header."""
 
-UNREADABLE = (
-    *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError, KeyError),
-    *(zipfile.BadZipFile, zlib.error, RecursionError),
-)
-"""What NumPy, json and zipfile make of a broken file."""
+KINDS = "biuf"
+MAX_ITEM = 8
+"""Arrays are of numbers, of at most so many bytes: all of them fit a float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +90,38 @@ def read(path: Path) -> Saved:
     Raises `StoreError` for a file that is no saved predictor.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened_archive(path, MAX_JSON + MAX_ARRAYS) as archive:
             head = _head(archive)
             arrays = _arrays(archive)
-        if head["format"] != FORMAT:
-            raise ValueError(
-                f"it has the format {head['format']!r:.20}, this CNNGen reads {FORMAT}"
-            )
-        name, target = head["predictor"], head["target"]
-        params, values = head["params"], head["values"]
-        if not (isinstance(name, str) and isinstance(target, str)):
-            raise ValueError("its name or its target is no text")
-        if not (isinstance(params, dict) and isinstance(values, dict)):
-            raise ValueError("its hyper-parameters or its values are no object")
+            if head["format"] != FORMAT:
+                raise ValueError(
+                    f"it has the format {head['format']!r:.20}, this CNNGen reads {FORMAT}"
+                )
+            name, target = head["predictor"], head["target"]
+            params, values = head["params"], head["values"]
+            if not (isinstance(name, str) and isinstance(target, str)):
+                raise ValueError("its name or its target is no text")
+            if not (isinstance(params, dict) and isinstance(values, dict)):
+                raise ValueError("its hyper-parameters or its values are no object")
     except FileNotFoundError:
         raise StoreError(f"there is no {path}") from None
-    except UNREADABLE as error:
+    except OSError as error:
+        raise StoreError(f"{path} {error.strerror}") from None
+    except ValueError as error:
         raise StoreError(f"{path} is no saved predictor: {error}") from None
     return Saved(name, params, target, State(values, arrays))
+
+
+@contextmanager
+def restoring(what: str) -> Iterator[None]:
+    """Turn whatever is made of a stranger's values into `CnnGenError`: classes that restore
+    themselves need not foresee all that JSON can hold."""
+    try:
+        yield
+    except CnnGenError:
+        raise
+    except Exception as error:
+        raise CnnGenError(f"{what} cannot be restored: {error!r:.160}") from None
 
 
 def _head(archive: zipfile.ZipFile) -> dict[str, object]:
@@ -130,26 +141,13 @@ def _arrays(archive: zipfile.ZipFile) -> dict[str, NDArray[np.generic]]:
     for member in archive.namelist():
         if not member.endswith(".npy"):
             continue
-        room -= _size(archive, member)
-        if room < 0:
-            raise ValueError("its arrays are too large")
         with archive.open(member) as file:
-            arrays[member.removesuffix(".npy")] = np.lib.format.read_array(
-                file, allow_pickle=False, max_header_size=MAX_HEADER
-            )
+            array = read_array(file, room)
+        if array.dtype.kind not in KINDS or array.dtype.itemsize > MAX_ITEM:
+            raise ValueError(f"{member} is no array of numbers")
+        room -= array.nbytes
+        arrays[member.removesuffix(".npy")] = array
     return arrays
-
-
-def _size(archive: zipfile.ZipFile, member: str) -> int:
-    """Bytes of an array, from its header alone."""
-    with archive.open(member) as file:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError(f"{member} has another version of the format")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=MAX_HEADER)
-    if dtype.kind not in "biuf" or any(length < 0 for length in shape):
-        raise ValueError(f"{member} is no array of numbers")
-    size: int = prod(map(int, shape)) * dtype.itemsize
-    return size
 
 
 def check_arrays(
