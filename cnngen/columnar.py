@@ -50,13 +50,6 @@ def reading() -> Iterator[None]:
         raise ValueError(str(error) or type(error).__name__) from None
 
 
-def column_names(file: BinaryIO) -> list[str]:
-    """The names of a file's columns."""
-    from pyarrow.parquet import ParquetFile
-
-    return list(ParquetFile(file).schema_arrow.names)
-
-
 def read_columns(file: BinaryIO, names: Sequence[str]) -> pa.Table:
     """Columns of numbers, truth values and texts, of those in `names` that are there.
 
