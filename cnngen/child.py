@@ -19,18 +19,37 @@ START = "from cnngen.child import begin; begin({!r}, {})"
 
 STDERR = 2
 
+CRASHES = frozenset(
+    {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP}
+)
+"""What a process gets for its own errors, and seldom from anybody else."""
+
 
 class WorkerDied(Exception):
     """A worker ended before its work did.
 
     `out_of_memory`: the system ended it for memory. `by_model`: the model may be to blame.
+    `crashed`: native code that it ran went wrong.
     """
 
-    def __init__(self, cause: str, *, out_of_memory: bool = False, by_model: bool = True) -> None:
+    def __init__(
+        self,
+        cause: str,
+        *,
+        out_of_memory: bool = False,
+        by_model: bool = True,
+        crashed: bool = False,
+    ) -> None:
         super().__init__(cause)
         self.cause = cause
         self.out_of_memory = out_of_memory
         self.by_model = by_model
+        self.crashed = crashed
+
+    @property
+    def training_cause(self) -> str:
+        """The cause where a framework was at work, whose native code is then what crashed."""
+        return f"{self.cause} in the framework" if self.crashed else self.cause
 
 
 class Child:
@@ -108,7 +127,7 @@ class Child:
         name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
         if -code == signal.SIGKILL and _kills_for_memory() > self._kills:
             return WorkerDied("the system ended its worker for memory", out_of_memory=True)
-        return WorkerDied(f"its worker was ended by {name}")
+        return WorkerDied(f"its worker was killed by {name}", crashed=-code in CRASHES)
 
 
 def _python_path() -> dict[str, str]:

@@ -69,6 +69,9 @@ class Told(Watch):
     def lost(self, job: Job, cause: str) -> None:
         self.lines.append(f"lost {job.network.id}")
 
+    def given_up(self, job: Job, cause: str) -> None:
+        self.lines.append(f"given up {job.network.id}")
+
     def ended(self, record: Record, *, new: bool) -> None:
         self.lines.append(f"{'new' if new else 'old'} {record.id}")
 
@@ -250,20 +253,26 @@ def test_whatever_a_network_does_to_its_worker_its_record_says_and_the_others_go
     records = {record.id: record for record in load(tmp_path / "runs")}
     found = {kind: records[i] for i, kind in zip(ids, kinds, strict=False)}
     causes = {kind: (record.status, record.cause) for kind, record in found.items()}
-    before = ", and so it had been before"
+    killed, code, silent = (
+        "its worker was killed by SIGKILL",
+        "its worker ended with code 3",
+        "no sign of life for 3 s",
+    )
+    crashed = "its worker was killed by SIGSEGV in the framework"
     assert causes == {
-        "kill": ("error", f"stand_in: its worker was ended by SIGKILL{before}"),
+        "kill": ("error", f"stand_in: {killed}; before that, {killed}"),
         "kill-once": ("ok", None),
-        "crash": ("error", f"stand_in: its worker was ended by SIGSEGV{before}"),
-        "exit": ("error", f"stand_in: its worker ended with code 3{before}"),
-        "hang": ("error", f"stand_in: no sign of life for 3 s{before}"),
+        "crash": ("error", f"stand_in: {crashed}; not tried again, for it would come back"),
+        "exit": ("error", f"stand_in: {code}; before that, {code}"),
+        "hang": ("error", f"stand_in: {silent}; before that, {silent}"),
         "memory": ("out_of_memory", "stand_in: 9 GB"),
         "bug": ("error", "stand_in: ZeroDivisionError: a bug of the backend"),
     }
     times = Counter(trained(tmp_path))
-    assert [times[i] for i in ids] == [2, 2, 2, 2, 2, 1, 1, 1, 1]
+    assert [times[i] for i in ids] == [2, 2, 1, 2, 2, 1, 1, 1, 1]
     assert tally.failures == {"error": 5, "out_of_memory": 1}
-    assert sum(line.startswith("lost") for line in told.lines) == 5
+    assert sum(line.startswith("lost") for line in told.lines) == tally.anew == 4
+    assert sum(line.startswith("given up") for line in told.lines) == 4
 
 
 RUBBISH = {

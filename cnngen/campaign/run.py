@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from cnngen.data import Dataset, splits
 from cnngen.errors import StoreError
 from cnngen.index import update_index
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol
+from cnngen.protocol import Epoch, Protocol, Status
 from cnngen.record import Record
 from cnngen.store import load_run, set_aside
 from cnngen.training import Trained, run_key, trainer
@@ -43,6 +43,9 @@ class Watch:
     def lost(self, job: Job, cause: str) -> None:
         """The worker of a model died; the model begins anew."""
 
+    def given_up(self, job: Job, cause: str) -> None:
+        """The worker of a model died; the model does not begin anew, and its record says why."""
+
     def ended(self, record: Record, *, new: bool) -> None:
         """A run is in the store, trained just now or found there."""
 
@@ -52,18 +55,23 @@ class Watch:
 
 @dataclass
 class Tally(Watch):
-    """What a campaign has: runs by status, energy in kWh, runs that cannot be read."""
+    """What a campaign has: runs by status, energy in kWh, runs that cannot be read, and how
+    often a model began anew."""
 
     total: int
     statuses: Counter[str] = field(default_factory=Counter)
     new: int = 0
     energy: float = 0.0
     unreadable: int = 0
+    anew: int = 0
     began_at: float | None = None
 
     def began(self, job: Job) -> None:
         if self.began_at is None:
             self.began_at = time.monotonic()
+
+    def lost(self, job: Job, cause: str) -> None:
+        self.anew += 1
 
     def ended(self, record: Record, *, new: bool) -> None:
         self.statuses[record.status] += 1
@@ -170,13 +178,14 @@ def train_jobs(
 ) -> Iterator[Record]:
     """Train what is not in the folder yet; gives each record when its run is there.
 
-    With `again`, runs that are there are replaced. A model whose worker dies begins anew
-    once; when that one dies too, the record says so. Raises `StoreError` where a run cannot
-    be written, and what stops every model, such as a framework that cannot be imported.
+    With `again`, runs that are there are replaced. A model whose worker is killed begins anew
+    once; when that one dies too, the record says so. One whose framework crashes does not: a
+    crash comes back more often than not. Raises `StoreError` where a run cannot be written,
+    and what stops every model, such as a framework that cannot be imported.
     """
     todo = iter(jobs)
     at_work: dict[Future[Trained], Job] = {}
-    died: Counter[str] = Counter()
+    deaths: defaultdict[str, list[str]] = defaultdict(list)
     out_of_jobs = False
 
     def begin(job: Job) -> None:
@@ -210,19 +219,20 @@ def train_jobs(
             try:
                 trained = future.result()
             except WorkerDied as death:
-                died[job.key] += death.by_model
-                if died[job.key] < 2:
+                causes = deaths[job.key]
+                if not death.crashed and not (death.by_model and causes):
+                    causes += [death.training_cause] * death.by_model
                     for watch in watches:
-                        watch.lost(job, death.cause)
+                        watch.lost(job, death.training_cause)
                     if not (stop and stop.is_set()):
                         begin(job)
                     continue
-                trained = failed(
-                    job,
-                    data,
-                    "out_of_memory" if death.out_of_memory else "error",
-                    f"{job.backend}: {death.cause}, and so it had been before",
-                )
+                before = f"; before that, {causes[0]}" if causes else "; not tried again, for it would come back"
+                cause = f"{death.training_cause}{before}"
+                for watch in watches:
+                    watch.given_up(job, cause)
+                status: Status = "out_of_memory" if death.out_of_memory else "error"
+                trained = failed(job, data, status, f"{job.backend}: {cause}")
                 trained = keep(job, trained, folder, again)
             else:
                 if crew.remote:

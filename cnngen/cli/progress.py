@@ -49,9 +49,9 @@ class Display(Watch):
     ) -> None:
         self._progress.stop()
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str | None = None) -> None:
         """A line above the bars."""
-        self._progress.console.print(printable(text), soft_wrap=True)
+        self._progress.console.print(printable(text), style=style, soft_wrap=True)
 
     def began(self, job: Job) -> None:
         self.tally.began(job)
@@ -64,8 +64,12 @@ class Display(Watch):
             self._progress.update(bar, completed=epoch.number, note=note)
 
     def lost(self, job: Job, cause: str) -> None:
+        self.tally.lost(job, cause)
         self._remove(job.key)
-        self.say(f"{job.network.id[:8]} begins anew: {cause}")
+        self.say(f"{job.network.id[:8]} begins anew: {cause}", style="bold red")
+
+    def given_up(self, job: Job, cause: str) -> None:
+        self.say(f"{job.network.id[:8]} is given up: {cause}", style="bold red")
 
     def ended(self, record: Record, *, new: bool) -> None:
         self.tally.ended(record, new=new)
@@ -99,6 +103,8 @@ def pace(tally: Tally) -> str:
         parts.append(f"{duration(tally.seconds_left)} left")
     parts.append(f"{tally.energy * 1000:,.3g} Wh")
     parts += [f"{status} {count:,}" for status, count in tally.failures.items()]
+    if tally.anew:
+        parts.append(f"begun anew {tally.anew:,}")
     return ", ".join(parts)
 
 

@@ -122,7 +122,7 @@ def _end(future: Future[Record]) -> Event:
     except CnnGenError as error:
         return Event("fault", fault=fault(error))
     except WorkerDied as death:
-        cause = "it took too long and was ended" if was_late(death) else death.cause
+        cause = "it took too long and was ended" if was_late(death) else death.training_cause
         return _failed(cause, "The network may be too large for this machine.")
     except Exception as error:
         return _failed(f"{type(error).__name__}: {error}")
