@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -315,7 +316,13 @@ def test_tensorboards_own_reader_finds_the_epochs_of_each_run(tmp_path: Path) ->
 
     kept = record()
     assert isinstance(kept.energy, Energy)
+    killed = TensorBoard(tmp_path)
+    killed.epoch(kept.key, kept.history[1])
     logs = TensorBoard(tmp_path)
+    for epoch in kept.history:
+        logs.epoch(kept.key, epoch)
+    logs.lost(SimpleNamespace(key=kept.key), "killed")  # type: ignore[arg-type]
+    assert list((tmp_path / kept.key).iterdir()) == []
     logs.epoch(kept.key, kept.history[0])  # and the second only with the record
     logs.ended(kept, new=True)
     logs.ended(failed(), new=False)
@@ -336,3 +343,14 @@ def test_tensorboards_own_reader_finds_the_epochs_of_each_run(tmp_path: Path) ->
     assert (2, "accuracy/validation", 0.625) in figures
     assert (2, "test/accuracy", 0.75) in figures
     assert len(figures) == 4 + 4 + 3
+
+
+def test_of_a_training_whose_worker_died_tensorboard_shows_no_epochs(tmp_path: Path) -> None:
+    from cnngen.campaign.tensorboard import TensorBoard
+
+    died = record(status="error", cause="killed", epochs=(), test_loss=None, test_accuracy=None)
+    logs = TensorBoard(tmp_path)
+    logs.epoch(died.key, record().history[0])
+    logs.ended(died, new=True)
+    (log,) = (tmp_path / died.key).iterdir()
+    assert b"accuracy/validation" not in log.read_bytes()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from cnngen.campaign.jobs import Job
 from cnngen.campaign.run import Watch
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.protocol import Epoch
@@ -26,6 +27,10 @@ except ImportError as error:
     ) from None
 
 
+LOGS = "events.out.tfevents"
+"""How the names of logs begin."""
+
+
 class TensorBoard(Watch):
     """Writes each epoch's losses and accuracies, then the test's, into a run's own folder."""
 
@@ -39,10 +44,16 @@ class TensorBoard(Watch):
         with self._lock:
             self._epoch(key, epoch)
 
+    def lost(self, job: Job, cause: str) -> None:
+        with self._lock:
+            self._forget(job.key)
+
     def ended(self, record: Record, *, new: bool) -> None:
         if not new:
             return
         with self._lock:
+            if self._written.get(record.key, 0) > len(record.history):
+                self._forget(record.key)  # its worker died, and the record has no epochs
             # Workers on other machines do not tell of epochs as they end.
             for epoch in record.history[self._written.pop(record.key, 0) :]:
                 self._epoch(record.key, epoch)
@@ -78,11 +89,23 @@ class TensorBoard(Watch):
         except OSError as error:
             raise StoreError(f"{self._folder} cannot be written: {error.strerror}") from None
 
+    def _forget(self, key: str) -> None:
+        """Drop what was written of a training that does not go on."""
+        self._written.pop(key, None)
+        if (log := self._logs.pop(key, None)) is not None:
+            log.close()
+        try:
+            for path in (self._folder / key).glob(f"{LOGS}.*"):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self._folder} cannot be written: {error.strerror}") from None
+
     def _begin(self, key: str) -> RecordWriter:
+        self._forget(key)  # the campaign may have been killed amid it
         folder = self._folder / key
         refuse_links(folder, self._folder.parent)
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}"
+        name = f"{LOGS}.{time.time():.6f}.{socket.gethostname()}"
         log = RecordWriter((folder / name).open("xb"))
         first = Event(wall_time=time.time(), file_version="brain.Event:2")
         log.write(first.SerializeToString())
