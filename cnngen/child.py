@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -57,11 +57,17 @@ class Child:
 
     It is no process of `multiprocessing`, which would import the main module again and with
     it run whatever stands there unguarded. `environment` is set on top of ours. With `caught`,
-    what the process prints comes out of `process.stdout`, where somebody must read it.
+    what the process prints comes out of `process.stdout`, where somebody must read it. The
+    open `files` are open there, too, by the same numbers.
     """
 
     def __init__(
-        self, module: str, environment: Mapping[str, str], *, caught: bool = False
+        self,
+        module: str,
+        environment: Mapping[str, str],
+        *,
+        caught: bool = False,
+        files: Sequence[int] = (),
     ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
@@ -69,7 +75,7 @@ class Child:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", START.format(module, number)],
                 env=os.environ | environment | _python_path(),
-                pass_fds=[number],
+                pass_fds=[number, *files],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if caught else STDERR,  # stdout is for our own answers
                 stderr=subprocess.STDOUT if caught else None,

@@ -117,7 +117,9 @@ class ModeProcess:
             death = error if isinstance(error, WorkerDied) else child.death()
             self.end()
             hint = self._printed.hint()
-            raise ModeError(f"{self.mode}: {death.training_cause}", hint=hint, is_end=True) from None
+            raise ModeError(
+                f"{self.mode}: {death.training_cause}", hint=hint, is_end=True
+            ) from None
         if answer[:1] == b"+":
             return answer[1:]
         told = json.loads(answer)

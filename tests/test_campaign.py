@@ -24,9 +24,9 @@ from stand_in import images, plan
 
 import cnngen.backend as backend_module
 from cnngen.backend import get_backend
-from cnngen.campaign import Job, Plan, Shard, Tally, Watch, local, run_campaign
+from cnngen.campaign import Job, Plan, Shard, Tally, Watch, Workers, local, run_campaign
 from cnngen.campaign.merge import merge_folders
-from cnngen.campaign.shared import clear, shared
+from cnngen.campaign.shared import SharedData, shared
 from cnngen.errors import CnnGenError, DataError, StoreError
 from cnngen.index import read_index
 from cnngen.protocol import Protocol
@@ -395,30 +395,21 @@ def test_stopping_waits_for_what_has_begun_and_the_next_campaign_goes_on(
     assert len(trained(tmp_path)) == 20
 
 
-def test_a_shared_data_set_is_the_same_one_and_goes_with_its_process(
+def test_a_shared_data_set_is_the_same_one_and_leaves_no_file_that_could_be_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = set(tmp_path.iterdir())
     data = replace(images(), test_start=20)
-    with shared(data) as handed:
-        again = handed.open()
+    with shared(data) as handed, Workers(1, files=[handed.file]) as workers:
+        assert set(tmp_path.iterdir()) == before
+        again = workers.submit(SharedData.open, handed).result()
         assert again.digest == data.digest
         assert again.summary == data.summary
-        assert not again.images.flags.owndata
-        clear()
-        assert handed.folder.exists()
-        assert handed.folder.stat().st_mode & 0o077 == 0
-    assert list((tmp_path / "tmp").iterdir()) == []
-    code = (
-        "import os, stand_in\nfrom cnngen.campaign.shared import shared\n"
-        "with shared(stand_in.images()): os.kill(os.getpid(), 9)\n"
-    )
-    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=False)
-    assert len(list((tmp_path / "tmp").iterdir())) == 1
-    clear()
-    assert list((tmp_path / "tmp").iterdir()) == []
+        assert not handed.open().images.flags.owndata
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match=r"cannot be shared.*: No "), shared(data):
+        pass
 
 
 CAMPAIGN = ("campaign", "-n", "30", "-s", "compact", "--epochs", "2", "-w", "2", "-o", "runs")

@@ -41,7 +41,10 @@ def local(workers: int = 1, *, patience: float = PATIENCE) -> Hire:
 
     @contextmanager
     def hire(data: Dataset, report: Report) -> Iterator[Crew]:
-        with shared(data) as handed, Workers(workers, report, patience=patience) as executor:
+        with (
+            shared(data) as handed,
+            Workers(workers, report, patience=patience, files=[handed.file]) as executor,
+        ):
             # One more than there are workers waits, so that none has to.
             yield Crew(executor, handed, lambda: workers + 1, alone=workers == 1)
 

@@ -227,7 +227,11 @@ def train_jobs(
                     if not (stop and stop.is_set()):
                         begin(job)
                     continue
-                before = f"; before that, {causes[0]}" if causes else "; not tried again, for it would come back"
+                before = (
+                    f"; before that, {causes[0]}"
+                    if causes
+                    else "; not tried again, for it would come back"
+                )
                 cause = f"{death.training_cause}{before}"
                 for watch in watches:
                     watch.given_up(job, cause)

@@ -11,7 +11,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from types import TracebackType
@@ -61,7 +61,8 @@ class Workers(Executor):
     A call whose process dies, or gives no sign of life for `patience` seconds, ends with
     `WorkerDied`. Leaving the context by an exception drops the calls that are running.
     `OMP_NUM_THREADS` and its like are set to cores / `count` where they are not set already,
-    or to `OMP_NUM_THREADS` where that is. `environment` is set on top of ours.
+    or to `OMP_NUM_THREADS` where that is. `environment` is set on top of ours, and the open
+    `files` are open there, too.
     """
 
     def __init__(
@@ -71,11 +72,12 @@ class Workers(Executor):
         *,
         patience: float = PATIENCE,
         environment: Mapping[str, str] | None = None,
+        files: Sequence[int] = (),
     ) -> None:
         self.threads = _threads(count)
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._seats = [
-            _Seat(self._tasks, self.threads, on_epoch, patience, environment or {})
+            _Seat(self._tasks, self.threads, on_epoch, patience, environment or {}, files)
             for _ in range(count)
         ]
         self._closed = False
@@ -146,6 +148,7 @@ class _Seat(threading.Thread):
         on_epoch: Report | None,
         patience: float,
         environment: Mapping[str, str],
+        files: Sequence[int],
     ) -> None:
         super().__init__(name="cnngen worker", daemon=True)
         self.tasks = tasks
@@ -153,6 +156,7 @@ class _Seat(threading.Thread):
         self.on_epoch = on_epoch
         self.patience = patience
         self.environment = environment
+        self.files = files
         self.worker: _Worker | None = None
         self.dropped = False
 
@@ -174,7 +178,7 @@ class _Seat(threading.Thread):
     def _do(self, task: _Task) -> object:
         for _ in range(STARTS):
             if self.worker is None:
-                self.worker = _Worker(self.threads, self.environment)
+                self.worker = _Worker(self.threads, self.environment, self.files)
             worker = self.worker
             if self.dropped:
                 worker.kill()
@@ -198,10 +202,10 @@ class _Seat(threading.Thread):
 class _Worker(Child):
     """A process that does one call after the other."""
 
-    def __init__(self, threads: int, environment: Mapping[str, str]) -> None:
+    def __init__(self, threads: int, environment: Mapping[str, str], files: Sequence[int]) -> None:
         unset = [name for name in THREAD_VARIABLES if name not in os.environ]
         environment = {**dict.fromkeys(unset, str(threads)), **environment}
-        super().__init__("cnngen.campaign.worker", environment)
+        super().__init__("cnngen.campaign.worker", environment, files=files)
         self.ready = False
 
     def do(self, task: _Task, on_epoch: Report | None, patience: float) -> object:

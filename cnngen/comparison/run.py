@@ -241,7 +241,11 @@ def _worker(
     with tempfile.TemporaryDirectory(prefix="cnngen-", ignore_cleanup_errors=True) as temporary:
         environment = {"TMPDIR": temporary, **parsed.environment}
         with Workers(
-            1, tell_epochs(watches), patience=patience, environment=environment
+            1,
+            tell_epochs(watches),
+            patience=patience,
+            environment=environment,
+            files=[data.file],
         ) as workers:
             warm = _Warm(workers, parsed.backend, design)
             yield Crew(warm, data, lambda: 1, alone=True)

@@ -92,7 +92,11 @@ class Trainer:
 
         self._report = report
         if self._workers is None:
-            self._workers = Workers(1, lambda _, epoch: self._report(Event("epoch", epoch)))
+            self._workers = Workers(
+                1,
+                lambda _, epoch: self._report(Event("epoch", epoch)),
+                files=[self._data.file],
+            )
         limits = self._limits
         seconds = limits.training_seconds + GRACE
         call = partial(train_text, question, self._data, limits)
