@@ -262,7 +262,7 @@ def test_whatever_a_network_does_to_its_worker_its_record_says_and_the_others_go
     assert causes == {
         "kill": ("error", f"stand_in: {killed}; before that, {killed}"),
         "kill-once": ("ok", None),
-        "crash": ("error", f"stand_in: {crashed}; not tried again, for it would come back"),
+        "crash": ("error", f"stand_in: {crashed}; not tried again, for a crash mostly comes back"),
         "exit": ("error", f"stand_in: {code}; before that, {code}"),
         "hang": ("error", f"stand_in: {silent}; before that, {silent}"),
         "memory": ("out_of_memory", "stand_in: 9 GB"),

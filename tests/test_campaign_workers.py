@@ -67,6 +67,9 @@ def test_a_worker_that_ends_is_the_end_of_one_call_alone(crew: Workers) -> None:
     with pytest.raises(WorkerDied, match="SIGKILL"):
         futures[2].result()
     assert futures[3].result() == 3
+    with pytest.raises(WorkerDied) as died:
+        crew.submit(os.abort).result()
+    assert died.value.training_cause == "its worker was killed by SIGABRT in the framework"
 
 
 def test_a_worker_killed_amid_its_answer_has_died(crew: Workers) -> None:

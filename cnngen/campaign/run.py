@@ -230,7 +230,7 @@ def train_jobs(
                 before = (
                     f"; before that, {causes[0]}"
                     if causes
-                    else "; not tried again, for it would come back"
+                    else "; not tried again, for a crash mostly comes back"
                 )
                 cause = f"{death.training_cause}{before}"
                 for watch in watches:
