@@ -17,6 +17,7 @@ from cnngen.operations import Activation
 from cnngen.predict.features import features, names, table
 from cnngen.predict.features.maps import receptive_field
 from cnngen.predict.features.propagation import IMAGE, Signal, activated, follow
+from cnngen.predict.graph.encoding import encode
 from cnngen.predict.interface import Floats
 from cnngen.testing.networks import fixed
 
@@ -33,6 +34,24 @@ def test_every_network_has_the_same_features_and_all_are_finite(name: str) -> No
     found = features(some)
     assert tuple(found) == names()
     assert all(isfinite(value) for value in found.values()), found
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        192 * "conv(kernel=1, stride=1) dropout(rate=0.999) ",
+        2121 * "[add (conv(filters=1, kernel=1, stride=1), Empty)] ",
+        1100 * "conv(kernel=1, stride=2) ",
+        1100 * "conv(kernel=1, stride=1) max_pooling(size=2, stride=2, padding=same) ",
+        700 * "bnconv(kernel=1, stride=1, activation=linear, epsilon=1e-12) dropout(rate=0.99) ",
+    ],
+)
+def test_features_of_what_leaves_every_range_are_finite(part: str) -> None:
+    some = network(f"input conv(filters=1, kernel=1, stride=1) {part} flatten dense output")
+    found = features(some)
+    assert all(isfinite(value) for value in found.values()), found
+    assert isfinite(encode(some).nodes.sum())
+    assert isfinite(encode(some).whole.sum())
 
 
 def test_a_table_has_a_row_a_network_and_may_be_empty() -> None:

@@ -50,7 +50,7 @@ def maps(network: Network) -> dict[str, float]:
         "strided_convolutions": float(sum(reducing)),
         "total_stride": log2(prod(strides)),
         "receptive_field": log2(prod(fields)),
-        "coverage": min(1.0, fields[0] / height) * min(1.0, fields[1] / width),
+        "coverage": min(fields[0], height) / height * (min(fields[1], width) / width),
         "bottleneck": log2(min(counted, default=prod(network.input_shape))),
         "main_bottleneck": log2(min(hidden)),
         "peak": log2(max(cuts)),

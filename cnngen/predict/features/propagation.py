@@ -41,6 +41,8 @@ IMAGE = (0.25, 0.1)
 """Second moment and half squared distance of images with pixels from 0 to 1."""
 
 TINY = 1e-250
+LARGEST = 1e100
+"""What is beyond is taken for this: thousands of sums or dropouts leave no finite number."""
 MOMENTS = range(-24, 13)
 DISTANCES = range(-24, 1)
 """Powers of 2 at which the integrals over an activation are tabulated."""
@@ -55,6 +57,9 @@ class Signal:
     moment: float
     distance: float
     noise: float
+
+    def bounded(self) -> Signal:
+        return Signal(*(min(x, LARGEST) for x in (self.moment, self.distance, self.noise)))
 
     def scaled(self, by: float) -> Signal:
         return Signal(self.moment * by, self.distance * by, self.noise * by)
@@ -103,7 +108,7 @@ def follow(network: Network) -> tuple[list[Signal], list[float]]:
     for node in network.nodes:
         shapes = network.input_shapes(node)
         signal, slope = _pass(node, [signals[i] for i in node.inputs], shapes)
-        signals.append(signal)
+        signals.append(signal.bounded())
         slopes.append(slope)
     return signals, _gradients(network, slopes)
 
@@ -127,7 +132,7 @@ def _pass(node: Node, inputs: Sequence[Signal], shapes: Sequence[Shape]) -> tupl
             return signal, slope * fans * units
         case BatchNorm(epsilon=epsilon):
             (x,) = inputs
-            by = 1 / (x.distance + epsilon)
+            by = min(1 / (x.distance + epsilon), LARGEST)
             return Signal(x.distance * by, x.distance * by, x.noise * by), by
         case Dropout(rate=rate):
             (x,) = inputs
