@@ -1,10 +1,10 @@
 """The index of a folder of runs: one Parquet file that opens a hundred thousand at once.
 
 A row a run: the columns of the table, first the run's key and last its resolved text, which is
-null for a network that no sentence stands for. The
-columns are plain numbers and strings, so that any reader of Parquet has them. The file's
-metadata says of which runs it was made and when each was written, by which it is known to be
-up to date.
+null for a network that no sentence stands for. The columns are plain numbers and strings, so
+that any reader of Parquet has them. The file's metadata says of which runs it was made and when
+each was written, by which it is known to be up to date, and has a seal, by which it is known to
+be made from the records here and not by a stranger.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ import numpy as np
 from cnngen.atomic import write_file
 from cnngen.errors import StoreError
 from cnngen.record import KEY
-from cnngen.store import DESCRIPTION, RECORD, load_run
+from cnngen.seal import BLANK, is_sealed, seal
+from cnngen.store import DESCRIPTION, RECORD, load_network, load_run
 from cnngen.table import cells, columns
-from cnngen.untrusted import opened, read_text
+from cnngen.untrusted import read_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 FILE = "index.parquet"
-MISSING = -1
+MISSING = (-1, -1)
 MAX_FILE = 2**30
 """Most bytes of an index that are read."""
-MAX_TEXT = 2**25
-"""Most bytes of a description that are read."""
 
-Stamps = dict[str, int]
-"""When the record of each run was written, in ns since 1970; MISSING if there is none. In the
-order of the names."""
+FIGURES = 4
+Stamps = dict[str, tuple[int, ...]]
+"""When the record of each run was written, in ns since 1970, and how many bytes it has; the
+same of its description. MISSING if there is none. In the order of the names."""
 
 Broken = dict[str, str]
 """The runs that cannot be read, each with the reason."""
@@ -99,36 +99,40 @@ def schema() -> pa.Schema:
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """An index that is there, and the runs that it was made of."""
+    """An index that this user's CNNGen made, and the runs that it was made of."""
 
-    path: Path
+    content: bytes
     stamps: Stamps
     broken: Broken
 
     @classmethod
     def of(cls, folder: Path) -> _Index | None:
-        """None where there is no index that this version wrote."""
+        """None where there is none that this version wrote, for this user: what others wrote
+        may say anything of the runs."""
         import pyarrow as pa
         from pyarrow import parquet
 
-        path = folder / FILE
         try:
-            with opened(path, MAX_FILE, root=folder) as raw, parquet.ParquetFile(raw) as file:
+            content = read_bytes(folder / FILE, MAX_FILE, root=folder)
+            if not is_sealed(content):
+                return None
+            with parquet.ParquetFile(pa.BufferReader(content)) as file:
                 if not file.schema_arrow.equals(schema(), check_metadata=False):
                     return None
                 metadata = file.schema_arrow.metadata or {}
                 broken = dict(json.loads(metadata[b"cnngen.broken"]))
                 keys = file.read(["key"]).column("key").to_pylist()
-            stamps = np.frombuffer(metadata[b"cnngen.stamps"], np.int64).tolist()
-            return cls(path, dict(zip(sorted([*keys, *broken]), stamps, strict=True)), broken)
+            stamps = np.frombuffer(metadata[b"cnngen.stamps"], np.int64).reshape(-1, FIGURES)
+            names = sorted([*keys, *broken])
+            return cls(content, dict(zip(names, map(tuple, stamps.tolist()), strict=True)), broken)
         except (OSError, ValueError, TypeError, KeyError, pa.ArrowException):
             return None
 
     def rows(self, names: list[str]) -> pa.Table:
+        import pyarrow as pa
         from pyarrow import parquet
 
-        with opened(self.path, MAX_FILE, root=self.path.parent) as file:
-            return parquet.read_table(file, columns=names)
+        return parquet.read_table(pa.BufferReader(self.content), columns=names)
 
 
 def _write(folder: Path, old: _Index | None) -> Broken:
@@ -154,24 +158,19 @@ def _write(folder: Path, old: _Index | None) -> Broken:
     metadata = {
         "cnngen.stamps": np.array(list(stamps.values()), np.int64).tobytes(),
         "cnngen.broken": json.dumps(broken),
+        "cnngen.seal": BLANK,
     }
     table = table.sort_by("key").replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
     parquet.write_table(table, sink, compression="zstd")
-    write_file(folder, FILE, sink.getvalue().to_pybytes())
+    write_file(folder, FILE, seal(sink.getvalue().to_pybytes()))
     return dict(sorted(broken.items()))
 
 
 def _row(run: Path) -> dict[str, object]:
     record = load_run(run)
-    text = None
-    try:
-        # A description on one line is the same description.
-        text = " ".join(read_text(run / DESCRIPTION, MAX_TEXT, root=run.parent).split())
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise StoreError(f"{DESCRIPTION} cannot be read: {error.strerror}") from None
+    network = load_network(run, record)
+    text = None if network is None else network.to_text()
     return {"key": record.key, **cells(record), "text": text}
 
 
@@ -180,11 +179,15 @@ def _stamps(folder: Path) -> Stamps:
         names = sorted(name for name in os.listdir(folder) if re.fullmatch(KEY, name))
     except OSError as error:
         raise StoreError(f"{folder} cannot be read: {error.strerror}") from None
-    return {name: _stamp(f"{folder}/{name}/{RECORD}") for name in names}
+    return {
+        name: _stamp(f"{folder}/{name}/{RECORD}") + _stamp(f"{folder}/{name}/{DESCRIPTION}")
+        for name in names
+    }
 
 
-def _stamp(path: str) -> int:
+def _stamp(path: str) -> tuple[int, int]:
     try:
-        return os.lstat(path).st_mtime_ns
+        status = os.lstat(path)
     except OSError:
         return MISSING
+    return status.st_mtime_ns, status.st_size

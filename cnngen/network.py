@@ -29,6 +29,25 @@ NODE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 """The name of the input as well, which is no variable."""
 
 
+def id_of_text(text: str) -> str | None:
+    """The id of the network of a resolved description, if it is written as CNNGen writes it
+    but for white space; None, or another id than the network's, if it is not.
+
+    A hundred times quicker than the parser.
+    """
+    words = _RESOLVED.fullmatch(" ".join(text.split()))
+    return None if words is None else _hash(words["text"], words["shape"], words["classes"] or "")
+
+
+_RESOLVED = re.compile(
+    r"(?:\w+ -> )?(?P<text>input\((?P<shape>\d+x\d+x\d+)\) .*output(?:\((?P<classes>\d+)\))?)"
+)
+
+
+def _hash(text: str, shape: str, classes: str) -> str:
+    return hashlib.sha256(f"{text}\n{shape}\n{classes}".encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
     """One column of a merge; branch 0 of a network is its main column.
@@ -151,8 +170,7 @@ class Network:
 
         described = self.is_described
         text = format(self.description, named=False) if described else graph(self).to_json()
-        key = f"{text}\n{shapes.text(self.input_shape)}\n{self.classes or ''}"
-        return hashlib.sha256(key.encode()).hexdigest()[:16]
+        return _hash(text, shapes.text(self.input_shape), str(self.classes or ""))
 
     @cached_property
     def cost(self) -> Cost:

@@ -10,11 +10,11 @@ import json
 import os
 import platform
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from math import isfinite, nan
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -23,6 +23,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from cnngen.energy import Energy
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.protocol import ADDED, Epoch, Protocol, Status, TrainingResult
+from cnngen.ranges import check, is_within
 
 if TYPE_CHECKING:
     from cnngen.data import Dataset
@@ -32,18 +33,15 @@ KEY = r"[0-9a-f]{16}-[a-z][a-z0-9_]{0,31}-[0-9a-f]{8}"
 """What a run's key looks like: network id, backend, hash of protocol and data."""
 
 Text = Annotated[str, Field(max_length=10_000)]
-Count = Annotated[int, Field(ge=0, lt=2**63)]
-Seed = Annotated[int, Field(ge=0, lt=2**64)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Loss = Annotated[float, Field(allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _nan_for_null(epoch: object) -> object:
     """JSON has no NaN; in an epoch, null stands for a figure that was no finite number."""
-    if isinstance(epoch, dict):
-        return {name: nan if value is None else value for name, value in epoch.items()}
-    return epoch
+    if not isinstance(epoch, dict):
+        return epoch
+    if any(value != value for value in epoch.values()):
+        raise ValueError("NaN is not JSON; null stands for it")
+    return {name: nan if value is None else value for name, value in epoch.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +61,10 @@ class Hardware:
     `threads` are those the framework computed with."""
 
     cpu: str
-    cores: Count
-    memory: Count
+    cores: int
+    memory: int
     gpu: str | None
-    threads: Count | None
+    threads: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +73,9 @@ class DataSummary:
     images and labels."""
 
     name: Text
-    shape: tuple[Count, Count, Count]
-    classes: Count
-    images: Count
+    shape: tuple[int, int, int]
+    classes: int
+    images: int
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
@@ -96,7 +94,7 @@ class Record:
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     name: Text | None
     backend: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-    seed: Seed | None
+    seed: int | None
     space: Text | None
     finished: Text
     versions: Versions
@@ -105,20 +103,20 @@ class Record:
     data: DataSummary
     status: Status
     cause: str | None
-    cause_epoch: Count | None = None
+    cause_epoch: int | None = None
     device: Text
-    test_accuracy: Share | None
-    validation_accuracy: Share | None
-    train_accuracy: Share | None
-    test_loss: Loss | None
-    validation_loss: Loss | None
-    train_loss: Loss | None
-    train_seconds: Seconds
-    epochs: Count
-    layers: Count
-    parameters: Count
-    multiply_adds: Count
-    flops: Count
+    test_accuracy: float | None
+    validation_accuracy: float | None
+    train_accuracy: float | None
+    test_loss: float | None
+    validation_loss: float | None
+    train_loss: float | None
+    train_seconds: float
+    epochs: int
+    layers: int
+    parameters: int
+    multiply_adds: int
+    flops: int
     energy: Energy | None
     energy_cause: str | None
     history: tuple[Annotated[Epoch, BeforeValidator(_nan_for_null)], ...]
@@ -136,11 +134,13 @@ class Record:
     def from_json(cls, text: str | bytes) -> Record:
         """A record from JSON text. Raises `StoreError` for what is no whole record."""
         try:
-            return _adapter().validate_json(text)
+            record = _adapter().validate_json(text)
         except ValidationError as error:
             raise StoreError(_fault(error)) from None
         except CnnGenError as error:
             raise StoreError(error.message) from None
+        check(record)
+        return record
 
 
 @cache
@@ -186,8 +186,13 @@ def make_record(
     `framework` is what the backend's `version()` says; `seed` and `space` are those the
     network was sampled with, if it was.
     """
-    last = result.epochs[-1] if result.epochs else None
+    epochs = tuple(map(_within, result.epochs))
+    last = epochs[-1] if epochs else None
     cost = network.cost
+    try:
+        check(energy, "energy.")
+    except StoreError as error:  # a counter that ran over, say
+        energy, energy_cause = None, f"no possible figure: {error.message}"
     return Record(
         id=network.id,
         name=network.name,
@@ -209,12 +214,14 @@ def make_record(
         cause=result.cause,
         cause_epoch=result.cause_epoch,
         device=result.device,
-        test_accuracy=_finite(result.test_accuracy),
-        validation_accuracy=_finite(last.validation_accuracy) if last else None,
-        train_accuracy=_finite(last.train_accuracy) if last else None,
-        test_loss=_finite(result.test_loss),
-        validation_loss=_finite(last.validation_loss) if last else None,
-        train_loss=_finite(last.train_loss) if last else None,
+        test_accuracy=_known("test_accuracy", result.test_accuracy),
+        validation_accuracy=_known("validation_accuracy", last.validation_accuracy)
+        if last
+        else None,
+        train_accuracy=_known("train_accuracy", last.train_accuracy) if last else None,
+        test_loss=_known("test_loss", result.test_loss),
+        validation_loss=_known("validation_loss", last.validation_loss) if last else None,
+        train_loss=_known("train_loss", last.train_loss) if last else None,
         train_seconds=result.train_seconds,
         epochs=len(result.epochs),
         layers=cost.layers,
@@ -223,7 +230,7 @@ def make_record(
         flops=cost.flops,
         energy=energy,
         energy_cause=energy_cause,
-        history=tuple(_finite_or_nan(epoch) for epoch in result.epochs),
+        history=epochs,
     )
 
 
@@ -252,21 +259,22 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _finite(figure: float | None) -> float | None:
-    return figure if figure is not None and isfinite(figure) else None
+def _known(name: str, figure: float | None) -> float | None:
+    """A figure that is a possible one."""
+    return figure if figure is not None and is_within(name, figure) else None
 
 
-def _finite_or_nan(epoch: Epoch) -> Epoch:
-    return Epoch(
-        epoch.number,
-        epoch.seconds,
-        *(
-            figure if isfinite(figure) else nan
-            for figure in (
-                epoch.train_loss,
-                epoch.train_accuracy,
-                epoch.validation_loss,
-                epoch.validation_accuracy,
-            )
-        ),
+def _within(epoch: Epoch) -> Epoch:
+    """An epoch with NaN for each figure that is no possible one."""
+
+    def known(name: str) -> float:
+        figure: float = getattr(epoch, name)
+        return figure if is_within(name, figure) else nan
+
+    return replace(
+        epoch,
+        train_loss=known("train_loss"),
+        train_accuracy=known("train_accuracy"),
+        validation_loss=known("validation_loss"),
+        validation_accuracy=known("validation_accuracy"),
     )

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, overload
 
 from cnngen.atomic import write_folder, writing
 from cnngen.errors import CnnGenError, Source, StoreError, shorten
+from cnngen.network import id_of_text
 from cnngen.record import KEY, Record
-from cnngen.untrusted import read_bytes, refuse_links
+from cnngen.untrusted import read_bytes, read_text, refuse_links
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,8 @@ RECORD = "record.json"
 DESCRIPTION = "model.cnn"
 MAX_RECORD = 2**26
 """Most bytes of a record that are read."""
+MAX_TEXT = 2**25
+"""Most bytes of a description that are read."""
 MAX_FILES = 2**28
 """Most bytes of a run's files together that are copied."""
 
@@ -182,6 +185,27 @@ def load_run(run: str | Path) -> Record:
         raise StoreError(error.message, source=Source("", str(run))) from None
 
 
+def load_network(run: str | Path, record: Record) -> Network | None:
+    """The network of a run, from its description; None where it has none.
+
+    Raises `StoreError` where the description cannot be read, or is of another network than
+    the record.
+    """
+    from cnngen.language import parse
+    from cnngen.resolution import resolve
+
+    text = _text(Path(run))
+    if text is None:
+        return None
+    try:
+        network = resolve(parse(text, DESCRIPTION))
+    except CnnGenError as error:
+        raise StoreError(f"{DESCRIPTION} is not a description: {error.message}") from None
+    if network.id != record.id:
+        raise StoreError(f"{DESCRIPTION} is that of another network, {network.id}")
+    return network
+
+
 def is_run(path: Path) -> bool:
     """Whether a folder is that of a run, whole or broken."""
     return re.fullmatch(KEY, path.absolute().name) is not None and path.is_dir()
@@ -213,7 +237,21 @@ def _read(run: Path) -> Record:
     record = Record.from_json(content)
     if record.key != run.name:
         raise StoreError(f"{RECORD} is that of another run, {record.key}")
+    text = _text(run)
+    if text is not None and id_of_text(text) != record.id:
+        load_network(run, record)
     return record
+
+
+def _text(run: Path) -> str | None:
+    """The description of a run, if it has one."""
+    run = run.absolute()
+    try:
+        return read_text(run / DESCRIPTION, MAX_TEXT, root=run.parent)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"{DESCRIPTION} cannot be read: {error.strerror}") from None
 
 
 def _check(record: Record, network: Network) -> None:

@@ -10,6 +10,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Literal, Union, get_args, get_origin, get_type_hints
 
 from cnngen.errors import StoreError
+from cnngen.ranges import outside, range_of
 from cnngen.record import Record
 
 if TYPE_CHECKING:
@@ -41,13 +42,14 @@ def table(records: Sequence[Record]) -> pd.DataFrame:
 def read_rows(file: Path, names: Sequence[str]) -> pa.Table:
     """The rows of a Parquet file, whoever wrote it: those columns of `names` that it has.
 
-    Raises `StoreError` where it cannot be read, or would take too much memory.
+    Raises `StoreError` where it cannot be read, would take too much memory, or has a figure
+    that no record could have.
     """
     from cnngen.columnar import parquet_file, read_columns
 
     try:
         with parquet_file(file) as opened:
-            return read_columns(opened, names)
+            rows = read_columns(opened, names)
     except FileNotFoundError:
         raise StoreError(
             f"there is no {file}", hint="Name a folder of runs or a Parquet file."
@@ -56,6 +58,34 @@ def read_rows(file: Path, names: Sequence[str]) -> pa.Table:
         raise StoreError(f"{file} {error.strerror}") from None
     except ValueError as error:
         raise StoreError(f"{file} is no Parquet file that can be read: {error}") from None
+    _check(rows, file)
+    return rows
+
+
+def _check(rows: pa.Table, file: Path) -> None:
+    """Raise `StoreError` for a number that no record could have; NaN stands for none."""
+    import pyarrow as pa
+    from pyarrow import compute, types
+
+    for name, kind in columns().items():
+        if name not in rows.column_names or kind not in ("Int64", "UInt64", "float64"):
+            continue
+        column = rows.column(name)
+        if not any(
+            of(column.type) for of in (types.is_integer, types.is_floating, types.is_decimal)
+        ):
+            continue
+        low, high = range_of(name, whole=kind != "float64")
+        values = column.cast(pa.float64(), safe=False)
+        wrong = compute.or_(compute.less(values, float(low)), compute.greater(values, float(high)))
+        at = compute.index(wrong, True).as_py()
+        if at >= 0:
+            value = column[at].as_py()
+            percent = high == 1 and 1 < value <= 100
+            raise StoreError(
+                f"{file}, row {at + 1}: {name} {outside(name, value)}",
+                hint="Divide percentages by 100." if percent else None,
+            )
 
 
 def cells(record: Record) -> dict[str, object]:

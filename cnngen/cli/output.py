@@ -73,6 +73,11 @@ def print_text(text: str) -> None:
         raw.buffer.flush()
 
 
+def say_broken(run: Path, reason: str) -> None:
+    """Tell of a run that is left out."""
+    print(f"{run}: {reason}", file=sys.stderr)
+
+
 def write(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all. Raises `CnnGenError` where that cannot be done."""
     try:

@@ -191,7 +191,7 @@ def _short(figure: float) -> str:
 
 
 def _fit(source: Path, predictor: str, out: Path) -> None:
-    from cnngen.cli.output import bars, console
+    from cnngen.cli.output import bars, console, say_broken
     from cnngen.predict import TARGETS, examples
     from cnngen.predict.model import Model
 
@@ -203,7 +203,9 @@ def _fit(source: Path, predictor: str, out: Path) -> None:
     with bars() as progress:
         reading = progress.add_task("Reading")
         found = examples(
-            source, lambda done, of: progress.update(reading, completed=done, total=of)
+            source,
+            lambda done, of: progress.update(reading, completed=done, total=of),
+            say_broken,
         )
         fitting = progress.add_task("Fitting", total=len(TARGETS))
 

@@ -52,7 +52,7 @@ def report(
     cnngen report benchmarks/data/digits.parquet --beside runs/nasbench
     cnngen report runs/digits runs/cifar10  # each judged by what the other taught
     """
-    from cnngen.cli.output import bars, print_json
+    from cnngen.cli.output import bars, print_json, say_broken
     from cnngen.report import Plan, Task, read_material, study, write_report
 
     wanted = cast("list[Target]", names(targets))
@@ -63,6 +63,7 @@ def report(
         material = read_material(
             *sources,
             on_progress=lambda done, of: progress.update(reading, completed=done, total=of),
+            on_broken=say_broken,
         )
         other = None if beside is None else read_material(beside, networks=False)
         count = len(plan.all(material.examples))

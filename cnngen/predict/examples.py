@@ -47,7 +47,15 @@ SETTING = ("backend", "protocol_name", "hardware_cpu")
 
 COLUMNS = (
     *(*DESCRIPTIONS, *TARGETS.values(), *SETTING, "status", "epochs", "protocol_epochs"),
-    *("name", "data_name", "data_shape", "data_classes", "data_images", "protocol_test_share"),
+    *(
+        "id",
+        "name",
+        "data_name",
+        "data_shape",
+        "data_classes",
+        "data_images",
+        "protocol_test_share",
+    ),
 )
 """All that is read of a table."""
 
@@ -71,18 +79,22 @@ class Example:
 
 
 def examples(
-    source: str | Path, on_progress: Callable[[int, int], None] | None = None
+    source: str | Path,
+    on_progress: Callable[[int, int], None] | None = None,
+    on_broken: Callable[[Path, str], None] | None = None,
 ) -> list[Example]:
     """The examples of a folder of runs, or of a Parquet file with resolved descriptions.
 
-    Cells of NAS-Bench-101, which have no description, are known by their names. A run whose
-    record cannot be read is left out. Rows come in the order of the file, runs in that of
-    their keys. `on_progress` is told how many of how many are read. Raises `StoreError` where
-    the source cannot be read, and `CnnGenError` for a description that is none.
+    Cells of NAS-Bench-101, which have no description, are known by their names. A run that
+    cannot be read, or whose description is not that of its record, is left out, and `on_broken`
+    is told of it and why. Rows come in the order of the file, runs in that of their keys.
+    `on_progress` is told how many of how many are read. Raises `StoreError` where the source
+    cannot be read, and `CnnGenError` for a row without a description, or with that of another
+    network than its `id`.
     """
     source = Path(source)
     read = []
-    count, rows = _folder(source) if source.is_dir() else _parquet(source)
+    count, rows = _folder(source, on_broken) if source.is_dir() else _parquet(source)
     for number, example in enumerate(rows, 1):
         read.append(example)
         if on_progress is not None:
@@ -124,27 +136,28 @@ def told_by(status: Status, epochs: object, asked: object) -> frozenset[Target]:
     return TELLS["ok" if status == "dead" and is_whole else status]
 
 
-def _folder(folder: Path) -> tuple[int, Iterator[Example]]:
-    from cnngen.store import DESCRIPTION, load
+def _folder(
+    folder: Path, on_broken: Callable[[Path, str], None] | None
+) -> tuple[int, Iterator[Example]]:
+    from cnngen.store import load, load_network
     from cnngen.table import cells
 
     runs = load(folder)
 
     def rows() -> Iterator[Example]:
+        broken = list(runs.broken)
         for record in runs:
-            path = runs.path(record) / DESCRIPTION
-            text = _text(path) if path.exists() else None
-            yield _example(text, str(path), cells(record))
+            run = runs.path(record)
+            try:
+                row = cells(record)
+                yield _example(load_network(run, record) or _cell(row, str(run)), str(run), row)
+            except CnnGenError as error:
+                broken.append((run, error.message))
+        for run, reason in broken:
+            if on_broken is not None:
+                on_broken(run, reason)
 
     return len(runs), rows()
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(MAX_TEXT + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} cannot be read: {error}") from None
 
 
 def _parquet(file: Path) -> tuple[int, Iterator[Example]]:
@@ -157,14 +170,18 @@ def _parquet(file: Path) -> tuple[int, Iterator[Example]]:
 
     def rows() -> Iterator[Example]:
         for number, row in enumerate(table.to_pylist(), 1):
-            yield _example(row[named[0]], f"{file}, row {number}", row)
+            origin = f"{file}, row {number}"
+            text = row[named[0]]
+            network = _network(text, origin) if text else _cell(row, origin)
+            if text and row.get("id") not in (None, network.id):
+                raise StoreError(f"{origin}: the description is of another network, {network.id}")
+            yield _example(network, origin, row)
 
     return table.num_rows, rows()
 
 
-def _example(text: object, origin: str, row: Mapping[str, object]) -> Example:
-    """One example. `text` is resolved, so that it says the ends of the network itself."""
-    network = _network(text, origin) if text else _cell(row, origin)
+def _example(network: Network, origin: str, row: Mapping[str, object]) -> Example:
+    """One example."""
     if network.classes is None:
         raise CnnGenError(f"{origin}: is a backbone, which nobody can have trained")
     status = status_of(row.get("status"), origin)

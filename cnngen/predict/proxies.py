@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from cnngen.atomic import replacing
 from cnngen.backend import Backend, get_backend
+from cnngen.cache import cache_folder
 from cnngen.errors import BackendError, CnnGenError
 from cnngen.network import Network
 from cnngen.predict import features
@@ -77,7 +76,7 @@ def proxies(network: Network, backend: str = "torch") -> dict[str, float]:
 
 
 def _figures(network: Network, backend: Backend, version: str) -> dict[str, float]:
-    place = _cache() / f"signals-{VERSION}" / version.replace(" ", "-") / f"{network.id}.json"
+    place = cache_folder() / f"signals-{VERSION}" / version.replace(" ", "-") / f"{network.id}.json"
     with suppress(OSError, ValueError):
         kept = json.loads(place.read_text(encoding="utf-8"))
         if _is_whole(kept):
@@ -89,10 +88,6 @@ def _figures(network: Network, backend: Backend, version: str) -> dict[str, floa
         with replacing(place) as file:
             file.write(json.dumps(found).encode())
     return found
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("CNNGEN_CACHE") or Path.home() / ".cache" / "cnngen")
 
 
 def _is_whole(kept: object) -> bool:

@@ -75,6 +75,7 @@ class Material:
 def read_material(
     *sources: str | Path,
     on_progress: Callable[[int, int], None] | None = None,
+    on_broken: Callable[[Path, str], None] | None = None,
     networks: bool = True,
 ) -> Material:
     """Read folders of runs, or Parquet files with the columns of their index, as one material;
@@ -95,7 +96,9 @@ def read_material(
             hint="Name folders or files that share no run.",
         )
     found = (
-        [example for path in paths for example in examples(path, on_progress)] if networks else []
+        [example for path in paths for example in examples(path, on_progress, on_broken)]
+        if networks
+        else []
     )
     names = [path.absolute().name if path.is_dir() else path.stem for path in paths]
     return Material(" and ".join(names), pd.concat(tables), found)

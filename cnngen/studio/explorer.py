@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnngen.errors import Source, StoreError, shorten
-from cnngen.language import format, parse
+from cnngen.language import format
 from cnngen.record import Record
-from cnngen.store import DESCRIPTION, load, run_paths
+from cnngen.store import DESCRIPTION, load, load_network, load_run, run_paths
 from cnngen.studio.desk import Text
 from cnngen.studio.limits import Limits
-from cnngen.untrusted import read_text
+from cnngen.untrusted import read_bytes
 
 SHOWN_BROKEN = 20
 
@@ -90,18 +90,17 @@ def explore(root: Path, campaign: str, limits: Limits) -> Explored:
 def open_run(root: Path, campaign: str, key: str, limits: Limits) -> Text:
     """The description of a run, as the parser understands it.
 
-    Raises `StoreError` where there is none and `DescriptionError` where it is no description.
+    Raises `StoreError` where there is none, or it is not that of the run's record.
     """
     folder = _folder(root, campaign)
-    path = folder / key / DESCRIPTION
     source = Source("", f"{key}/{DESCRIPTION}")
     try:
-        text = read_text(path, 4 * limits.characters, root=folder)
+        read_bytes(folder / key / DESCRIPTION, limits.characters, root=folder)
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror}", source=source) from None
-    if len(text) > limits.characters:
-        raise StoreError(f"has more than {limits.characters:,} characters", source=source)
-    return Text(f"{key.split('-')[0]}.cnn", format(parse(text, source.name), long=True))
+    network = load_network(folder / key, load_run(folder / key))
+    assert network is not None
+    return Text(f"{key.split('-')[0]}.cnn", format(network.description, long=True))
 
 
 def _folder(root: Path, campaign: str) -> Path:

@@ -1,0 +1,11 @@
+"""Where CNNGen keeps what it can make again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """The folder that CNNGEN_CACHE names, or `~/.cache/cnngen`."""
+    return Path(os.environ.get("CNNGEN_CACHE") or Path.home() / ".cache" / "cnngen")
