@@ -29,7 +29,7 @@ class Source:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(end.end() for end in _LINE_END.finditer(self.text))]
+        return [0, *(end.end() for end in LINE_END.finditer(self.text))]
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of a character, both counted from 1."""
@@ -39,7 +39,7 @@ class Source:
     def line(self, number: int) -> str:
         """A line, counted from 1, without its end."""
         start = self._line_starts[number - 1]
-        end = _LINE_END.search(self.text, start)
+        end = LINE_END.search(self.text, start)
         return self.text[start : end.start() if end else len(self.text)]
 
     def excerpt(self, span: Span, width: int = 76) -> str:
@@ -54,7 +54,9 @@ class Source:
         return f"  {shown.rstrip()}\n  {' ' * _columns(before)}{carets}"
 
 
-_LINE_END = re.compile(r"\r\n?|\n")
+LINE_END = re.compile(r"\r\n?|\n")
+"""Where a line ends, for the grammar's comments, messages and editors alike: fewer characters
+than Python's `splitlines` takes."""
 
 
 def printable(text: str) -> str:

@@ -66,3 +66,27 @@ def test_no_comment_is_lost_and_a_second_formatting_changes_nothing(seed: int) -
 def test_without_comments_it_is_the_long_form() -> None:
     description = sample("paper", seed=3).description
     assert format_text(format(description)) == format(description, long=True)
+
+
+def test_comments_end_where_the_grammar_ends_them() -> None:
+    """Law: whatever ends the lines, formatting keeps the network and the comments, and doing it
+    again changes nothing."""
+    rng = random.Random(1)
+    ends = ["\r", "\n", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", " "]
+    words = "input(8x8x1) conv(filters=4) dropout [ ( conv , Empty ) ] flatten dense output(3)"
+    for _ in range(300):
+        text = ""
+        for word in words.split():
+            text += word + rng.choice(ends)
+            if rng.random() < 0.4:
+                text += rng.choice(
+                    [
+                        f"// note{rng.choice(ends[3:])}conv{rng.choice(ends[:3])}",
+                        f"/* a{rng.choice(ends)}b */{rng.choice(ends)}",
+                    ]
+                )
+        formatted = format_text(text)
+        assert parse(formatted) == parse(text)
+        assert format_text(formatted) == formatted
+        for mark in ("// note", "/* a"):
+            assert formatted.count(mark) == text.count(mark)

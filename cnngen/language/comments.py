@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from cnngen.errors import LINE_END
 from cnngen.language.formatter import format
 from cnngen.language.parser import parse
 
-_LEXEME = re.compile(r"//[^\n]*|/\*.*?\*/|[A-Za-z_]\w*|->|[\[\](),→]", re.DOTALL)
+_LEXEME = re.compile(r"//[^\r\n]*|/\*.*?\*/|[A-Za-z_]\w*|->|[\[\](),→]", re.DOTALL)
 _NO_PARAMETERS = {"add", "concat", "["}
 
 
@@ -21,7 +22,7 @@ def format_text(text: str, name: str = "<text>") -> str:
     formatted = format(parse(text, name), long=True)
     if "/" not in text:
         return formatted
-    lines = formatted.splitlines()
+    lines = formatted.split("\n")[:-1]
     line_of = [formatted.count("\n", 0, at) for at in _words(formatted)]
     before: dict[int, list[str]] = {}
     behind: dict[int, list[str]] = {}
@@ -30,8 +31,9 @@ def format_text(text: str, name: str = "<text>") -> str:
     for comment in _comments(text):
         while passed < len(words) and words[passed] < comment.start():
             passed += 1
-        line_begin = text[text.rfind("\n", 0, comment.start()) + 1 : comment.start()]
-        if passed and line_begin.strip() and "\n" not in comment.group():
+        line_begin = max(text.rfind(end, 0, comment.start()) for end in "\r\n") + 1
+        alone = not text[line_begin : comment.start()].strip()
+        if passed and not alone and not LINE_END.search(comment.group()):
             behind.setdefault(line_of[passed - 1], []).append(comment.group().rstrip())
         else:
             line = line_of[passed] if passed < len(words) else len(lines)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 
 from lsprotocol import types
 
-from cnngen.errors import Span
+from cnngen.errors import LINE_END, Span
 
-_LINE_END = re.compile(r"\r\n?|\n")
 _UNITS = {
     types.PositionEncodingKind.Utf8: ("utf-8", 1),
     types.PositionEncodingKind.Utf16: ("utf-16-le", 2),
@@ -28,7 +26,7 @@ class Positions:
         self, text: str, encoding: types.PositionEncodingKind = types.PositionEncodingKind.Utf16
     ) -> None:
         self.text = text
-        self._starts = [0, *(end.end() for end in _LINE_END.finditer(text))]
+        self._starts = [0, *(end.end() for end in LINE_END.finditer(text))]
         self._codec, self._width = _UNITS[encoding]
         self._plain = text.isascii()
 
@@ -46,7 +44,7 @@ class Positions:
         if position.line >= len(self._starts):
             return len(self.text)
         start = self._starts[position.line]
-        end = _LINE_END.search(self.text, start)
+        end = LINE_END.search(self.text, start)
         line = self.text[start : end.start() if end else len(self.text)]
         if self._plain:
             return start + min(position.character, len(line))
