@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cnngen import shapes
 from cnngen.errors import ResolveError
+from cnngen.language import sentence
 from cnngen.language.tree import Description, Layer, Merge, MergeMode, Value, filled, gather
 from cnngen.language.values import LARGEST
 from cnngen.network import Network
@@ -40,9 +41,25 @@ def resolve(
     leaves its ends open; 32x32x3 and 10 where both do. The same arguments give the same
     network on every machine. A resolved description needs no seed: nothing is left to draw.
 
-    Raises `ResolveError` where the description contradicts itself or the arguments, and
-    `SpaceError` for a space that is not valid.
+    Raises `DescriptionError` for a tree that is not a sentence, `ResolveError` where the
+    description contradicts itself or the arguments, and `SpaceError` for a space that is not
+    valid.
     """
+    sentence.check(description)
+    return resolve_sentence(
+        description, space=space, input_shape=input_shape, classes=classes, seed=seed
+    )
+
+
+def resolve_sentence(
+    description: Description,
+    *,
+    space: str | Path | Space = "paper",
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    seed: int = 0,
+) -> Network:
+    """As `resolve`, for what is a sentence by construction: it is not checked."""
     space = load_space(space)
     random = random_module.Random(seed).random
     shape = _input_shape(description, input_shape)

@@ -1,0 +1,156 @@
+"""Whether a tree that was built in Python is a sentence of the grammar.
+
+What the rules of `grammar.tx` say of a row of layers, a regular expression says of a text
+with one character for each: so a tree is checked without being written and read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import NamedTuple
+
+from cnngen.errors import DescriptionError
+from cnngen.language import parser
+from cnngen.language.build import SYNONYMS
+from cnngen.language.formatter import format
+from cnngen.language.grammar import Assign, Choice, Expression, Repeat, Rule, Sequence, grammar
+from cnngen.language.tree import KINDS, Body, Description, Layer, Merge
+
+_MERGE = "M"
+_BARE = {kind: chr(0x100 + number) for number, kind in enumerate(KINDS)}
+_GIVEN = {kind: chr(0x200 + number) for number, kind in enumerate(KINDS)}
+"""The character of each layer, without and with hyper-parameters."""
+
+
+class Rows(NamedTuple):
+    """What the row of a tree of each kind may be."""
+
+    features: re.Pattern[str]
+    head: re.Pattern[str]
+    left: re.Pattern[str]
+    right: re.Pattern[str]
+
+
+def check(description: Description) -> None:
+    """Raises `DescriptionError` where a description is not a sentence, which says what is wrong
+    and where in its text; nothing where its text reads as the same tree."""
+    rows = _rows()
+    pending: list[tuple[Merge, int]] = []
+    layers = 0
+
+    def fits(row: re.Pattern[str], nodes: Iterable[object], depth: int) -> bool:
+        nonlocal layers
+        text = ""
+        for node in nodes:
+            if type(node) is Layer:
+                text += (_GIVEN if node.parameters else _BARE)[node.kind]
+                layers += 1
+            elif type(node) is Merge:
+                text += _MERGE
+                pending.append((node, depth + 1))
+            else:
+                raise DescriptionError(f"a {type(node).__name__} is neither a layer nor a merge")
+        return row.fullmatch(text) is not None
+
+    whole = fits(rows.features, description.features, 0) and fits(rows.head, description.head, 0)
+    while whole and pending:
+        merge, depth = pending.pop()
+        if depth > parser.MAX_DEPTH:
+            raise DescriptionError(f"merges are nested deeper than {parser.MAX_DEPTH:,}")
+        whole = bool(merge.bodies)
+        for body in merge.bodies:
+            if type(body) is not Body:
+                raise DescriptionError(
+                    f"a merge cannot hold a {type(body).__name__}; it is of bodies"
+                )
+            whole = (
+                whole and fits(rows.left, body.left, depth) and fits(rows.right, body.right, depth)
+            )
+    if layers > parser.MAX_LAYERS:
+        raise DescriptionError(f"there are more than {parser.MAX_LAYERS:,} layers")
+    if not whole or description.name in grammar().words:
+        # Its own text tells where.
+        parser.parse(format(description), "the description's text")
+        raise DescriptionError(
+            "the description's parts are not those of a sentence, though its text is one",
+            hint="The interstice and the dense layers belong into `head`, all else into `features`.",
+        )
+
+
+@cache
+def _rows() -> Rows:
+    """The patterns of the grammar's rows."""
+    start = grammar().start
+    body = _find(start, "bodies")
+    return Rows(
+        re.compile(_repeated(_find(start, "features"))),
+        re.compile(
+            f"(?:{_pattern(_find(start, 'interstice'))}{_repeated(_find(start, 'classification'))})?+"
+        ),
+        re.compile(_pattern(_find(body, "left"))),
+        re.compile(_pattern(_find(body, "right"))),
+    )
+
+
+def _repeated(e: Expression) -> str:
+    return f"(?:{_pattern(e)})++"
+
+
+def _find(e: Expression, attribute: str) -> Expression:
+    """What the first assignment to an attribute holds, wherever it stands in a rule."""
+    return next(each.part for each in _assignments(e, {}) if each.attribute == attribute)
+
+
+def _assignments(e: Expression, seen: dict[int, None]) -> Iterator[Assign]:
+    if id(e) in seen:
+        return
+    seen[id(e)] = None
+    if isinstance(e, Assign):
+        yield e
+    for part in _parts(e):
+        yield from _assignments(part, seen)
+
+
+def _parts(e: Expression) -> tuple[Expression, ...]:
+    match e:
+        case Sequence():
+            return e.parts
+        case Choice():
+            return e.options
+        case Repeat() | Assign() | Rule():
+            return (e.part,)
+        case _:
+            return ()
+
+
+def _pattern(e: Expression) -> str:
+    """The rows that an expression stands for. The language is LL(1): nothing is tried twice."""
+    match e:
+        case Rule("Merge"):
+            return _MERGE
+        case Rule(part=Sequence((Assign(attribute="kind") as kind, *rest))):
+            return _layer(kind.first_words, rest)
+        case Rule():
+            return _pattern(e.part)
+        case Sequence():
+            return "".join(map(_pattern, e.parts))
+        case Choice():
+            return f"(?:{'|'.join(map(_pattern, e.options))})"
+        case Repeat():
+            return f"(?:{_pattern(e.part)}){'?+' if e.once else '*+'}"
+        case Assign():
+            return _pattern(e.part)
+        case _:
+            return ""  # brackets, commas and `Empty`
+
+
+def _layer(kinds: Iterable[str], rest: Iterable[Expression]) -> str:
+    """Any of a rule's words; bare where its hyper-parameters may be left out."""
+    words = {SYNONYMS.get(word, word) for word in kinds}
+    takes = any(True for part in rest for _ in _assignments(part, {}))
+    codes = [_GIVEN[word] for word in words] if takes else []
+    if all(part.nullable for part in rest):
+        codes += [_BARE[word] for word in words]
+    return f"[{''.join(sorted(codes))}]"
