@@ -24,6 +24,7 @@ format: .venv/installed-dev
 # Minutes, not part of CI; benchmarks/train.py takes longer still.
 soak: .venv/installed-dev
 	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python benchmarks/heap.py
 	$(BIN)/python benchmarks/verify.py --count 100
 
 bench: .venv/installed-dev

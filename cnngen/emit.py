@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from cnngen import shapes
 from cnngen.errors import BackendError, CnnGenError, shorten
 from cnngen.network import GRAPH_NAME, Network, Node
-from cnngen.operations import Add, Concat
+from cnngen.operations import Add, Concat, Conv2d
+from cnngen.shapes import Shape
 
 WIDTH = 88
 """The line length of `ruff format`'s default settings."""
@@ -185,6 +186,21 @@ def _variable(side: str, depth: int) -> str:
     if depth == 0:
         return "x"
     return side if depth == 1 else f"{side}_{depth}"
+
+
+STEPS_NOTE = "The stride comes first: on CPUs with AVX2 oneDNN's own overruns memory."
+
+
+def steps_before(op: Conv2d, shape: Shape) -> str | None:
+    """Indices such as `::2, ::2` that take a convolution's strides before it; None if it can.
+
+    For a window of one pixel the two are the same, but oneDNN's weight gradient overruns memory:
+    `docs/backends.md` tells when. Elsewhere indices would be slower.
+    """
+    strided = op.kernel == (1, 1) != op.stride and shape[2] < 8
+    if not strided or shape[0] % op.stride[0] or shape[1] % op.stride[1]:
+        return None
+    return ", ".join(f"::{step}" if step > 1 else ":" for step in op.stride)
 
 
 def title(network: Network) -> Iterator[str]:

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnngen import shapes
-from cnngen.emit import WIDTH, Block, Copy, Step, call, program, remark, title
+from cnngen.emit import (
+    STEPS_NOTE,
+    WIDTH,
+    Block,
+    Copy,
+    Step,
+    call,
+    program,
+    remark,
+    steps_before,
+    title,
+)
 from cnngen.errors import BackendError
 from cnngen.network import Network, Node
 from cnngen.operations import (
@@ -83,12 +94,14 @@ class Layer:
     """What an operation becomes: a layer applied to what it reads.
 
     `arguments` come before the layer's name. With `plain`, `function` takes the tensor as
-    its first argument instead.
+    its first argument instead. A `stride` is taken before it, by a pooling of single pixels.
     """
 
     function: str
     arguments: tuple[str, ...] = ()
     plain: bool = False
+    stride: str = ""
+    notes: tuple[str, ...] = ()
 
 
 POOLS = {"max": "MaxPooling2D", "avg": "AveragePooling2D"}
@@ -96,11 +109,16 @@ GLOBAL_POOLS = {"max": "GlobalMaxPooling2D", "avg": "GlobalAveragePooling2D"}
 
 
 def _conv(op: Conv2d, shape: Shape) -> Layer:
-    arguments = [f"{op.filters}", _pair(op.kernel), *_steps(op)]
+    strided = steps_before(op, shape)
+    arguments = [f"{op.filters}", _pair(op.kernel)]
+    if not strided:
+        arguments += _steps(op)
     if op.activation != "linear":
         arguments.append(f'activation="{op.activation}"')
     if not op.bias:
         arguments.append("use_bias=False")
+    if strided:
+        return Layer("Conv2D", tuple(arguments), stride=_pair(op.stride), notes=(STEPS_NOTE,))
     return Layer("Conv2D", tuple(arguments))
 
 
@@ -193,6 +211,8 @@ def _recursion(network: Network) -> list[str]:
 def _imported(layers: dict[str, Layer]) -> list[str]:
     """The import of the layers in use, wrapped as `ruff` sorts and wraps it."""
     classes = {layer.function for layer in layers.values()}
+    if any(layer.stride for layer in layers.values()):
+        classes.add("MaxPooling2D")
     if UNEVEN in classes:
         classes = classes - {UNEVEN} | {"AveragePooling2D", "Rescaling", "ZeroPadding2D"}
     line = f"from keras.layers import {', '.join(sorted(classes))}"
@@ -258,11 +278,16 @@ def _body(
             case Block():
                 lines += remark(f"    x = merge{step.number}(x)", shapes.text(step.output.shape))
             case Step(node, target, sources, notes):
-                lines += [f"    # {note}" for note in notes]
+                layer = layers[node.name]
+                lines += [f"    # {note}" for note in (*notes, *layer.notes)]
+                if layer.stride:
+                    # Not an index, which .h5 files cannot hold.
+                    lines.append(f"    {target} = MaxPooling2D(1, {layer.stride})({sources[0]})")
+                    sources = (target,)
                 changed = node.shape != network.nodes[node.inputs[0]].shape
                 lines += _statement(
                     "return" if step is last else f"{target} =",
-                    layers[node.name],
+                    layer,
                     node.name,
                     sources,
                     shapes.text(node.shape) if changed else "",

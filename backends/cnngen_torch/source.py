@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnngen import shapes
-from cnngen.emit import Block, Copy, Step, call, program, remark, title
+from cnngen.emit import STEPS_NOTE, Block, Copy, Step, call, program, remark, steps_before, title
 from cnngen.errors import BackendError
 from cnngen.network import Network, Node
 from cnngen.operations import (
@@ -101,7 +101,12 @@ MOMENTUM = round(1 - BATCH_NORM_MOMENTUM, 9)
 
 def _conv(op: Conv2d, shape: Shape) -> Layer:
     arguments = [f"{shape[2]}", f"{op.filters}", _pair(op.kernel)]
-    if op.stride != (1, 1):
+    output = ACTIVATIONS[op.activation]
+    notes: tuple[str, ...] = ()
+    if steps := steps_before(op, shape):
+        output = output.replace("{0}", f"{{0}}[..., {steps}]")
+        notes = (STEPS_NOTE,)
+    elif op.stride != (1, 1):
         arguments.append(f"stride={_pair(op.stride)}")
     padded = ""
     if op.padding == "same":
@@ -114,7 +119,7 @@ def _conv(op: Conv2d, shape: Shape) -> Layer:
             arguments.append(f"padding={_pair((top, left))}")
     if not op.bias:
         arguments.append("bias=False")
-    return Layer(ACTIVATIONS[op.activation], "nn.Conv2d", tuple(arguments), padded)
+    return Layer(output, "nn.Conv2d", tuple(arguments), padded, notes)
 
 
 def _pool(op: Pool, shape: Shape) -> Layer:
