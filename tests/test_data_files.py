@@ -388,3 +388,115 @@ def test_what_is_no_archive_is_refused(tmp_path, content: bytes) -> None:
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(DataError, match="is no NumPy archive"):
         load_data(tmp_path / "a.npz")
+
+
+# ---- The same classes and the same pixels, whatever the file says in its own way
+
+
+def test_shards_that_list_the_classes_in_another_order_are_mapped_by_name(tmp_path) -> None:
+    names = ["black", "grey", "white"]
+    write_parquet(tmp_path / "train.parquet", PNGS[:20], LABELS[:20].tolist(), names=names)
+    turned = (2 - LABELS[20:]).tolist()
+    write_parquet(tmp_path / "test.parquet", PNGS[20:], turned, names=names[::-1])
+    data = load_data(tmp_path)
+    assert data.class_names == tuple(names)
+    np.testing.assert_array_equal(data.labels, LABELS)
+    write_parquet(tmp_path / "test.parquet", PNGS[20:], [3] * 10, names=names[::-1])
+    with pytest.raises(DataError, match=r"test.parquet, row 0: has label 3, but there are 3"):
+        load_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "others", [["black", "grey", "red"], ["black", "white"], ["white", "grey", "white", "black"]]
+)
+def test_shards_that_name_other_classes_are_refused(tmp_path, others) -> None:
+    names = ["black", "grey", "white"]
+    write_parquet(tmp_path / "train.parquet", PNGS[:20], LABELS[:20].tolist(), names=names)
+    write_parquet(tmp_path / "test.parquet", PNGS[20:], [0] * 10, names=others)
+    with pytest.raises(DataError, match=r"test.parquet: .* unlike the files before"):
+        load_data(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["val", "validation", "Valid"])
+def test_images_for_validation_train_in_every_layout(tmp_path, name: str) -> None:
+    """Law: all loaders take a validation part as training images, before those for testing."""
+    parts = {"train": slice(0, 15), name: slice(15, 21), "test": slice(21, 30)}
+    arrays = {}
+    for part, rows in parts.items():
+        write_folder(tmp_path / "folder" / part, COLOUR[rows], LABELS[rows])
+        file = tmp_path / "parquet" / f"{part}.parquet"
+        write_parquet(file, PNGS[rows], LABELS[rows].tolist())
+        short = "val" if part == name else part
+        arrays |= {f"x_{short}": COLOUR[rows], f"y_{short}": LABELS[rows]}
+    np.savez(tmp_path / "all.npz", **arrays)
+    for path in ("folder", "parquet", "all.npz"):
+        data = load_data(tmp_path / path)
+        assert (len(data), data.test_start) == (30, 21)
+        pixels = {image.tobytes(): label for image, label in zip(COLOUR, LABELS, strict=True)}
+        assert [pixels[image.tobytes()] for image in data.images] == data.labels.tolist()
+
+
+def test_a_folder_beside_the_parts_is_refused_and_a_class_may_be_called_train(tmp_path) -> None:
+    write_folder(tmp_path / "one" / "train", COLOUR, LABELS)
+    write_folder(tmp_path / "one" / "extra", COLOUR, LABELS)
+    with pytest.raises(DataError, match=r"one/extra: belongs to no part"):
+        load_data(tmp_path / "one")
+    write_folder(tmp_path / "two", COLOUR, LABELS)
+    (tmp_path / "two" / "b").rename(tmp_path / "two" / "train")
+    assert load_data(tmp_path / "two").class_names == ("a", "c", "train")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_an_image_is_turned_as_its_camera_was_held(tmp_path, kind: str) -> None:
+    upright = np.kron(np.array([[0, 80, 160], [255, 40, 120]], np.uint8), np.ones((16, 16), "u1"))
+    turns = {1: upright, 3: upright[::-1, ::-1], 6: np.rot90(upright), 8: np.rot90(upright, -1)}
+    files = []
+    for orientation, pixels in turns.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        file = io.BytesIO()
+        image = Image.fromarray(np.ascontiguousarray(pixels)).convert("RGB")
+        image.save(file, kind, exif=exif, **{"WEBP": {"lossless": True}}.get(kind, {}))
+        files.append(file.getvalue())
+    write_parquet(tmp_path / "a.parquet", files, [0, 1, 0, 1])
+    images = load_data(tmp_path / "a.parquet").images.astype(int)
+    assert np.abs(images - upright[..., None]).max() < 12
+
+
+def deep_png(colour: int, channels: int) -> bytes:
+    """A PNG of 16 bits a channel, which Pillow reads and does not write."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        body = name + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 7, 5, 16, colour, 0, 0, 0)
+    rows = zlib.compress((b"\0" + bytes(7 * channels * 2)) * 5)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(*part) for part in ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    )
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_more_than_8_bits_a_channel_are_refused_and_never_cut(tmp_path, colour, channels) -> None:
+    write_parquet(tmp_path / "a.parquet", [deep_png(colour, channels)] * 2, [0, 1])
+    with pytest.raises(DataError, match=r"8 bits a channel|pixels of mode I;16"):
+        load_data(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("mode", ["I", "F", "I;16", "1", "L", "LA", "P", "RGBA", "CMYK"])
+def test_each_of_pillows_modes_keeps_its_values_or_is_refused(tmp_path, mode: str) -> None:
+    values = np.array([[0, 255], [255, 0]], np.uint8)
+    image = Image.fromarray(values).convert(mode)
+    file = io.BytesIO()
+    image.save(file, "TIFF")
+    write_parquet(tmp_path / "a.parquet", [file.getvalue()] * 2, [0, 1])
+    if mode in ("I", "F", "I;16"):
+        with pytest.raises(DataError, match="has pixels of mode"):
+            load_data(tmp_path / "a.parquet")
+    else:
+        images = load_data(tmp_path / "a.parquet").images
+        assert images.shape[3] == (1 if mode in ("1", "L", "LA") else 3)
+        np.testing.assert_array_equal(
+            images[0], np.broadcast_to(values[..., None], images[0].shape)
+        )

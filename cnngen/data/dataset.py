@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
+PARTS = ("train", "val", "test")
+
 MAX_IMAGES = 2**26
 MAX_BYTES = 8 * 2**30
 """Most bytes that the images of a data set may take in memory."""
@@ -155,6 +157,15 @@ def save_npz(dataset: Dataset, path: str | Path, protocol: Protocol) -> None:
             )
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def part_of(name: str) -> str | None:
+    """The part of a data set that a file or folder belongs to by its name: `train`, `val` or
+    `test`, in upper or lower case, with anything behind it; else None.
+
+    A validation part counts as training images, for a protocol draws its own.
+    """
+    return next((part for part in PARTS if name.lower().startswith(part)), None)
 
 
 def check_size(name: str, images: int, shape: tuple[int, ...]) -> None:

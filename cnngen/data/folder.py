@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnngen.data.dataset import Dataset, check_size
+from cnngen.data.dataset import PARTS, Dataset, check_size, part_of
 from cnngen.data.images import Encoded, decode
 from cnngen.errors import DataError
 
@@ -16,15 +16,15 @@ BATCH = 256
 
 
 def load_folder(path: Path) -> Dataset:
-    """A folder that has a folder for each class, or that has those in `train` and, if it has
-    a test part, in `test`. Classes are numbered by their names in alphabetical order.
+    """A folder that has a folder for each class, or that has those in `train` and, if there
+    are such parts, in `val` (which counts as training images) and `test`. Classes are numbered
+    by their names in alphabetical order.
 
     Raises `DataError` for files that are no images, and for test images of a class that has
     no training images.
     """
     name = path.resolve().name
-    has_parts = (path / "train").is_dir()
-    parts = [path / "train", path / "test"] if has_parts else [path]
+    parts = _parts(path)
     classes = [folder.name for folder in _inside(parts[0]) if folder.is_dir()]
     if not classes:
         raise DataError(
@@ -33,10 +33,11 @@ def load_folder(path: Path) -> Dataset:
         )
     files: list[Path] = []
     labels: list[int] = []
-    starts: list[int] = []
+    start = None
     for part in parts:
-        starts.append(len(files))
-        for folder in _inside(part) if part.is_dir() else ():
+        if part != path and part_of(part.name) == "test" and start is None:
+            start = len(files)
+        for folder in _inside(part):
             if not folder.is_dir():
                 raise DataError(f"{folder}: is a file beside the classes' folders")
             if folder.name not in classes:
@@ -57,8 +58,28 @@ def load_folder(path: Path) -> Dataset:
         decode(name, len(files), batches),
         np.array(labels, np.int64),
         tuple(classes),
-        starts[1] if len(parts) > 1 and starts[1] < len(files) else None,
+        start if start != len(files) else None,
     )
+
+
+def _parts(path: Path) -> list[Path]:
+    """The folders that hold the classes' folders, in the order of `PARTS`; else the folder."""
+    by_part: dict[str, list[Path]] = {part: [] for part in PARTS}
+    for inner in _inside(path):
+        part = part_of(inner.name)
+        # A class may well be called `train` or `valley`: it holds no folders.
+        if part is not None and inner.is_dir() and any(map(Path.is_dir, _inside(inner))):
+            by_part[part].append(inner)
+    if not by_part["train"]:
+        return [path]
+    parts = [inner for part in PARTS for inner in by_part[part]]
+    for inner in _inside(path):
+        if inner.is_dir() and inner not in parts and any(_inside(inner)):
+            raise DataError(
+                f"{inner}: belongs to no part of the data set",
+                hint="Beside a folder `train` there may be `val` and `test`.",
+            )
+    return parts
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +25,13 @@ MODES = {
     **dict.fromkeys(("1", "L", "LA", "La"), "L"),
     **dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"), "RGB"),
 }
-"""Pillow's modes of 8 bits a channel, and what becomes of them."""
+"""Pillow's modes of 8 bits a channel, and what becomes of them. Transparency is left out."""
+
+DEEP = re.compile(r";(16|32|64)[BLNS]")
+"""In the name of a file's pixels, where Pillow cuts them to the highest 8 bits of a channel."""
+
+ORIENTATION = 0x0112
+"""EXIF's tag for how the camera was held."""
 
 MAX_FILE = 2**26
 MAX_PIXELS = 2**26
@@ -72,7 +79,7 @@ def _decode(
 ) -> Images:
     """One image, (height, width, channels). Nothing is decoded of one that is too large or
     of another shape than expected."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         data = encoded if isinstance(encoded, bytes) else _read(encoded)
@@ -85,17 +92,26 @@ def _decode(
                     f"{place}: has pixels of mode {image.mode}",
                     hint="Images must have 8 bits a channel, grey or coloured.",
                 )
-            shape = (image.height, image.width, 1 if mode == "L" else 3)
-            if expected is not None and shape != expected:
+            if image.tile and DEEP.search(str(image.tile[0].args)):
                 raise DataError(
-                    f"{place}: is an image of {_text(shape)}, those before are {_text(expected)}",
-                    hint="All images of a data set must have one size and one number of channels.",
+                    f"{place}: has more than 8 bits a channel",
+                    hint="Scale its values to 8 bits yourself: Pillow would cut them off.",
                 )
+            shape = (image.height, image.width, 1 if mode == "L" else 3)
+            # What a camera held on its side is turned below, when it can be decoded.
+            turned = (shape[1], shape[0], shape[2])
+            if expected is not None and expected not in (shape, turned):
+                raise _odd(place, shape, expected)
             if shape[0] * shape[1] > MAX_PIXELS:
                 raise DataError(
                     f"{place}: is an image of {_text(shape)}, far too large to train on"
                 )
-            pixels = image if image.mode == mode else image.convert(mode)
+            image.load()  # which turns TIFF by itself
+            upright = ImageOps.exif_transpose(image) if ORIENTATION in image.getexif() else image
+            shape = (upright.height, upright.width, shape[2])
+            if expected is not None and shape != expected:
+                raise _odd(place, shape, expected)
+            pixels = upright if upright.mode == mode else upright.convert(mode)
             return np.frombuffer(pixels.tobytes(), np.uint8).reshape(shape)
     except DataError:
         raise
@@ -104,6 +120,13 @@ def _decode(
         raise DataError(f"{place}: is no image", hint=f"Formats: {known}.") from None
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
         raise DataError(f"{place}: is no readable image ({error})") from None
+
+
+def _odd(place: str, shape: tuple[int, int, int], expected: tuple[int, int, int]) -> DataError:
+    return DataError(
+        f"{place}: is an image of {_text(shape)}, those before are {_text(expected)}",
+        hint="All images of a data set must have one size and one number of channels.",
+    )
 
 
 def _read(path: Path) -> bytes:

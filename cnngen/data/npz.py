@@ -14,13 +14,13 @@ from cnngen.errors import DataError
 
 Array = npt.NDArray[np.generic]
 
-NAMES = ("x_train", "y_train", "x_test", "y_test", "images", "labels")
+NAMES = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test", "images", "labels")
 MAX_FILE = 2**40
 
 
 def load_npz(path: Path) -> Dataset:
-    """An archive with `x_train`, `y_train` and, if it has a test part, `x_test` and `y_test`;
-    or with `images` and `labels`.
+    """An archive with `x_train`, `y_train` and, if it has such parts, `x_val`, `y_val` (which
+    count as training images), `x_test` and `y_test`; or with `images` and `labels`.
 
     Images are uint8 of shape (images, height, width[, channels]), labels whole numbers.
     Objects are not read, for reading them may run code.
@@ -31,8 +31,8 @@ def load_npz(path: Path) -> Dataset:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: is no NumPy archive that can be read ({error})") from None
     single = "images" in arrays
-    image_names = ("images",) if single else ("x_train", "x_test")
-    label_names = ("labels",) if single else ("y_train", "y_test")
+    image_names: tuple[str, ...] = ("images",) if single else ("x_train", "x_val", "x_test")
+    label_names: tuple[str, ...] = ("labels",) if single else ("y_train", "y_val", "y_test")
     needed = {image_names[0], label_names[0]}
     for part in zip(image_names, label_names, strict=True):
         needed |= set(part) if set(part) & arrays.keys() else set()
@@ -41,8 +41,11 @@ def load_npz(path: Path) -> Dataset:
             f"{path}: has no array '{missing[0]}'",
             hint="It must hold x_train, y_train, x_test and y_test, or images and labels.",
         )
-    images = [_images(path, name, arrays[name]) for name in image_names if name in arrays]
-    labels = [_labels(path, name, arrays[name]) for name in label_names if name in arrays]
+    image_names, label_names = (
+        tuple(name for name in names if name in arrays) for names in (image_names, label_names)
+    )
+    images = [_images(path, name, arrays[name]) for name in image_names]
+    labels = [_labels(path, name, arrays[name]) for name in label_names]
     for i, (some, their) in enumerate(zip(images, labels, strict=True)):
         if len(some) != len(their):
             raise DataError(
@@ -50,14 +53,16 @@ def load_npz(path: Path) -> Dataset:
                 f"labels in '{label_names[i]}'"
             )
     if len({part.shape[1:] for part in images}) > 1:
-        raise DataError(f"{path}: the images of 'x_train' and 'x_test' differ in shape")
+        raise DataError(
+            f"{path}: the images of {' and '.join(map(repr, image_names))} differ in shape"
+        )
     all_labels = np.concatenate(labels)
     return Dataset(
         path.stem,
         np.concatenate(images) if len(images) > 1 else images[0],
         all_labels,
         class_names(str(path), all_labels),
-        len(images[0]) if len(images) > 1 else None,
+        len(all_labels) - len(labels[-1]) if "y_test" in label_names else None,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnngen.columnar import MAX_FILE, check_sizes, reading
-from cnngen.data.dataset import Dataset, Labels, check_size, class_names
+from cnngen.data.dataset import PARTS, Dataset, Labels, check_size, class_names, part_of
 from cnngen.data.images import Encoded, decode
 from cnngen.errors import DataError
 from cnngen.untrusted import opened
@@ -33,14 +33,17 @@ def load_parquet(path: Path) -> Dataset:
 
     A row has an image (column `img` or `image`: a struct with `bytes`, or the bytes) and a
     whole number `label`. Files of a validation part count as training images, for a protocol
-    draws its own. The classes' names are read from the metadata where they are there.
+    draws its own. The classes' names are read from the metadata where they are there; files that
+    list them in another order are renumbered.
     """
     train, test = _parts(path)
     name = path.stem if path.is_file() else path.resolve().name
     tables = [_Table(file) for file in train + test]
     names = next((table.class_names for table in tables if table.class_names), ())
+    for table in tables:
+        table.check_names(names)
     check_size(name, sum(table.rows for table in tables), (1, 1, 1))
-    labels = np.concatenate([table.labels() for table in tables])
+    labels = np.concatenate([table.labels(names) for table in tables])
     images = decode(name, len(labels), (batch for table in tables for batch in table.images()))
     start = sum(table.rows for table in tables[: len(train)])
     return Dataset(name, images, labels, class_names(name, labels, names), start if test else None)
@@ -51,10 +54,10 @@ def _parts(path: Path) -> tuple[list[Path], list[Path]]:
     if path.is_file():
         return [path], []
     files = sorted(path.glob("*.parquet")) or sorted(path.glob("*/*.parquet"))
-    parts: dict[str, list[Path]] = {"train": [], "val": [], "test": []}
+    parts: dict[str, list[Path]] = {part: [] for part in PARTS}
     for file in files:
         inside = file.relative_to(path)
-        part = next((part for part in parts if _starts(inside, part)), None)
+        part = next(filter(None, map(part_of, inside.parts)), None)
         if part is None:
             raise DataError(
                 f"{file}: belongs to no part of the data set",
@@ -66,10 +69,6 @@ def _parts(path: Path) -> tuple[list[Path], list[Path]]:
             f"{path}: has no training images", hint="They are looked for in train*.parquet."
         )
     return parts["train"] + parts["val"], parts["test"]
-
-
-def _starts(inside: Path, part: str) -> bool:
-    return any(name.lower().startswith(part) for name in inside.parts)
 
 
 class _Table:
@@ -126,7 +125,19 @@ class _Table:
             return ()
         return tuple(names)
 
-    def labels(self) -> Labels:
+    def check_names(self, names: tuple[str, ...]) -> None:
+        """Raise `DataError` where this file names other classes than those, in any order."""
+        own = self.class_names
+        if own and own != names and (sorted(own) != sorted(names) or len(set(own)) != len(own)):
+            other = next(iter(sorted(set(own) - set(names))), None)
+            said = f"has a class '{other}'" if other else f"names {len(own)} classes"
+            raise DataError(
+                f"{self.path}: {said}, unlike the files before",
+                hint=f"All files must name the same classes; those before: {', '.join(names[:20])}.",
+            )
+
+    def labels(self, names: tuple[str, ...]) -> Labels:
+        """The labels, as positions in these names if this file has names at all."""
         with _reading(self.path):
             check_sizes(self.file, [self.label])
             column = self.file.read(columns=[self.label])[self.label]
@@ -134,7 +145,17 @@ class _Table:
             row = column.is_null().to_pylist().index(True)
             raise DataError(f"{self.path}, row {row}: has no label")
         labels: Labels = column.to_numpy().astype(np.int64)
-        return labels
+        own = self.class_names
+        if not own or own == names:
+            return labels
+        odd = np.flatnonzero((labels < 0) | (labels >= len(own)))
+        if len(odd):
+            raise DataError(
+                f"{self.path}, row {odd[0]}: has label {labels[odd[0]]}, "
+                f"but there are {len(own)} classes"
+            )
+        places = {name: i for i, name in enumerate(names)}
+        return np.array([places[name] for name in own], np.int64)[labels]
 
     def images(self) -> Iterator[list[Encoded]]:
         """The encoded images, a batch at a time."""

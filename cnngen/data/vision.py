@@ -59,6 +59,8 @@ def load_vision(name: str, root: Path) -> Dataset:
         raise DataError(f"torchvision cannot load '{name}': {error}", hint=ways_out) from None
     labels = np.concatenate([_labels(part) for part in (train, test)])
     names = tuple(map(str, getattr(train, "classes", ())))
+    if names and tuple(map(str, getattr(test, "classes", names))) != names:
+        raise DataError(f"'{name}': torchvision names other classes for its test images")
     return Dataset(
         name,
         np.concatenate([_images(name, part) for part in (train, test)]),
