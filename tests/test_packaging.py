@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from cnngen.backend import backend_names
+from cnngen.language import parse
+from cnngen.resolution import resolve
+
 ROOT = Path(__file__).parent.parent
 
 TRY = """
@@ -61,7 +65,18 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(code: str, *arguments: str, path: list[Path], cwd: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, unpacked."""
+    (wheel,) = built.glob("*.whl")
+    folder = tmp_path_factory.mktemp("wheel")
+    zipfile.ZipFile(wheel).extractall(folder)
+    return folder
+
+
+def run(
+    code: str, *arguments: str, path: list[Path], cwd: Path, succeeds: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Run code in a Python that sees these folders alone, from a folder of no meaning."""
     done = subprocess.run(
         [sys.executable, "-S", "-c", code, *arguments],
@@ -75,17 +90,45 @@ def run(code: str, *arguments: str, path: list[Path], cwd: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode == 0) == succeeds, done.stderr
+    return done
 
 
-def test_a_wheel_holds_all_that_it_needs(built: Path, dependencies: Path, tmp_path: Path) -> None:
-    (wheel,) = built.glob("*.whl")
-    unpacked = tmp_path / "wheel"
-    zipfile.ZipFile(wheel).extractall(unpacked)
-    assert (unpacked / "cnngen/grammar.tx").is_file()
-    assert (unpacked / "cnngen/studio/page/libraries.js").is_file()
-    assert not list(unpacked.glob("tests*")), "tests are not for users' site-packages"
-    run(TRY, str(unpacked), path=[unpacked, dependencies], cwd=tmp_path)
+def test_a_wheel_holds_all_that_it_needs(
+    installed: Path, dependencies: Path, tmp_path: Path
+) -> None:
+    assert (installed / "cnngen/grammar.tx").is_file()
+    assert (installed / "cnngen/studio/page/libraries.js").is_file()
+    assert not list(installed.glob("tests*")), "tests are not for users' site-packages"
+    run(TRY, str(installed), path=[installed, dependencies], cwd=tmp_path)
+
+
+def test_textx_itself_checks_and_generates(
+    installed: Path, dependencies: Path, tmp_path: Path
+) -> None:
+    def textx(*arguments: str, succeeds: bool = True) -> str:
+        command = "from textx.cli import textx; textx()"
+        path = [installed, dependencies]
+        done = run(command, *arguments, path=path, cwd=tmp_path, succeeds=succeeds)
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    sentence = "net -> input conv max_pooling flatten dense output"
+    (tmp_path / "net.cnn").write_text(f"\ufeff{sentence}\u2003\n", "utf-8")
+    assert "cnngen (*.cnn)" in textx("list-languages")
+    listed = textx("list-generators")
+    for backend in backend_names():
+        assert f"cnngen -> {backend} " in listed
+    assert "OK" in textx("check", "net.cnn")
+
+    options = ("--input", "28x28x1", "--classes", "5", "--seed", "3", "--space", "compact")
+    textx("generate", "net.cnn", "--target", "torch", "-o", "out", *options, "--script")
+    network = resolve(parse(sentence), input_shape=(28, 28, 1), classes=5, seed=3, space="compact")
+    written = tmp_path / "out/net_torch.py"
+    assert written.read_text("utf-8") == network.to_source("torch", script=True)
+
+    (tmp_path / "bad.cnn").write_text("input\nconv poling output", "utf-8")
+    assert "bad.cnn:2:6: found 'poling'" in textx("check", "bad.cnn", succeeds=False)
 
 
 def test_a_checkout_works_without_being_installed(dependencies: Path, tmp_path: Path) -> None:
