@@ -190,8 +190,12 @@ def test_text_of_any_kind_stays_text(one: str, other: str) -> None:
 
 def test_values_that_are_no_figures_are_left_out(tmp_path: Path) -> None:
     frame = table()
-    frame["test_accuracy"] = [float("inf"), float("nan"), *frame["test_accuracy"][2:]]
     frame["train_seconds"] = ["long"] * len(frame)
+    frame["test_accuracy"] = [float("inf"), float("nan"), *frame["test_accuracy"][2:]]
+    frame.to_parquet(tmp_path / "odd.parquet")
+    with pytest.raises(StoreError, match="test_accuracy is inf"):
+        read_material(tmp_path / "odd.parquet", networks=False)
+    frame["test_accuracy"] = [float("nan"), float("nan"), *frame["test_accuracy"][2:]]
     frame.to_parquet(tmp_path / "odd.parquet")
     material = read_material(tmp_path / "odd.parquet", networks=False)
     assert len(material.numbers("test_accuracy")) == len(NETWORKS) - 2
