@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,25 @@ def paper(count: int, shape: tuple[int, int, int] = (8, 8, 1), seed: int = 99) -
     return list(cnngen.sample_many(count, "paper", input_shape=shape, seed=seed))
 
 
+@pytest.mark.parametrize(
+    ("energies", "said"),
+    [
+        ({"measured": 3}, ""),
+        ({"modelled": 3}, "not from measured ones"),
+        ({"modelled": 3, "measured": 2}, "from 3 modelled and 2 measured"),
+        ({"measured": 2, "": 1}, "is not known"),
+        ({}, "is not known"),
+    ],
+)
+def test_a_model_says_where_its_energies_come_from(
+    energies: dict[str, int], said: str, tmp_path: Path
+) -> None:
+    replace(Model.load(), energies=energies).save(tmp_path / "some.zip")
+    model = Model.load(tmp_path / "some.zip")
+    note = model.predict([known()[0].network])["energy"].note
+    assert said in note if said else note == ""
+
+
 def test_of_networks_like_those_it_learnt_from_the_model_warns_seldom() -> None:
     # Drawn anew from the space that it was fitted on: about one in a hundred should be told off.
     warnings = Model.load().domain.warnings(paper(60))
@@ -126,8 +146,11 @@ def test_the_shipped_model_ranks_the_good_above_the_hopeless(
     assert best["accuracy"]["mean"] > 0.7
     assert worst["accuracy"]["mean"] < 0.5
     assert best["energy"]["mean"] > worst["energy"]["mean"]
+    assert "modelled" in best["energy"]["note"]
+    assert "note" not in best["time"]
     assert run(["predict", *names]) == 0
     shown = capsys.readouterr().out
+    assert "Energies are learnt from modelled ones" in shown
     assert "good.cnn" in shown
     assert "Learnt from" in shown
 

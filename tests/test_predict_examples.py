@@ -112,6 +112,18 @@ def write(file: Path, **columns: object) -> None:
     parquet.write_table(pa.table({name: [value] for name, value in both.items()}), file)
 
 
+@pytest.mark.parametrize(
+    ("cpu", "ram", "said"),
+    [("measured", "modelled", "modelled"), ("measured", "absent", "measured"), (None, None, "")],
+)
+def test_an_energy_is_modelled_where_any_part_of_it_is(
+    tmp_path: Path, cpu: str | None, ram: str | None, said: str
+) -> None:
+    write(tmp_path / "some.parquet", energy_cpu_method=cpu, energy_ram_method=ram)
+    (found,) = examples(tmp_path / "some.parquet")
+    assert found.energy == said
+
+
 def test_a_run_that_memory_did_not_suffice_for_teaches_no_time(tmp_path: Path) -> None:
     (network,) = cnngen.sample_many(1, "paper", input_shape=(8, 8, 1), seed=5)
     keep(tmp_path, network, None, "out_of_memory", 0)

@@ -246,6 +246,7 @@ def test_a_prediction_is_that_of_the_command_line(server: Server, folder: Path) 
     for found in answer["forecasts"]:
         for name in ("mean", "low", "high"):
             assert found[name] == pytest.approx(told[found["target"]][name])
+        assert found["note"] == told[found["target"]].get("note", "")
     assert answer["outside"] == told["outside"]
 
 

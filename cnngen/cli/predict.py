@@ -138,6 +138,7 @@ def _figures(predictions: Mapping[Target, Prediction], at: int) -> dict[str, obj
             "std": float(p.std[at]),
             "low": float(p.low[at]),
             "high": float(p.high[at]),
+            **({"note": p.note} if p.note else {}),
         }
         for target, p in predictions.items()
     }
@@ -171,6 +172,8 @@ def _show(
             reasons = "; ".join(outside)
             text = f"* {printable(file.name)} lies outside what the model has seen: {reasons}."
             console.print(Text(text, "yellow"))
+    for note in filter(None, (p.note for p in predictions.values())):
+        console.print(Text(f"{note}.", "yellow"))
     for setting, count in model.origin.items():
         console.print(Text(f"Learnt from {count:,} networks: {setting}.", "dim"))
     console.print("In brackets: what nine of ten networks like those keep within.", style="dim")

@@ -45,7 +45,10 @@ DESCRIPTIONS = ("description", "text")
 
 SETTING = ("backend", "protocol_name", "hardware_cpu")
 
+METHODS = ("energy_cpu_method", "energy_gpu_method", "energy_ram_method")
+
 COLUMNS = (
+    *METHODS,
     *(*DESCRIPTIONS, *TARGETS.values(), *SETTING, "status", "epochs", "protocol_epochs"),
     *(
         "id",
@@ -68,7 +71,8 @@ class Example:
     """A network that was trained. A target is None where the training did not reach it.
 
     `data` names the data set, `status` says how the training ended, `setting` with what, how
-    and on which machine it was done.
+    and on which machine it was done. `energy` says where that figure comes from: "modelled",
+    at least in part, "measured", or "" where nothing says it.
     """
 
     network: Network
@@ -76,6 +80,7 @@ class Example:
     data: str
     status: str = "ok"
     setting: str = ""
+    energy: str = ""
 
 
 def examples(
@@ -197,7 +202,9 @@ def _example(network: Network, origin: str, row: Mapping[str, object]) -> Exampl
     data = _word(row.get("data_name")) or "unknown data"
     words = [_word(row.get(name)) for name in SETTING]
     setting = f"{data}, {', '.join(filter(None, words))}"
-    return Example(network, targets, data, status, setting)
+    methods = [_word(row.get(name)) for name in METHODS]
+    energy = next((method for method in ("modelled", "measured") if method in methods), "")
+    return Example(network, targets, data, status, setting, energy)
 
 
 def _network(text: object, origin: str) -> Network:

@@ -30,12 +30,14 @@ class Prediction:
     """Mean and standard deviation for each network, in the target's unit: shape (networks,).
 
     `bounds` are the ends of the interval that holds `LEVEL` of the figures; those of a
-    normal distribution, where a predictor gives none.
+    normal distribution, where a predictor gives none. `note` says what is to be known of the
+    figures that were learnt from, such as that energies were modelled; "" where nothing is.
     """
 
     mean: Floats
     std: Floats
     bounds: tuple[Floats, Floats] | None = None
+    note: str = ""
 
     @property
     def low(self) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self, cast
 
@@ -26,12 +26,14 @@ SHIPPED = Path(__file__).parent / "models" / "digits.zip"
 class Model:
     """Predictors of several targets, fitted on the same examples.
 
-    `origin` says how many networks of which setting they were.
+    `origin` says how many networks of which setting they were, `energies` how many of their
+    energies were modelled and how many measured; those of which nothing says it are under "".
     """
 
     predictors: Mapping[Target, Predictor]
     domain: Domain
     origin: Mapping[str, int]
+    energies: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -54,11 +56,28 @@ class Model:
         if not fitted:
             raise CnnGenError("there is nothing to learn from: no example has any target")
         domain = Domain.of([example.network for example in examples])
-        return cls(fitted, domain, Counter(example.setting for example in examples))
+        energies = [one.energy for one in examples if one.targets.get("energy") is not None]
+        origin = Counter(example.setting for example in examples)
+        return cls(fitted, domain, origin, Counter(energies))
 
     def predict(self, networks: Sequence[Network]) -> dict[Target, Prediction]:
         """What each of the predictors says of the networks."""
-        return {target: one.predict(networks) for target, one in self.predictors.items()}
+        said = {target: one.predict(networks) for target, one in self.predictors.items()}
+        if "energy" in said:
+            said["energy"] = replace(said["energy"], note=self.energy_note)
+        return said
+
+    @property
+    def energy_note(self) -> str:
+        """Where the energies that were learnt come from; "" where all were measured."""
+        modelled, measured = (self.energies.get(kind, 0) for kind in ("modelled", "measured"))
+        if self.energies and set(self.energies) <= {"measured"}:
+            return ""
+        if modelled and not measured:
+            return "Energies are learnt from modelled ones (TDP and load), not from measured ones"
+        if modelled:
+            return f"Energies are learnt from {modelled:,} modelled and {measured:,} measured ones"
+        return "Whether the energies learnt from were measured or modelled is not known"
 
     def save(self, path: str | Path) -> None:
         """Write a file that `load` reads. Raises `StoreError` where that cannot be done."""
@@ -66,6 +85,7 @@ class Model:
         domain = self.domain.state()
         values = {
             "origin": dict(self.origin),
+            "energies": dict(self.energies),
             "domain": domain.values,
             "members": {
                 target: {
@@ -106,6 +126,11 @@ class Model:
             predictors,
             seen,
             {shorten(name, 160): n for name, n in origin.items() if isinstance(n, int)},
+            {
+                name: n
+                for name, n in _object(read.state.values.get("energies", {}), path).items()
+                if name in ("modelled", "measured", "") and isinstance(n, int)
+            },
         )
 
 

@@ -15,12 +15,14 @@ from cnngen.studio.limits import Limits
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A target of `cnngen.predict`, and the interval that is meant to hold nine of ten."""
+    """A target of `cnngen.predict`, and the interval that is meant to hold nine of ten.
+    `note` says where the figures come from that were learnt, if that is to be known."""
 
     target: str
     mean: float
     low: float
     high: float
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def predict(question: questions.Check, model: Path | None, limits: Limits) -> Pr
     networks = [network_of(question, limits)]
     return Predicted(
         [
-            Forecast(target, float(p.mean[0]), float(p.low[0]), float(p.high[0]))
+            Forecast(target, float(p.mean[0]), float(p.low[0]), float(p.high[0]), p.note)
             for target, p in asked.predict(networks).items()
         ],
         asked.domain.warnings(networks)[0],

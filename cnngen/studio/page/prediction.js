@@ -56,6 +56,7 @@ export class Prediction {
       element("dl", { className: "figures large" }, ...cards),
       outside.length ? notice(unlike, "Take the figures with care.") : "",
       element("p", { className: "hint" }, "The ranges are meant to hold nine of ten such networks. "),
+      ...forecasts.filter(({ note }) => note).map(({ note }) => element("p", { className: "hint" }, `${note}.`)),
       ...origin.map((text) => element("p", { className: "hint" }, `Learnt from ${text}.`)),
     );
   }
