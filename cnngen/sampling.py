@@ -14,10 +14,14 @@ from pathlib import Path
 from cnngen.errors import SpaceError
 from cnngen.language.tree import Body, Description, Layer, Merge, Node
 from cnngen.network import Network
-from cnngen.resolution import resolve
+from cnngen.resolution.hyperparameters import resolve_sentence
 from cnngen.space import Choice, Random, Space, load_space
 
 MAX_TRIES = 1000
+
+MAX_REPEATS = 1000
+"""Draws in a row that were there already, after which a space counts as exhausted: were one in
+145 of them new, so many repeats would come once in a thousand times."""
 
 LAYERS = {
     kind: Layer(kind)
@@ -26,6 +30,17 @@ LAYERS = {
         *("flatten", "global_avg_pooling", "global_max_pooling"),
     )
 }
+
+
+class ExhaustedError(SpaceError):
+    """A space has no more networks: `found` different ones were drawn."""
+
+    def __init__(self, space: str, found: int, draws: int) -> None:
+        super().__init__(
+            f"space '{space}' gave only {found:,} different networks in {draws:,} draws",
+            hint="Widen the bounds or the space, or ask for fewer.",
+        )
+        self.found = found
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +87,7 @@ def sample(
     for attempt in range(MAX_TRIES):
         mixed = _mix(seed, attempt)
         description = sample_description(space, seed=mixed, max_layers=bounds.layers[1])
-        network = resolve(
+        network = resolve_sentence(
             description, space=space, input_shape=input_shape, classes=classes, seed=mixed
         )
         broken = bounds.broken_by(network)
@@ -121,7 +136,7 @@ def draws(
     """The networks of `sample_many`, each with the seed that is its own."""
     space = load_space(space)
     seen: set[str] = set()
-    number = repeats = 0
+    number = repeats = 0  # since the last new one
     while len(seen) < count:
         own_seed = _mix(seed, number, "network")
         network = sample(
@@ -130,13 +145,10 @@ def draws(
         number += 1
         if network.id in seen:
             repeats += 1
-            if repeats > MAX_TRIES:
-                raise SpaceError(
-                    f"space '{space.name}' gave only {len(seen):,} different networks in "
-                    f"{number:,} draws",
-                    hint="Widen the bounds or the space, or ask for fewer.",
-                )
+            if repeats >= MAX_REPEATS:
+                raise ExhaustedError(space.name, len(seen), number)
             continue
+        repeats = 0
         seen.add(network.id)
         yield Draw(own_seed, network)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 
@@ -100,8 +102,8 @@ def check(folder: Path, ids: list[str]) -> None:
     assert not runs.broken
     assert sorted(record.id for record in runs) == sorted(ids)
     for record in runs:
-        files = {file.name for file in runs.path(record).iterdir()}
-        assert files >= {"model.cnn", "stand_in.py", "record.json", "adjacency.json"}
+        names = {file.name for file in runs.path(record).iterdir()}
+        assert names >= {"model.cnn", "stand_in.py", "record.json", "adjacency.json"}
     indexed = read_index(folder)
     assert indexed is not None
     assert indexed.equals(table(runs))
@@ -119,6 +121,35 @@ def test_a_campaign_trains_each_network_of_its_list_once_and_may_grow(tmp_path: 
     check(tmp_path / "runs", wanted(5))
     assert sorted(trained(tmp_path)) == sorted(wanted(5))
     assert json.loads((tmp_path / "runs/campaign.json").read_text())["count"] == 5
+
+
+def test_a_space_with_few_networks_ends_with_those_there_are(tmp_path: Path) -> None:
+    """Also again, and when only as many are asked for; fewer are still refused."""
+    text = files("cnngen").joinpath("spaces/compact.toml").read_text()
+    for key, value in {
+        "count": "[1, 1]",
+        "merge": "0",
+        "pooling": "0",
+        "kinds": '["conv"]',
+        "kernels": "[1]",
+        "strides": "[1]",
+        "dense": "[1, 1]",
+        "dropout": "0",
+        "activations": '["relu"]',
+    }.items():
+        text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+    text = re.sub(r"(?ms)(\[pooling\].*?)^kinds = .*?$", r'\1kinds = ["max_pooling"]', text)
+    (tmp_path / "few.toml").write_text(text)
+    few = replace(plan(9), space=str(tmp_path / "few.toml"))
+    tally = run(few, tmp_path / "runs")
+    assert tally.exhausted
+    assert tally.new == tally.done == tally.total == len(load(tmp_path / "runs")) < 9
+    for count in (9, tally.total):
+        again = run(replace(few, count=count), tmp_path / "runs")
+        assert (again.new, again.done, again.total) == (0, tally.total, tally.total)
+        assert again.exhausted is (count == 9)
+    with pytest.raises(StoreError, match="count"):
+        run(replace(few, count=tally.total - 1), tmp_path / "runs")
 
 
 def test_workers_share_the_cores_and_the_images(tmp_path: Path) -> None:

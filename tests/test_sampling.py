@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from cnngen import sampling
 from cnngen.errors import SpaceError
 from cnngen.language import Layer, Merge
 from cnngen.sampling import Bounds, sample, sample_description, sample_many
@@ -108,3 +111,16 @@ def test_a_space_with_few_networks_says_that_it_is_exhausted(tmp_path: Path) -> 
     (tmp_path / "few.toml").write_text(text)
     with pytest.raises(SpaceError, match=r"gave only .* different networks"):
         list(sample_many(100_000, tmp_path / "few.toml"))
+
+
+def test_a_space_is_exhausted_only_where_repeats_follow_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 60 networks, each comes 30 times in a row; then there are no more."""
+    ids = (str(min(number // 30, 59)) for number in itertools.count())
+    monkeypatch.setattr(sampling, "sample", lambda *_, **__: SimpleNamespace(id=next(ids)))
+    drawn = sampling.draws(61, "compact")
+    assert [draw.network.id for draw in itertools.islice(drawn, 60)] == list(map(str, range(60)))
+    with pytest.raises(sampling.ExhaustedError) as caught:
+        next(drawn)
+    assert caught.value.found == 60

@@ -89,7 +89,11 @@ class Plan:
 
     def __len__(self) -> int:
         """How many networks this shard has."""
-        return len(range(self.shard.number - 1, self.count, self.shard.parts))
+        return self.shard_of(self.count)
+
+    def shard_of(self, count: int) -> int:
+        """How many of so many networks are this shard's."""
+        return len(range(self.shard.number - 1, count, self.shard.parts))
 
     def settings(self, data: Dataset) -> Settings:
         """All that decides what the campaign's records will be."""
@@ -112,17 +116,17 @@ class Plan:
         )
 
 
-def claim(folder: Path, settings: Settings) -> None:
+def claim(folder: Path, settings: Settings, *, shrink: bool = False) -> None:
     """Make a folder that of a campaign, or find that it is already.
 
-    A campaign that has only grown goes on. Raises `StoreError` that names the differences
+    A campaign that has only grown goes on; with `shrink`, also one for fewer networks. Raises `StoreError` that names the differences
     where another one is there.
     """
     there = read(folder)
     if there is not None:
         differing = differences(there, settings)
-        if _count(there) < _count(settings):
-            differing.pop("count")
+        if shrink or _count(there) < _count(settings):
+            differing.pop("count", None)
         if differing:
             told = "; ".join(
                 f"{name} is {json.dumps(old)} there, {json.dumps(new)} here"

@@ -18,11 +18,12 @@ from cnngen.campaign.plan import Plan, claim
 from cnngen.campaign.worker import Report
 from cnngen.child import WorkerDied
 from cnngen.data import Dataset, splits
-from cnngen.errors import StoreError
+from cnngen.errors import CnnGenError, StoreError
 from cnngen.index import update_index
 from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol, Status
 from cnngen.record import Record
+from cnngen.sampling import ExhaustedError
 from cnngen.store import load_run, set_aside
 from cnngen.training import Trained, run_key, trainer
 
@@ -59,6 +60,8 @@ class Tally(Watch):
     often a model began anew."""
 
     total: int
+    exhausted: bool = False
+    """The space has no more networks than `total`."""
     statuses: Counter[str] = field(default_factory=Counter)
     new: int = 0
     energy: float = 0.0
@@ -153,12 +156,18 @@ def run_campaign(
                 for draw in plan.draws(data)
             )
             written = time.monotonic()
-            for _ in train_jobs(
-                jobs, data, folder, crew, repair=repair, watches=watches, stop=stop
-            ):
-                if time.monotonic() - written > INDEX_EVERY:
-                    update_index(folder)
-                    written = time.monotonic()
+            try:
+                for _ in train_jobs(
+                    jobs, data, folder, crew, repair=repair, watches=watches, stop=stop
+                ):
+                    if time.monotonic() - written > INDEX_EVERY:
+                        update_index(folder)
+                        written = time.monotonic()
+            except ExhaustedError as error:
+                tally.exhausted = True
+                tally.total = plan.shard_of(error.found)
+                # So that a command for as many as there are goes on here, too.
+                claim(folder, {**plan.settings(data), "count": error.found}, shrink=True)
         update_index(folder)
         if not (stop and stop.is_set()):
             write_card(folder)
@@ -181,12 +190,14 @@ def train_jobs(
     With `again`, runs that are there are replaced. A model whose worker is killed begins anew
     once; when that one dies too, the record says so. One whose framework crashes does not: a
     crash comes back more often than not. Raises `StoreError` where a run cannot be written,
-    and what stops every model, such as a framework that cannot be imported.
+    and what stops every model, such as a framework that cannot be
+    imported; what `jobs` raises, once the models in training have ended.
     """
     todo = iter(jobs)
     at_work: dict[Future[Trained], Job] = {}
     deaths: defaultdict[str, list[str]] = defaultdict(list)
     out_of_jobs = False
+    no_more: CnnGenError | None = None
 
     def begin(job: Job) -> None:
         for watch in watches:
@@ -200,7 +211,10 @@ def train_jobs(
             for future in [future for future in at_work if future.cancel()]:
                 del at_work[future]
         while not out_of_jobs and len(at_work) < crew.slots():
-            job = next(todo, None)
+            try:
+                job = next(todo, None)
+            except CnnGenError as error:
+                job, no_more = None, error
             if job is None:
                 out_of_jobs = True
             elif again or not os.path.lexists(folder / job.key):
@@ -212,6 +226,8 @@ def train_jobs(
             elif repair:
                 begin(job)
         if not at_work:
+            if no_more is not None:
+                raise no_more
             return
         ended, _ = wait(at_work, timeout=POLL, return_when=FIRST_COMPLETED)
         for future in ended:

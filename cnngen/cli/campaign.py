@@ -155,6 +155,12 @@ def campaign(
         print(f"cnngen: stopped; {summary}. The same command goes on.", file=sys.stderr)
         raise typer.Exit(130)
     console.print(summary, markup=False, soft_wrap=True)
+    if tally.exhausted:
+        print(
+            f"cnngen: space '{plan.space_name}' has no more networks within the bounds than "
+            f"these; {len(plan):,} were asked for",
+            file=sys.stderr,
+        )
     if tally.unreadable:
         print(
             f"cnngen: {tally.unreadable:,} runs cannot be read; --repair moves them aside and "
