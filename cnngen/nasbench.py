@@ -135,7 +135,8 @@ def cell_network(
     """The network of nine cells: a 3x3 convolution to `stem` channels, three stacks of three
     cells, max pooling before the second and third, global average pooling, dense.
 
-    Published networks take CIFAR-10's images and have a stem of 128. Raises `CnnGenError` for
+    Published networks take CIFAR-10's images and have a stem of 128. Networks of isomorphic
+    cells have the same id, though channels that do not divide go to other vertices. Raises `CnnGenError` for
     a stem that leaves a vertex without channels.
     """
     graph = _Graph(input_shape)
@@ -150,7 +151,8 @@ def cell_network(
             value = _append_cell(graph, cell, f"cell{number}", value, channels)
     value = graph.append("pool1", GlobalPool("avg"), value)
     graph.append("dense1", Dense(classes), value)
-    return Network.from_graph(graph.operations, cell.name(stem))
+    form = f"{SPACE} {canonical(cell)} {stem}"
+    return Network.from_graph(graph.operations, cell.name(stem), form)
 
 
 def sample(seed: int = 0) -> Cell:

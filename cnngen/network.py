@@ -99,21 +99,24 @@ class Network:
     """Nodes in topological order: the first is the input, the last gives the output.
 
     `description` is the resolved description, which determines the network alone. A graph
-    that no sentence stands for, such as a cell of NAS-Bench-101, has an empty one.
+    that no sentence stands for, such as a cell of NAS-Bench-101, has an empty one. `form` is a
+    text that networks without a sentence share where they count as the same.
     """
 
     nodes: tuple[Node, ...]
     branches: tuple[Branch, ...] = (Branch(),)
     description: Description = field(default=Description(()), compare=False, repr=False)
+    form: str = field(default="", compare=False, repr=False)
 
     @classmethod
     def from_graph(
         cls,
         operations: Iterable[tuple[str, Operation, Sequence[int]]],
         name: str | None = None,
+        form: str = "",
     ) -> Network:
         """A network without a sentence: the name of each operation, the operation, and the
-        positions of what it reads; the input first.
+        positions of what it reads; the input first. Its id is that of its form, if it has one.
 
         Names become variables of generated code. Raises `CnnGenError` for one that is not
         lower-case with a number in it, as `conv1`, and for one that is there twice.
@@ -126,7 +129,7 @@ class Network:
             names.add(own)
             shape = operation.output_shape(*(nodes[i].shape for i in inputs))
             nodes.append(Node(own, operation, tuple(inputs), shape))
-        return cls(tuple(nodes), description=Description((), name=name))
+        return cls(tuple(nodes), description=Description((), name=name), form=form)
 
     @property
     def name(self) -> str | None:
@@ -163,13 +166,15 @@ class Network:
         """16 hexadecimal digits, the same for equal networks in every process.
 
         Hash of the resolved text without its name, the input shape and the class count;
-        of the graph where there is no text.
+        of the form, or else the graph, where there is no text.
         """
         from cnngen.adjacency import graph
         from cnngen.language.formatter import format
 
-        described = self.is_described
-        text = format(self.description, named=False) if described else graph(self).to_json()
+        if self.is_described:
+            text = format(self.description, named=False)
+        else:
+            text = self.form or graph(self).to_json()
         return _hash(text, shapes.text(self.input_shape), str(self.classes or ""))
 
     @cached_property

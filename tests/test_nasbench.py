@@ -18,6 +18,7 @@ from cnngen.nasbench import Cell, canonical, cell_network, sample_many
 from cnngen.network import Network
 from cnngen.operations import Activate, Conv2d, Input
 from cnngen.picture.scene import scene
+from cnngen.predict import Example, split
 from cnngen.protocol import PROTOCOLS
 from cnngen.testing.reference import evaluate, random_weights
 
@@ -113,6 +114,25 @@ def test_isomorphic_cells_have_one_form() -> None:
         cell("01 02 13 23", POOL, CONV3)
     )
     assert canonical(cell("01 12 23", CONV3, POOL)) != canonical(cell("01 12 23", POOL, CONV3))
+
+
+def test_networks_of_isomorphic_cells_share_an_id_and_a_part_of_a_split() -> None:
+    one, other = cell("01 02 13 23", CONV3, POOL), cell("01 02 13 23", POOL, CONV3)
+    assert one != other
+    twins = [cell_network(each, stem=16) for each in (one, other)]
+    assert twins[0].id == twins[1].id
+    assert cell_network(one, stem=8).id != twins[0].id
+    assert cell_network(one, stem=16, classes=7).id != twins[0].id
+    others = [cell_network(each, stem=16) for each in sample_many(10)]
+    assert len({network.id for network in [*others, twins[0]]}) == 11
+    some = [Example(network, {}, "digits") for network in [twins[0], *others, twins[1]]]
+    for seed in range(20):
+        parts = split(some, seed)
+        holds = [
+            sum(one.network.id == twins[0].id for one in part)
+            for part in (parts.train, parts.validation, parts.test)
+        ]
+        assert sorted(holds) == [0, 0, 2]
 
 
 def test_samples_depend_on_their_seed_alone_and_differ() -> None:
