@@ -17,6 +17,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import cnngen
+import cnngen.network
 from cnngen.energy import Component, Energy, Provenance
 from cnngen.index import read_index, update_index, write_index
 from cnngen.protocol import Epoch, Protocol, TrainingResult
@@ -25,7 +26,8 @@ from cnngen.table import table
 
 
 def records(count: int) -> list[tuple[str, str, str]]:
-    """Key, JSON and description of made-up runs: a few real ones with other ids and figures."""
+    """Key, JSON and description of made-up runs: a few real ones with other figures, and each
+    with another count of classes, so that no two are of one network."""
     data = cnngen.load_data("digits")
     history = tuple(Epoch(i, 1.0, 1 / i, 1 - 1 / i, 1 / i, 1 - 1 / i) for i in range(1, 37))
     result = TrainingResult("ok", None, history, 36.0, 0.5, 0.75, "cpu", 1)
@@ -39,8 +41,13 @@ def records(count: int) -> list[tuple[str, str, str]]:
     made = []
     for number in range(count):
         record, text = models[number % len(models)]
-        other = replace(record, id=f"{number:016x}", test_accuracy=number % 1000 / 1000)
-        made.append((other.key, other.to_json(), text))
+        classes = 10 + number
+        own = text.replace("units=10, activation=linear", f"units={classes}, activation=linear")
+        own = own.replace("output(10)", f"output({classes})")
+        other = replace(
+            record, id=cnngen.network.id_of_text(own), test_accuracy=number % 1000 / 1000
+        )
+        made.append((other.key, other.to_json(), own))
     return made
 
 
@@ -74,8 +81,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         whole, part = Path(temporary, "whole"), Path(temporary, "part")
-        for key, text, description in records(options.count):
-            for folder in (whole, part)[: 1 + (int(key[:16], 16) < options.part)]:
+        for number, (key, text, description) in enumerate(records(options.count)):
+            for folder in (whole, part)[: 1 + (number < options.part)]:
                 (folder / key).mkdir(parents=True)
                 (folder / key / "record.json").write_text(text)
                 (folder / key / "model.cnn").write_text(description)

@@ -156,6 +156,7 @@ def _write(folder: Path, old: _Index | None) -> Broken:
         kept = kept.filter(compute.is_in(kept["key"], pa.array(sorted(same), pa.string())))
         table = pa.concat_tables([kept.cast(schema()), table])
     metadata = {
+        "pandas": _pandas_types(),
         "cnngen.stamps": np.array(list(stamps.values()), np.int64).tobytes(),
         "cnngen.broken": json.dumps(broken),
         "cnngen.seal": BLANK,
@@ -165,6 +166,18 @@ def _write(folder: Path, old: _Index | None) -> Broken:
     parquet.write_table(table, sink, compression="zstd")
     write_file(folder, FILE, seal(sink.getvalue().to_pybytes()))
     return dict(sorted(broken.items()))
+
+
+def _pandas_types() -> str:
+    """What pandas is to make of the columns: whole numbers stay so where some are missing."""
+    import pandas as pd
+
+    kinds = {"key": "string", **columns(), "text": "string"}
+    empty = pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in kinds.items()})
+    import pyarrow as pa
+
+    metadata: dict[bytes, bytes] = pa.Schema.from_pandas(empty, preserve_index=False).metadata
+    return metadata[b"pandas"].decode()
 
 
 def _row(run: Path) -> dict[str, object]:

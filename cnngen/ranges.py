@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 
-from cnngen.errors import StoreError
+from cnngen.errors import CnnGenError, StoreError
 
 MOST = 1e15
 """No amount is larger, in whatever unit: of seconds, that is 30 million years."""
@@ -32,6 +32,16 @@ def range_of(name: str, *, whole: bool = False) -> tuple[float, float]:
     if name.endswith("_loss"):
         return 0, MOST_LOSS
     return (-MOST if name.endswith("net_energy") else 0), MOST
+
+
+def refuse_seeds(*seeds: int | None) -> None:
+    """Raise `CnnGenError` for a seed that a new record cannot hold: old ones have larger."""
+    for seed in seeds:
+        if seed is not None and not 0 <= seed <= MAX_SEED:
+            raise CnnGenError(
+                f"the seed {seed} is not from 0 to 2^53 - 1",
+                hint="Readers of JSON and tables round larger numbers.",
+            )
 
 
 def is_within(name: str, value: float) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from math import nan
+from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -260,16 +260,19 @@ def _version(package: str) -> str | None:
 
 
 def _known(name: str, figure: float | None) -> float | None:
-    """A figure that is a possible one."""
-    return figure if figure is not None and is_within(name, figure) else None
+    """A figure that is finite, and a loss that is possible; another accuracy than a share is a
+    fault of the backend, which the record's check tells."""
+    if figure is None or not isfinite(figure):
+        return None
+    return figure if is_within(name, figure) or not name.endswith("_loss") else None
 
 
 def _within(epoch: Epoch) -> Epoch:
-    """An epoch with NaN for each figure that is no possible one."""
+    """An epoch with NaN for each figure that is not known."""
 
     def known(name: str) -> float:
-        figure: float = getattr(epoch, name)
-        return figure if is_within(name, figure) else nan
+        figure = _known(name, getattr(epoch, name))
+        return nan if figure is None else figure
 
     return replace(
         epoch,

@@ -15,14 +15,17 @@ import pytest
 from test_store import SOURCE, network, record
 
 import cnngen
+from cnngen.campaign import Plan
 from cnngen.cli.app import run as command
-from cnngen.errors import StoreError
+from cnngen.errors import CnnGenError, StoreError
 from cnngen.index import FILE, read_index, update_index, write_index
 from cnngen.language import format
 from cnngen.network import id_of_text
 from cnngen.predict import examples
+from cnngen.protocol import Protocol
 from cnngen.ranges import check
 from cnngen.record import Record
+from cnngen.sampling import draws, sample
 from cnngen.seal import BLANK, is_sealed, seal
 from cnngen.store import load, load_network, save
 from cnngen.studio.explorer import open_run
@@ -122,6 +125,29 @@ def test_a_forged_index_is_not_believed(folder: Path, figures: dict[str, object]
     pd.testing.assert_frame_equal(found, expected)
 
 
+def test_whole_numbers_stay_whole_in_plain_pandas_where_some_are_missing(folder: Path) -> None:
+    save(folder, replace(record(network(7)), seed=None), network(7), SOURCE)
+    write_index(folder)
+    found = pd.read_parquet(folder / FILE)
+    assert sorted(found["seed"].dropna()) == [2**64 - 1] * 3
+    assert found["seed"].isna().sum() == 1
+    pd.testing.assert_frame_equal(
+        found.set_index("key").drop(columns="text"), table(load(folder)), check_index_type=False
+    )
+
+
+def test_seeds_are_such_that_readers_of_json_keep_them(tmp_path: Path) -> None:
+    drawn = list(draws(30, "compact", input_shape=(8, 8, 1), seed=7))
+    assert all(float(draw.seed) == draw.seed < 2**53 for draw in drawn)
+    last = drawn[-1]
+    assert sample("compact", input_shape=(8, 8, 1), seed=last.seed).id == last.network.id
+    assert sample("compact", input_shape=(8, 8, 1), seed=2**64 - 1).id  # an old record's
+    with pytest.raises(CnnGenError, match="seed"):
+        Plan(count=1, protocol=Protocol(seed=2**53))
+    with pytest.raises(CnnGenError, match="seed"):
+        cnngen.train(last.network, cnngen.load_data("digits"), Protocol(), seed=2**53)
+
+
 def test_an_index_of_another_user_is_made_anew(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,9 +208,9 @@ def test_no_number_of_a_record_takes_an_impossible_value(figure: str) -> None:
             Record.from_json(text)
 
 
-def test_a_figure_that_the_meter_cannot_have_meant_costs_no_run() -> None:
-    kept = record(test_loss=-1.0, test_accuracy=1.5)
-    assert (kept.test_loss, kept.test_accuracy) == (None, None)
+def test_a_loss_that_cannot_be_costs_no_run() -> None:
+    kept = record(test_loss=-1.0)
+    assert kept.test_loss is None
     assert Record.from_json(kept.to_json()) == kept
 
 

@@ -60,7 +60,6 @@ def test_any_reader_of_parquet_has_plain_columns_and_the_networks(folder: Path) 
     assert set(kinds.types) <= plain
     assert kinds.names[0] == "key"
     assert kinds.names[-1] == "text"
-    assert b"pandas" not in (kinds.metadata or {})
     rows = pd.read_parquet(folder / FILE)
     assert list(rows["key"]) == [kept.key for kept in load(folder)]
     for row in rows.itertuples():
