@@ -14,6 +14,7 @@ from pathlib import Path
 from cnngen.errors import SpaceError
 from cnngen.language.tree import Body, Description, Layer, Merge, Node
 from cnngen.network import Network
+from cnngen.ranges import MAX_SEED
 from cnngen.resolution.hyperparameters import resolve_sentence
 from cnngen.space import Choice, Random, Space, load_space
 
@@ -176,9 +177,11 @@ def sample_description(
 
 
 def _mix(seed: int, number: int, purpose: str = "attempt") -> int:
-    """An independent seed for each number, the same everywhere."""
+    """An independent seed for each number, the same everywhere. What draws a network goes into
+    records, which seeds up to `MAX_SEED` survive in any reader."""
     digest = hashlib.sha256(f"{purpose} {seed} {number}".encode()).digest()
-    return int.from_bytes(digest[:8], "big")
+    mixed = int.from_bytes(digest[:8], "big")
+    return mixed & MAX_SEED if purpose == "network" else mixed
 
 
 class _Sampler:

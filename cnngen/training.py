@@ -13,6 +13,7 @@ from cnngen.energy import Meter
 from cnngen.errors import BackendError, BackendFault, CnnGenError
 from cnngen.network import Network
 from cnngen.protocol import Epoch, Protocol, TrainingResult
+from cnngen.ranges import refuse_seeds
 from cnngen.record import Record, make_record, record_id
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def train(
     train, and `BackendFault` for one that emits no source or gives no valid result.
     """
     check_trainable(network, data)
+    refuse_seeds(seed, protocol.seed)
     chosen, framework = trainer(backend)
     source = emitted(chosen, network)
     chosen.prepare()

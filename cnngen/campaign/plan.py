@@ -14,6 +14,7 @@ from cnngen.atomic import write_file
 from cnngen.data import Dataset
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.protocol import Protocol
+from cnngen.ranges import MAX_SEED, refuse_seeds
 from cnngen.sampling import NO_BOUNDS, Bounds, Draw, draws
 from cnngen.space import load_space
 from cnngen.untrusted import read_text
@@ -69,6 +70,7 @@ class Plan:
             )
         if number > self.count:
             raise CnnGenError(f"shard {self.shard} of {self.count} networks is empty")
+        refuse_seeds(self.seed, self.protocol.seed)
 
     @property
     def space_name(self) -> str:
@@ -104,6 +106,7 @@ class Plan:
                 "schema": SCHEMA,
                 "count": self.count,
                 "seed": self.seed,
+                "seeds_below": MAX_SEED + 1,  # older versions drew other networks, from larger ones
                 "shard": str(self.shard),
                 "space": {"name": space.name, "digest": content},
                 "bounds": asdict(self.bounds),

@@ -69,7 +69,7 @@ Classes = Annotated[int | None, typer.Option("--classes", "-c", min=1, help="How
 Space = Annotated[
     str, typer.Option("--space", "-s", help="What is drawn from: paper, compact, or a .toml file.")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**53 - 1, help="Of what is drawn.")]
 Layers = Annotated[
     Range | None,
     typer.Option("--layers", parser=_range, metavar="FROM:TO", help="Bounds on the layers."),

@@ -23,7 +23,7 @@ class Ends(Question):
     """What stands in where a description leaves something open."""
 
     space: Annotated[str, Field(max_length=1000)] = "paper"
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
     input_shape: tuple[Size, Size, Size] | None = None
     classes: Size | None = None
 
