@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: run test check format soak bench vscode clean
+.PHONY: run test check docs format soak bench vscode clean
 
 run: .venv/installed-run
 	$(BIN)/python -m cnngen --backend torch
@@ -16,6 +16,10 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The documentation site, in site/index.html: reads without a network.
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --clean
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix-only --quiet .
@@ -40,11 +44,15 @@ $(BIN)/uv:
 
 .venv/installed-dev: $(BIN)/uv pyproject.toml constraints.txt
 	$(UV) --editable '.[dev]'
-	touch $@ .venv/installed-run
+	touch $@ .venv/installed-run .venv/installed-docs
+
+.venv/installed-docs: $(BIN)/uv pyproject.toml constraints.txt
+	$(UV) --editable '.[docs]'
+	touch $@
 
 # The extension for VS Code: editors/vscode/dist/cnngen.vsix. Needs Node.js.
 vscode:
 	cd editors/vscode && npm install --no-package-lock && npm run package
 
 clean:
-	rm -rf .venv dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv dist build site .pytest_cache .ruff_cache .mypy_cache .hypothesis
