@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from cnngen.errors import CnnGenError
+from cnngen.errors import CnnGenError, counted
 from cnngen.language.formatter import value_text
 from cnngen.network import Network
 from cnngen.operations import WORDS, Input, Operation
@@ -24,7 +24,7 @@ MAX_VERTICES = 10_000
 """A matrix of as many rows takes 100 MB."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Graph:
     """A network's edges, labels and hyper-parameters, as they are stored.
 
@@ -35,6 +35,10 @@ class Graph:
     edges: tuple[tuple[int, int], ...]
     operations: tuple[str, ...]
     hyperparameters: tuple[dict[str, str], ...]
+
+    def __repr__(self) -> str:
+        operations = counted(len(self.operations), "operation")
+        return f"<Graph of {operations}, {counted(len(self.edges), 'edge')}>"
 
     def matrix(self) -> NDArray[np.uint8]:
         """Upper-triangular matrix of shape (vertices, vertices): 1 at [from, to].

@@ -53,6 +53,9 @@ class Backend(ABC):
     """Ways to run the framework, if there are several: for each, the environment variables that
     are set in a process of its own before the framework is loaded. See `cnngen.modes`."""
 
+    def __repr__(self) -> str:
+        return f"<Backend {self.name}>"
+
     @abstractmethod
     def version(self) -> str | None:
         """Name and version of the framework, for records; None where it is missing.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from cnngen import shapes
-from cnngen.errors import BackendError, CnnGenError, shorten
+from cnngen.errors import BackendError, CnnGenError, counted, shorten
 from cnngen.network import GRAPH_NAME, Network, Node
 from cnngen.operations import Add, Concat, Conv2d
 from cnngen.shapes import Shape
@@ -40,7 +40,7 @@ class Copy:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Block:
     """Steps in sequence that turn the variable `x` into `x`.
 
@@ -54,6 +54,9 @@ class Block:
     output: Node
     bodies: int = 0
     steps: list[Step | Copy | Block] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<Block {self.number}: {counted(len(self.steps), 'step')}>"
 
     @property
     def summary(self) -> str:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from cnngen import shapes
-from cnngen.errors import CnnGenError, Span
+from cnngen.errors import CnnGenError, Span, counted, shorten
 from cnngen.hyperparameters import shown
 from cnngen.language.tree import NOWHERE, Description
 from cnngen.operations import Dense, Operation
@@ -62,7 +62,7 @@ class Branch:
     parent: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Node:
     """An operation in its place: where its inputs come from and what comes out.
 
@@ -77,6 +77,9 @@ class Node:
     shape: Shape
     branch: int = 0
     span: Span = field(default=NOWHERE, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name}: {self.operation} -> {shapes.text(self.shape)}>"
 
     def __post_init__(self) -> None:
         if type(self.name) is not str or not NODE_NAME.fullmatch(self.name):
@@ -94,7 +97,7 @@ class Node:
                 raise CnnGenError(f"{self.name} has {shown(number)} where a whole number belongs")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Network:
     """Nodes in topological order: the first is the input, the last gives the output.
 
@@ -105,8 +108,8 @@ class Network:
 
     nodes: tuple[Node, ...]
     branches: tuple[Branch, ...] = (Branch(),)
-    description: Description = field(default=Description(()), compare=False, repr=False)
-    form: str = field(default="", compare=False, repr=False)
+    description: Description = field(default=Description(()), compare=False)
+    form: str = field(default="", compare=False)
 
     @classmethod
     def from_graph(
@@ -217,3 +220,11 @@ class Network:
 
     def __len__(self) -> int:
         return len(self.nodes)
+
+    def __repr__(self) -> str:
+        from cnngen.cost import short
+
+        name = f" {shorten(self.name, 24)}" if self.name else ""
+        weights = f"{short(self.cost.parameters)} weights"
+        ends = f"{shapes.text(self.input_shape)} -> {shapes.text(self.output_shape)}"
+        return f"<Network {self.id}{name}: {counted(len(self), 'layer')}, {weights}, {ends}>"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import cos, isfinite, pi, sqrt
 from typing import Literal, get_args
 
-from cnngen.errors import CnnGenError
+from cnngen.errors import CnnGenError, counted
 
 Split = Literal["official", "pooled"]
 Optimizer = Literal["adam", "sgd"]
@@ -17,7 +17,7 @@ Augmentation = Literal["none", "flip_crop"]
 Status = Literal["ok", "nan", "out_of_memory", "time_budget", "dead", "error"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Protocol:
     """Everything that decides a training but the network and the images.
 
@@ -45,6 +45,13 @@ class Protocol:
     warmup: float = 0.0
     augmentation: Augmentation = "none"
     abort_dead: int | None = None
+
+    def __repr__(self) -> str:
+        own = ((one.name, getattr(self, one.name), one.default) for one in fields(self))
+        given = (
+            f"{name}={value!r}" for name, value, usual in own if name == "name" or value != usual
+        )
+        return f"Protocol({', '.join(given)})"
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0, where an epoch has `steps` of them.
@@ -151,7 +158,7 @@ class Epoch:
     validation_accuracy: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TrainingResult:
     """What training gave. Figures that were not reached are None.
 
@@ -169,3 +176,7 @@ class TrainingResult:
     threads: int | None = None
     gpu: str | None = None
     cause_epoch: int | None = None
+
+    def __repr__(self) -> str:
+        epochs = counted(len(self.epochs), "epoch")
+        return f"<TrainingResult {self.status}: {epochs} in {self.train_seconds:.3g} s>"

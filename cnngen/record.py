@@ -79,7 +79,7 @@ class DataSummary:
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Record:
     """One training. `docs/records.md` tells every field with its unit.
 
@@ -125,6 +125,15 @@ class Record:
     def key(self) -> str:
         """The run's key, and the name of its folder."""
         return record_id(self.id, self.backend, self.protocol, self.data)
+
+    def __repr__(self) -> str:
+        found: list[str] = [self.status]
+        if self.test_accuracy is not None:
+            found.append(f"accuracy {self.test_accuracy:.3f}")
+        found.append(f"{self.train_seconds:.3g} s")
+        if self.energy is not None:
+            found.append(f"{self.energy.total_energy * 1000:.3g} Wh")
+        return f"<Record {self.key}: {', '.join(found)}>"
 
     def to_json(self) -> str:
         """The record as JSON text; figures that are no finite number become null."""

@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from cnngen.errors import SpaceError
+from cnngen.errors import SpaceError, shorten
 from cnngen.language.tree import MergeMode
 from cnngen.operations import WORDS, Activation
 from cnngen.shapes import Padding
@@ -223,6 +223,13 @@ class Space(_Section):
     dropout_rates: _choice(float, 0, 0.99)  # type: ignore[valid-type]
     batch_norm_epsilons: _choice(float, 1e-30, 1)  # type: ignore[valid-type]
     classification: Classification
+
+    def __repr__(self) -> str:
+        about = f": {shorten(self.description, 60)}" if self.description else ""
+        return f"<Space {self.name}{about}>"
+
+    def __str__(self) -> str:
+        return repr(self)
 
     def __hash__(self) -> int:
         return id(self)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from cnngen.atomic import write_folder, writing
-from cnngen.errors import CnnGenError, Source, StoreError, shorten
+from cnngen.errors import CnnGenError, Source, StoreError, counted, printable, shorten
 from cnngen.network import id_of_text
 from cnngen.record import KEY, Record
 from cnngen.untrusted import read_bytes, read_text, refuse_links
@@ -117,7 +117,7 @@ class Runs(Sequence[Record]):
 
     def __repr__(self) -> str:
         broken = f", {len(self.broken)} broken" if self.broken else ""
-        return f"<{len(self)} runs of {self.folder}{broken}>"
+        return f"<{counted(len(self), 'run')} of {printable(str(self.folder))}{broken}>"
 
     @property
     def broken(self) -> list[tuple[Path, str]]:

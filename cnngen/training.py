@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from cnngen import shapes
@@ -25,7 +25,7 @@ class Trained:
     """What came out of a training, and the source that was trained."""
 
     record: Record
-    source: str
+    source: str = field(repr=False)
 
 
 def run_key(network: Network, data: Dataset, protocol: Protocol, backend: str) -> str:

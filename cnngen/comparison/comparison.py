@@ -13,7 +13,7 @@ from cnngen.comparison.design import Design, mode_folder, read_design
 from cnngen.comparison.measures import Measure, measure
 from cnngen.comparison.provenance import worth
 from cnngen.comparison.verdicts import Verdict, agreements, verdicts
-from cnngen.errors import StoreError
+from cnngen.errors import StoreError, shorten
 from cnngen.record import Record
 from cnngen.store import load_run
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The trainings of a design, and what they tell.
 
@@ -33,6 +33,10 @@ class Comparison:
     design: Design
     records: Mapping[tuple[str, str, int], Record]
     faults: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        done = f"{len(self.records):,} of {len(self.design):,} trainings"
+        return f"<Comparison of {shorten(', '.join(self.design.modes), 50)}: {done}>"
 
     @cached_property
     def measures(self) -> list[Measure]:

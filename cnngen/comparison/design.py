@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from cnngen.atomic import write_file
 from cnngen.energy import Mode as EnergyMode
-from cnngen.errors import CnnGenError, StoreError
+from cnngen.errors import CnnGenError, StoreError, counted, shorten
 from cnngen.protocol import Protocol
 from cnngen.record import DataSummary, record_id
 from cnngen.untrusted import read_bytes, refuse_links
@@ -42,7 +42,7 @@ class Block:
     networks: tuple[Compared, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Design:
     """The trainings of a comparison: each network in each mode, `repeats` times.
 
@@ -78,6 +78,10 @@ class Design:
             raise CnnGenError("there are no networks to compare on")
         if len({network.id for network in self.networks}) < len(self.networks):
             raise CnnGenError("a network is given twice")
+
+    def __repr__(self) -> str:
+        networks = f"{counted(len(self.networks), 'network')}, {counted(self.repeats, 'repeat')}"
+        return f"<Design of {shorten(', '.join(self.modes), 50)}: {networks}>"
 
     def blocks(self) -> Iterator[Block]:
         """The order of the trainings: the modes forwards, then backwards, and so on (A B B A),

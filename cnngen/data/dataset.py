@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from cnngen import shapes
 from cnngen.atomic import replacing
-from cnngen.errors import DataError
+from cnngen.errors import DataError, counted, shorten
 
 if TYPE_CHECKING:
     from cnngen.protocol import Protocol
@@ -30,7 +31,7 @@ MAX_BYTES = 8 * 2**30
 """Most bytes that the images of a data set may take in memory."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images, labels, and which of them the data set itself sets aside for testing.
 
@@ -98,14 +99,22 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        images = f"{counted(len(self), 'image')} of {shapes.text(self.input_shape)}"
+        return f"<Dataset {shorten(self.name)}: {images}, {self.classes} classes>"
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Splits:
     """Positions of images in a data set. Disjoint, and together all of them."""
 
     train: Labels
     validation: Labels
     test: Labels
+
+    def __repr__(self) -> str:
+        parts = (f"{len(part):,}" for part in (self.train, self.validation, self.test))
+        return f"<Splits of {' + '.join(parts)} images>"
 
 
 def splits(dataset: Dataset, protocol: Protocol) -> Splits:

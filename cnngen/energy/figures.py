@@ -61,7 +61,7 @@ class Provenance:
     codecarbon: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Energy:
     """What one window used. Powers are means over the window.
 
@@ -91,3 +91,8 @@ class Energy:
     country_name: str
     country_code: str | None
     provenance: Provenance
+
+    def __repr__(self) -> str:
+        parts = {"CPU": self.cpu_energy, "GPU": self.gpu_energy, "RAM": self.ram_energy}
+        shown = ", ".join(f"{name} {energy * 1000:.3g}" for name, energy in parts.items())
+        return f"<Energy {self.total_energy * 1000:.3g} Wh ({shown}) in {self.duration:.3g} s>"

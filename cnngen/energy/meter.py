@@ -77,6 +77,16 @@ class Meter:
         self._idle_minutes = idle_minutes
         self._idle: tuple[int, Idle] | None = None
 
+    def __repr__(self) -> str:
+        given = {
+            "country": self._setting.country,
+            "tdp": self._setting.tdp,
+            "mode": self._setting.mode,
+            "idle_seconds": self._idle_seconds,
+            "shared": self._setting.shared,
+        }
+        return f"Meter({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
     @contextmanager
     def window(self, name: str) -> Iterator[Window]:
         """Measure what runs inside. A failure of measuring is a cause in the window, and no

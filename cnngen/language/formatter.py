@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from cnngen import shapes
 from cnngen.deep import Deep, run
@@ -27,17 +28,32 @@ def format(description: Description, *, long: bool = False, named: bool = True) 
     Short: one line. Long: a convolution with its dropout and pooling on each line, merges
     indented. Without `named`, the architecture's name is left out.
     """
-    begin = f"{description.name} -> " if named and description.name else ""
-    begin += "input"
-    if description.input_shape:
-        begin += f"({shapes.text(description.input_shape)})"
-    end = "output" if description.classes is None else f"output({description.classes})"
+    begin = _begin(description, named)
+    end = _end(description)
     if not long:
         return " ".join([begin, *_words(description.walk()), end])
     lines = [begin]
     run(_write(description.features, 1, lines))
     lines += _head_lines(description.head)
     return "\n".join([*lines, end]) + "\n"
+
+
+def beginning(description: Description, width: int) -> str:
+    """The short form, or as much of it as `width` characters hold, however long it is."""
+    text = _begin(description)
+    for word in (*islice(_words(description.walk()), width // 2), _end(description)):
+        text += f" {word}"
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _begin(description: Description, named: bool = True) -> str:
+    begin = f"{description.name} -> " if named and description.name else ""
+    shape = f"({shapes.text(description.input_shape)})" if description.input_shape else ""
+    return f"{begin}input{shape}"
+
+
+def _end(description: Description) -> str:
+    return "output" if description.classes is None else f"output({description.classes})"
 
 
 def layer_text(layer: Layer) -> str:

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cnngen.errors import shorten
+
 LABELS = {
     "Name": "a name (up to 64 of A-Z a-z 0-9 _)",
     "Arrow": "'->'",
@@ -23,7 +25,7 @@ LABELS = {
 }
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Expression:
     """A grammar expression, and what it can begin with: words, signs and patterns."""
 
@@ -31,8 +33,13 @@ class Expression:
     first_patterns: tuple[Terminal, ...] = field(default=(), init=False)
     nullable: bool = field(default=False, init=False)
 
+    def __repr__(self) -> str:
+        # Expressions refer back to each other: their parts would never end.
+        firsts = [*self.first_words, *(terminal.label for terminal in self.first_patterns)]
+        return f"<{type(self).__name__} that begins with {shorten(', '.join(firsts), 60)}>"
 
-@dataclass(slots=True, eq=False)
+
+@dataclass(slots=True, eq=False, repr=False)
 class Terminal(Expression):
     """A literal word or sign, or a pattern."""
 
@@ -41,14 +48,14 @@ class Terminal(Expression):
     pattern: re.Pattern[str] | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Sequence(Expression):
     """Parts one after the other."""
 
     parts: tuple[Expression, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Choice(Expression):
     """One of several, told apart by what they begin with."""
 
@@ -57,7 +64,7 @@ class Choice(Expression):
     """The option that begins with a word or sign, so that it need not be looked for."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Repeat(Expression):
     """`part*`, or `part?` where it stands `once` at most."""
 
@@ -65,7 +72,7 @@ class Repeat(Expression):
     once: bool = False
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Assign(Expression):
     """The value of `part` becomes an attribute of the rule it stands in, or one of `many`."""
 
@@ -78,7 +85,7 @@ class Assign(Expression):
         self.store = Store(self.attribute, self.many)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Store(Expression):
     """Where the value of an assignment has been matched and is kept."""
 
@@ -86,7 +93,7 @@ class Store(Expression):
     many: bool
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Rule(Expression):
     """A rule with attributes: it builds an object."""
 
@@ -98,14 +105,14 @@ class Rule(Expression):
         self.close = Close(self)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Close(Expression):
     """Where a rule's part has been matched and its object is built."""
 
     rule: Rule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grammar:
     """The compiled grammar.
 
@@ -117,6 +124,9 @@ class Grammar:
     lexeme: re.Pattern[str]
     words: frozenset[str]
     expressions: tuple[Expression, ...]
+
+    def __repr__(self) -> str:
+        return f"<Grammar of {len(self.expressions)} expressions, {len(self.words)} words>"
 
 
 def grammar_file() -> Path:

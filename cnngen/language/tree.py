@@ -29,7 +29,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 """The grammar's `Name`, for descriptions that were not parsed."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Layer:
     """One word of a description, such as `conv(filters=32)`.
 
@@ -40,7 +40,7 @@ class Layer:
     kind: str
     parameters: Mapping[str, Value] = field(default_factory=dict)
     span: Span = NOWHERE
-    parameter_spans: Mapping[str, Span] = field(default_factory=dict, repr=False)
+    parameter_spans: Mapping[str, Span] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         given = self.parameters.items()
@@ -50,6 +50,10 @@ class Layer:
             kind, parameters = _checked_layer(self.kind, *given)
         _set(self, "kind", kind)
         _set(self, "parameters", parameters)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
+        return f"<Layer {self.kind}({given})>"
 
     def __reduce__(self) -> tuple[object, ...]:
         # Through the checks again; and a view of a mapping is not pickled.
@@ -113,6 +117,9 @@ class Body:
     right: tuple[Layer, ...]
     span: Span = NOWHERE
 
+    def __repr__(self) -> str:
+        return f"<Body of {len(self.left)} and {len(self.right)} at {self.span.start}>"
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Merge:
@@ -155,7 +162,7 @@ class Description:
     name: str | None = None
     input_shape: tuple[int, int, int] | None = None
     classes: int | None = None
-    source: Source | None = field(default=None, repr=False)
+    source: Source | None = None
     input_span: Span = NOWHERE
     output_span: Span = NOWHERE
 
@@ -225,6 +232,11 @@ class Description:
         from cnngen.language.formatter import format
 
         return format(self)
+
+    def __repr__(self) -> str:
+        from cnngen.language.formatter import beginning
+
+        return f"<Description {beginning(self, 80)}>"
 
 
 def _name(name: object) -> str:

@@ -68,8 +68,8 @@ class ModulePredictor(Predictor, Generic[Encoded]):
     weight_decay: float = 0.01
 
     modules_: list[Regressor] = field(init=False, repr=False)
-    scale_: Scale = field(init=False)
-    calibration_: float = field(init=False)
+    scale_: Scale = field(init=False, repr=False)
+    calibration_: float = field(init=False, repr=False)
 
     @abstractmethod
     def encode(self, network: Network) -> Encoded:

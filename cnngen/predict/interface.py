@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cnngen.errors import CnnGenError
+from cnngen.errors import CnnGenError, counted
 from cnngen.network import Network
 from cnngen.predict.examples import TARGETS, Example, Target
 from cnngen.predict.saved import State, write
@@ -25,7 +25,7 @@ NORMAL_QUANTILE = 1.6448536269514722
 """Of `LEVEL`, on both sides."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """Mean and standard deviation for each network, in the target's unit: shape (networks,).
 
@@ -49,6 +49,12 @@ class Prediction:
 
     def __len__(self) -> int:
         return len(self.mean)
+
+    def __repr__(self) -> str:
+        pairs = zip(self.mean[:3], self.std[:3], strict=True)
+        shown = [f"{mean:.3g} ± {std:.2g}" for mean, std in pairs]
+        more = ["…"] if len(self) > 3 else []
+        return f"<Prediction for {counted(len(self), 'network')}: {', '.join(shown + more)}>"
 
 
 class Predictor(ABC):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnngen.errors import StoreError, shorten
+from cnngen.errors import StoreError, counted, shorten
 from cnngen.predict import TARGETS, Example, examples
 from cnngen.predict.examples import status_of, told_by
 
@@ -31,7 +31,7 @@ TEXTS = (
 ENERGY = ("energy_cpu_method", "energy_ram_method", "energy_gpu_method")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Material:
     """Trainings as a table, a row each, and as examples for predictors.
 
@@ -44,6 +44,9 @@ class Material:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def __repr__(self) -> str:
+        return f"<Material {shorten(self.name)}: {counted(len(self), 'training')}>"
 
     def numbers(self, column: str) -> pd.Series[float]:
         """The figures of a column that are there."""

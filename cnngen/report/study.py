@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnngen.errors import CnnGenError
+from cnngen.errors import CnnGenError, counted, shorten
 from cnngen.predict import TARGETS, Example, Target
 from cnngen.predict.registry import get_predictor
 from cnngen.report.fits import Fit, Task, curve_tasks, fit_all, known, tasks, unlike_tasks
@@ -76,7 +76,7 @@ class Plan:
         return count if count >= LEAST else 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Study:
     """Everything that was found. `beside_p` is the p of the hypothesis that accuracies are
     spread alike in the runs beside. `front` are positions of rows, from the least energy on;
@@ -97,6 +97,10 @@ class Study:
     unlike: list[Fit]
     curves: list[Fit]
     importance: list[Importance]
+
+    def __repr__(self) -> str:
+        trainings = counted(len(self.material), "training")
+        return f"<Study of {shorten(self.material.name)}: {trainings}, {len(self.fits)} fits>"
 
     def figures(self) -> dict[str, object]:
         """All figures, as JSON can hold them."""
