@@ -25,7 +25,7 @@ def build(folder: Path, out: Path) -> None:
     """Write one row a run, in the order of the keys: the same file for the same runs."""
     from pyarrow import parquet
 
-    from cnngen.index import FILE, write_index
+    from cnngen.runs.parquet_index import FILE, write_index
 
     for name, reason in write_index(folder).items():
         raise SystemExit(f"{folder / name}: {reason}")
@@ -83,7 +83,7 @@ def protocol(row: dict[str, Any]) -> Any:
     """The protocol that a row's columns spell out."""
     import pandas as pd
 
-    from cnngen.protocol import Protocol
+    from cnngen.training.protocol import Protocol
 
     given = {field.name: row[f"protocol_{field.name}"] for field in fields(Protocol)}
     return Protocol(**{name: None if pd.isna(value) else value for name, value in given.items()})

@@ -28,8 +28,8 @@ from pygls.lsp.client import LanguageClient
 
 from cnngen.errors import CnnGenError
 from cnngen.language import format, parse
-from cnngen.resolution import resolve
-from cnngen.sampling import Bounds, sample
+from cnngen.space.resolution import resolve
+from cnngen.space.sampling import Bounds, sample
 
 URI = "file:///network.cnn"
 TYPED = ["1", "x", "conv", " dropout", "(", ")", "[", "\n", " // note", "kernel=3", ","]

@@ -19,7 +19,7 @@ from itertools import count, islice
 from statistics import median
 
 from cnngen.backend import backend_names, get_backend
-from cnngen.sampling import sample
+from cnngen.space.sampling import sample
 
 LAYERS = range(25, 36)
 NETWORKS = 100

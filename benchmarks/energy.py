@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from cnngen.energy import Meter
+from cnngen.training.energy import Meter
 
 ROUNDS = {2.0: 9, 10.0: 5}
 """Seconds of work, and how often it is done each way."""

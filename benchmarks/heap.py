@@ -10,13 +10,13 @@ import argparse
 import time
 from collections.abc import Iterator
 
+from cnngen.backend.mode_process import parse_mode
+from cnngen.backend.testing.heap import heap_faults
+from cnngen.backend.testing.networks import by_hand
 from cnngen.cli.output import tracked
-from cnngen.modes import parse_mode
 from cnngen.network import Network
 from cnngen.operations import Conv2d, Dense, GlobalPool, Operation, Pool
 from cnngen.space import load_space
-from cnngen.testing.heap import heap_faults
-from cnngen.testing.networks import by_hand
 
 IMAGES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (12, 12, 3)]
 

@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import cnngen
 import cnngen.network
-from cnngen.energy import Component, Energy, Provenance
-from cnngen.index import read_index, update_index, write_index
-from cnngen.protocol import Epoch, Protocol, TrainingResult
-from cnngen.record import make_record
-from cnngen.table import table
+from cnngen.runs.parquet_index import read_index, update_index, write_index
+from cnngen.runs.record import make_record
+from cnngen.runs.table import table
+from cnngen.training.energy import Component, Energy, Provenance
+from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
 
 def records(count: int) -> list[tuple[str, str, str]]:

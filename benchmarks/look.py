@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cnngen.atomic import write_file
 from cnngen.network import Network
 from cnngen.operations import Activate, BatchNorm, Conv2d, Dense, Dropout, GlobalPool
 from cnngen.predict import examples, kendall
-from cnngen.report.material import read_material
 from cnngen.report.plots import BLUE, RED, axes
 from cnngen.report.spread import Outcomes
+from cnngen.report.trainings import read_material
+from cnngen.system.files import write_file
 
 
 @dataclass(frozen=True, slots=True)

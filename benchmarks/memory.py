@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from cnngen.language import format
-from cnngen.sampling import sample_many
+from cnngen.space.sampling import sample_many
 
 
 def peak() -> float:

@@ -14,13 +14,13 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from cnngen import nasbench
-from cnngen.campaign import Metering, local, make_job, tell_epochs, train_jobs
-from cnngen.campaign.lock import hold
 from cnngen.cli.measure import protocol_of
 from cnngen.cli.progress import Display
-from cnngen.data import load_data
-from cnngen.index import update_index
+from cnngen.runs.campaign import Metering, local, make_job, tell_epochs, train_jobs
+from cnngen.runs.parquet_index import update_index
+from cnngen.space import nasbench101 as nasbench
+from cnngen.system.folder_lock import hold
+from cnngen.training.data import load_data
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])

@@ -23,9 +23,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 
 from cnngen.network import Network
-from cnngen.picture import png, to_png, to_svg
-from cnngen.picture.scene import scene
-from cnngen.sampling import sample
+from cnngen.network.picture import png, to_png, to_svg
+from cnngen.network.picture.scene import scene
+from cnngen.space.sampling import sample
 
 LAYERS = range(55, 66)
 NETWORKS = 8

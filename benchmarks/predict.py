@@ -41,9 +41,9 @@ from cnngen.predict import (
     kendall,
     split,
 )
-from cnngen.predict.interface import with_target
-from cnngen.predict.scale import Scale
+from cnngen.predict.predictor import with_target
 from cnngen.predict.scores import score
+from cnngen.predict.target_scale import Scale
 
 Floats = NDArray[np.float64]
 

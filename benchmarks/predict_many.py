@@ -24,8 +24,8 @@ from cnngen.__main__ import GARBAGE
 from cnngen.language import parse
 from cnngen.network import Network
 from cnngen.predict.model import Model
-from cnngen.resolution import resolve
-from cnngen.sampling import sample_many
+from cnngen.space.resolution import resolve
+from cnngen.space.sampling import sample_many
 
 COUNT = 1000
 

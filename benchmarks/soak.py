@@ -16,7 +16,7 @@ import torch
 from cnngen.cli.output import tracked
 from cnngen.network import Network
 from cnngen.operations import Add, Concat, Flatten, GlobalPool, Input
-from cnngen.sampling import sample
+from cnngen.space.sampling import sample
 from cnngen_torch.train import load
 
 SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (64, 48, 3)]

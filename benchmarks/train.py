@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from cnngen import Bounds, Dataset, Network, Protocol, load_data, parse, resolve, sample
-from cnngen.data import splits
-from cnngen.protocol import batch_sizes
+from cnngen.training.data import splits
+from cnngen.training.protocol import batch_sizes
 
 LENET = (
     "input conv(filters=6, kernel=5, stride=1, padding=same, activation=relu) "

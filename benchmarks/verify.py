@@ -13,15 +13,15 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from cnngen.backend.mode_process import parse_mode
+from cnngen.backend.testing.networks import reads_foreign_memory
 from cnngen.cli.output import tracked
-from cnngen.modes import parse_mode
+from cnngen.comparison.equality import Verifier
+from cnngen.comparison.equality.tolerances import TOLERANCES, WHAT
 from cnngen.network import Network
 from cnngen.operations import Concat, Conv2d, Dense, Flatten, Input, Operation, Pool
-from cnngen.sampling import sample_many
-from cnngen.shapes import Padding
-from cnngen.testing.networks import reads_foreign_memory
-from cnngen.verification import Verifier
-from cnngen.verification.agreement import TOLERANCES, WHAT
+from cnngen.operations.shapes import Padding
+from cnngen.space.sampling import sample_many
 
 SIZES, KERNELS, STRIDES = range(1, 34), range(1, 8), range(1, 5)
 PADDINGS: tuple[Padding, ...] = ("same", "valid")

@@ -31,18 +31,18 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from cnngen.backend import Backend, backend_names, get_backend
     from cnngen.comparison import Comparison, compare, read_comparison
-    from cnngen.data import Dataset, load_data
-    from cnngen.energy import Energy, Meter
     from cnngen.errors import CnnGenError
     from cnngen.language import Description, format, format_text, parse, read
     from cnngen.network import Network
-    from cnngen.protocol import PROTOCOLS, Protocol
-    from cnngen.record import Record
-    from cnngen.resolution import resolve
-    from cnngen.sampling import Bounds, sample, sample_description, sample_many
+    from cnngen.runs.record import Record
+    from cnngen.runs.store import Runs, load, save
+    from cnngen.runs.train import Trained, train
     from cnngen.space import Space, load_space
-    from cnngen.store import Runs, load, save
-    from cnngen.training import Trained, train
+    from cnngen.space.resolution import resolve
+    from cnngen.space.sampling import Bounds, sample, sample_description, sample_many
+    from cnngen.training.data import Dataset, load_data
+    from cnngen.training.energy import Energy, Meter
+    from cnngen.training.protocol import PROTOCOLS, Protocol
 
 _HOMES = {
     "backend": ("Backend", "backend_names", "get_backend"),

@@ -12,9 +12,9 @@ matplotlib.rcParams.update({"svg.hashsalt": "cnngen", "font.size": 9, "svg.fontt
 import matplotlib.pyplot as plt
 
 from cnngen.language import parse, read
-from cnngen.picture import to_svg
-from cnngen.resolution import resolve
-from cnngen.sampling import sample_many
+from cnngen.network.picture import to_svg
+from cnngen.space.resolution import resolve
+from cnngen.space.sampling import sample_many
 
 IMAGES = Path(__file__).parent / "images"
 COUNT = 2000

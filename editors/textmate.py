@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cnngen.editor.words import kind_of
+from cnngen.editor.meanings import kind_of
 from cnngen.language.grammar import grammar
 
 FILE = Path(__file__).parent / "vscode" / "syntaxes" / "cnn.tmLanguage.json"

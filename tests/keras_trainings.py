@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from cnngen import Dataset, Network, Protocol, get_backend, load_data, parse, resolve
+from cnngen.backend.model_access import Weights
 from cnngen.errors import BackendFault
-from cnngen.protocol import Epoch
-from cnngen.runner import Weights
+from cnngen.training.protocol import Epoch
 
 SMALL = """input(8x8x1)
     convbn(filters=4, kernel=3, stride=1, padding=same, activation=relu, bias=true, epsilon=1e-3)

@@ -7,7 +7,7 @@ from math import exp, tanh
 
 from cnngen.network import Network
 from cnngen.predict import Example, features
-from cnngen.sampling import sample_many
+from cnngen.space.sampling import sample_many
 
 
 @cache

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from cnngen.backend import Backend
+from cnngen.backend.definitions import cross_entropy, evaluate, random_weights
+from cnngen.backend.model_access import Array, Batch, Runner, Weights
+from cnngen.backend.weights import by_operation, flat
 from cnngen.network import Network
-from cnngen.packing import by_operation, flat
-from cnngen.runner import Array, Batch, Runner, Weights
-from cnngen.testing.reference import cross_entropy, evaluate, random_weights
 
 WRONGS = (
     *("good", "raises", "hangs", "dies", "quits", "prints", "crooked", "objects", "half"),

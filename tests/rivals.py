@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from cnngen.backend import Backend
-from cnngen.data import Dataset
+from cnngen.backend.model_access import Weights
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol, TrainingResult
-from cnngen.runner import Weights
+from cnngen.training.data import Dataset
+from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
 MODES = ("steady", "slow", "worse", "crash", "hang", "raises", "absent", "rubbish")
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from cnngen.backend import Backend
-from cnngen.campaign import Plan
-from cnngen.data import Dataset
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol, TrainingResult
+from cnngen.runs.campaign import Plan
+from cnngen.training.data import Dataset
+from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
 NAME = "stand_in"
 

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 SERVE = """
 import json, sys
 from pathlib import Path
-from cnngen.data import load_data
-from cnngen.studio import Limits, Settings, serve
+from cnngen.training.data import load_data
+from cnngen.editor.studio import Limits, Settings, serve
 limits, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
 settings = Settings(None, folder, load_data("digits"), limits=Limits(**limits))
 serve(settings, on_ready=lambda address: print(address, flush=True))

@@ -3,13 +3,13 @@ import re
 import numpy as np
 import pytest
 
-from cnngen.adjacency import MAX_VERTICES, Graph, adjacency, graph, label
 from cnngen.errors import CnnGenError
 from cnngen.language import parse
 from cnngen.network import Network
+from cnngen.network.adjacency import MAX_VERTICES, Graph, adjacency, graph, label
 from cnngen.operations import WORDS
-from cnngen.resolution import lower
-from cnngen.sampling import sample
+from cnngen.space.resolution import lower
+from cnngen.space.sampling import sample
 
 CONV = "conv(filters=4, kernel=3, stride=1, padding=same, activation=relu, bias=true)"
 NORM = "convbn(filters=4, kernel=3, stride=1, padding=same, activation=relu, bias=true, epsilon=1)"

@@ -12,6 +12,7 @@ import pytest
 
 import cnngen.backend as backend_module
 from cnngen.backend import Backend, backend_names, get_backend
+from cnngen.backend.testing.random_networks import random_network
 from cnngen.errors import BackendError
 from cnngen.operations import (
     Add,
@@ -24,8 +25,7 @@ from cnngen.operations import (
     GlobalPool,
     Pool,
 )
-from cnngen.sampling import sample
-from cnngen.testing.wild import random_network
+from cnngen.space.sampling import sample
 
 ROOT = Path(__file__).parent.parent
 
@@ -164,7 +164,7 @@ def test_finding_a_backend_and_emitting_imports_no_framework():
     program = (
         "import sys\n"
         "from cnngen.backend import backend_names, get_backend\n"
-        "from cnngen.sampling import sample\n"
+        "from cnngen.space.sampling import sample\n"
         "network = sample('paper', seed=0)\n"
         "for name in backend_names():\n"
         "    get_backend(name).version()\n"

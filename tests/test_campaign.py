@@ -26,16 +26,16 @@ from stand_in import images, plan
 
 import cnngen.backend as backend_module
 from cnngen.backend import get_backend
-from cnngen.campaign import Job, Plan, Shard, Tally, Watch, Workers, local, run_campaign
-from cnngen.campaign.merge import merge_folders
-from cnngen.campaign.shared import SharedData, shared
 from cnngen.errors import CnnGenError, DataError, StoreError
-from cnngen.index import read_index
-from cnngen.protocol import Protocol
-from cnngen.record import Record
-from cnngen.sampling import Bounds, sample, sample_many
-from cnngen.store import load
-from cnngen.table import table
+from cnngen.runs.campaign import Job, Plan, Shard, Tally, Watch, Workers, local, run_campaign
+from cnngen.runs.merge import merge_folders
+from cnngen.runs.parquet_index import read_index
+from cnngen.runs.record import Record
+from cnngen.runs.store import load
+from cnngen.runs.table import table
+from cnngen.space.sampling import Bounds, sample, sample_many
+from cnngen.training.data.shared import SharedData, shared
+from cnngen.training.protocol import Protocol
 
 
 @pytest.fixture(autouse=True)
@@ -247,7 +247,7 @@ def test_another_campaign_on_a_folder_is_refused_and_the_difference_named(tmp_pa
 HOLDER = """
 import sys, time
 from pathlib import Path
-from cnngen.campaign.lock import hold
+from cnngen.system.folder_lock import hold
 with hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(100)
@@ -380,7 +380,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 import stand_in
-from cnngen.campaign import local, run_campaign
+from cnngen.runs.campaign import local, run_campaign
 from cnngen.errors import StoreError
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:

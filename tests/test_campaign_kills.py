@@ -13,11 +13,11 @@ from pathlib import Path
 import psutil
 import stand_in
 
-from cnngen.index import read_index
-from cnngen.record import Record
-from cnngen.sampling import sample_many
-from cnngen.store import load, run_paths
-from cnngen.table import table
+from cnngen.runs.parquet_index import read_index
+from cnngen.runs.record import Record
+from cnngen.runs.store import load, run_paths
+from cnngen.runs.table import table
+from cnngen.space.sampling import sample_many
 
 KILLS = 50
 AHEAD = 60
@@ -25,7 +25,7 @@ AHEAD = 60
 
 CAMPAIGN = """
 import sys, stand_in
-from cnngen.campaign import local, run_campaign
+from cnngen.runs.campaign import local, run_campaign
 run_campaign(stand_in.plan(int(sys.argv[2])), stand_in.images(), sys.argv[1], hire=local(2))
 """
 

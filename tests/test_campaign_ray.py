@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import stand_in
 
-from cnngen.index import read_index
-from cnngen.sampling import sample_many
-from cnngen.store import load
+from cnngen.runs.parquet_index import read_index
+from cnngen.runs.store import load
+from cnngen.space.sampling import sample_many
 
 COUNT = 8
 
@@ -23,8 +23,8 @@ import sys, threading, time
 from pathlib import Path
 from ray.cluster_utils import Cluster
 import stand_in
-from cnngen.campaign import Watch, run_campaign
-from cnngen.campaign.cluster import on_ray
+from cnngen.runs.campaign import Watch, run_campaign
+from cnngen.runs.campaign.ray import on_ray
 
 small = {"object_store_memory": 80 * 2**20}
 cluster = Cluster(

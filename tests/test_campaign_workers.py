@@ -15,10 +15,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnngen import child
-from cnngen.campaign import InProcess, WorkerDied, Workers
-from cnngen.campaign.workers import THREAD_VARIABLES
 from cnngen.errors import CnnGenError
+from cnngen.runs.campaign import InProcess, WorkerDied, Workers
+from cnngen.runs.campaign.worker_pool import THREAD_VARIABLES
+from cnngen.system import process as child
 
 
 @pytest.fixture(scope="module")

@@ -259,7 +259,7 @@ def test_the_framework_is_loaded_before_energy_is_measured(folder: Path) -> None
     code = """
 import sys
 import cnngen
-from cnngen.energy import Meter
+from cnngen.training.energy import Meter
 
 class Watching(Meter):
     def window(self, name):

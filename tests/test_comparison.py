@@ -21,12 +21,12 @@ import cnngen.backend as backend_module
 from cnngen.backend import get_backend
 from cnngen.cli.app import run
 from cnngen.comparison import Comparison, compare, read_comparison
-from cnngen.data import Dataset, save_npz
 from cnngen.errors import BackendError, CnnGenError, StoreError
 from cnngen.network import Network
-from cnngen.protocol import PROTOCOLS, Protocol
-from cnngen.sampling import sample_many
-from cnngen.store import load
+from cnngen.runs.store import load
+from cnngen.space.sampling import sample_many
+from cnngen.training.data import Dataset, save_npz
+from cnngen.training.protocol import PROTOCOLS, Protocol
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def test_a_folder_serves_again_for_more_repeats_and_not_for_other_settings(
 def test_faults_have_the_name_of_their_mode_and_spoil_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cnngen.comparison.run.GIVE_UP", 1)
+    monkeypatch.setattr("cnngen.comparison.experiment.GIVE_UP", 1)
     comparison = compared(tmp_path / "out", "steady", "crash", "absent", "raises")
     assert set(comparison.faults) == {"rivals:crash", "rivals:raises", "rivals:absent"}
     assert "pip install rivals" in comparison.faults["rivals:absent"]

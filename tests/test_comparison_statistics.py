@@ -22,8 +22,8 @@ from cnngen.comparison import (
     verdicts,
 )
 from cnngen.errors import CnnGenError
-from cnngen.protocol import Protocol
-from cnngen.record import DataSummary
+from cnngen.runs.record import DataSummary
+from cnngen.training.protocol import Protocol
 
 
 def measured(

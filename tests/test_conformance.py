@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import cnngen.testing.computation
-import cnngen.testing.emission
-from cnngen.testing import BackendConformance, ComputationConformance, EmissionConformance
-from cnngen.testing.networks import KERNELS, PADDINGS, SIZES, STRIDES, fixed, windows
-from cnngen.testing.wild import random_network
+import cnngen.backend.testing.computation
+import cnngen.backend.testing.emission
+from cnngen.backend.testing import BackendConformance, ComputationConformance, EmissionConformance
+from cnngen.backend.testing.networks import KERNELS, PADDINGS, SIZES, STRIDES, fixed, windows
+from cnngen.backend.testing.random_networks import random_network
 
 TOY = Path(__file__).parent.parent / "docs" / "toy_backend"
 
@@ -59,7 +59,7 @@ class Kit(BackendConformance):
 @pytest.fixture
 def kit(monkeypatch: pytest.MonkeyPatch) -> type[Kit]:
     backend = cnngen_toynet.ToynetBackend()
-    for module in (cnngen.testing.computation, cnngen.testing.emission):
+    for module in (cnngen.backend.testing.computation, cnngen.backend.testing.emission):
         monkeypatch.setattr(module, "get_backend", lambda name: backend)
     return type("Kit", (Kit,), {})
 

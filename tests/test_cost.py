@@ -7,11 +7,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnngen.backend import get_backend
+from cnngen.backend.testing.random_networks import random_network
 from cnngen.language import parse
 from cnngen.network import Network
-from cnngen.resolution import lower
-from cnngen.sampling import sample
-from cnngen.testing.wild import random_network
+from cnngen.space.resolution import lower
+from cnngen.space.sampling import sample
 
 CONV = "conv(filters={}, kernel=3, stride=1, padding=same, activation=relu, bias=true)"
 POOL = "max_pooling(size=2, stride=2, padding=valid)"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnngen.data import Dataset, load_data, save_npz, splits
 from cnngen.errors import CnnGenError, DataError
-from cnngen.protocol import Protocol
+from cnngen.training.data import Dataset, load_data, save_npz, splits
+from cnngen.training.protocol import Protocol
 
 
 def dataset(count: int, test_start: int | None = None, classes: int = 3) -> Dataset:
@@ -35,7 +35,7 @@ def test_digits_are_scikit_learns_with_their_seventeen_grey_levels_kept() -> Non
 
 def test_importing_data_imports_no_framework_and_nothing_slow() -> None:
     code = (
-        "import sys, cnngen.data\n"
+        "import sys, cnngen.training.data\n"
         "print([m for m in ('torch', 'sklearn', 'pandas', 'pyarrow', 'PIL') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-import cnngen.data.dataset
-import cnngen.data.images
-import cnngen.data.parquet
-from cnngen.data import load_data
+import cnngen.training.data.dataset
+import cnngen.training.data.images
+import cnngen.training.data.parquet
 from cnngen.errors import DataError
+from cnngen.training.data import load_data
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (30, 5, 7, 3)).astype(np.uint8)
 GREY = COLOUR[..., 0]
@@ -211,33 +211,33 @@ def test_a_value_stored_once_and_read_many_times_never_unfolds_in_memory(
     pq.write_table(table, tmp_path / "a.parquet", dictionary_pagesize_limit=2**30)
     assert (tmp_path / "a.parquet").stat().st_size < 1_000_000
     del value, table
-    monkeypatch.setattr(cnngen.data.parquet, "BATCH_BYTES", 16_000_000)
+    monkeypatch.setattr(cnngen.training.data.parquet, "BATCH_BYTES", 16_000_000)
     before = pa.total_allocated_bytes()
     held = [
         pa.total_allocated_bytes()
-        for _ in cnngen.data.parquet._Table(tmp_path / "a.parquet").images()
+        for _ in cnngen.training.data.parquet._Table(tmp_path / "a.parquet").images()
     ]
     assert 16 <= len(held) <= 64
     assert max(held) - before < 64_000_000
 
 
 def test_an_encoded_image_of_more_bytes_than_any_image_is_refused(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(cnngen.data.images, "MAX_FILE", 100)
+    monkeypatch.setattr(cnngen.training.data.images, "MAX_FILE", 100)
     write_parquet(tmp_path / "a.parquet", PNGS, LABELS.tolist())
     with pytest.raises(DataError, match="row 0: holds more than"):
         load_data(tmp_path / "a.parquet")
     monkeypatch.undo()
-    monkeypatch.setattr(cnngen.data.images, "MAX_PIXELS", 34)
+    monkeypatch.setattr(cnngen.training.data.images, "MAX_PIXELS", 34)
     with pytest.raises(DataError, match="row 0: is an image of 5x7x3, far too large"):
         load_data(tmp_path / "a.parquet")
 
 
 def test_more_images_than_memory_should_hold_are_refused(tmp_path, monkeypatch) -> None:
     write_parquet(tmp_path / "a.parquet", PNGS, LABELS.tolist())
-    monkeypatch.setattr(cnngen.data.dataset, "MAX_BYTES", 30 * 5 * 7 * 3 - 1)
+    monkeypatch.setattr(cnngen.training.data.dataset, "MAX_BYTES", 30 * 5 * 7 * 3 - 1)
     with pytest.raises(DataError, match="would take"):
         load_data(tmp_path / "a.parquet")
-    monkeypatch.setattr(cnngen.data.dataset, "MAX_IMAGES", 29)
+    monkeypatch.setattr(cnngen.training.data.dataset, "MAX_IMAGES", 29)
     with pytest.raises(DataError, match="30 images are more than 29"):
         load_data(tmp_path / "a.parquet")
 
@@ -375,7 +375,7 @@ def test_an_npz_that_lies_about_itself_is_refused_before_memory_is_taken(
 
 
 def test_a_zip_bomb_is_refused_by_its_header(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(cnngen.data.dataset, "MAX_BYTES", 2**24)
+    monkeypatch.setattr(cnngen.training.data.dataset, "MAX_BYTES", 2**24)
     zeros = np.zeros((2**15, 32, 32, 1), np.uint8)
     np.savez_compressed(tmp_path / "a.npz", images=zeros, labels=np.zeros(2**15, int))
     assert (tmp_path / "a.npz").stat().st_size < 2**20

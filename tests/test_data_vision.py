@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnngen.data import load_data
 from cnngen.errors import DataError
+from cnngen.training.data import load_data
 
 RANDOM = np.random.default_rng(0)
 

@@ -10,6 +10,7 @@ import pytest
 from sentences import Writer, spoil, write
 from texts import ACCEPTED, REJECTED
 
+from cnngen.backend.testing.random_networks import random_network
 from cnngen.cli.app import run
 from cnngen.editor import (
     Settings,
@@ -27,15 +28,14 @@ from cnngen.editor import (
     tokens,
 )
 from cnngen.editor.analysis import DEFAULTS, MAX_CHARACTERS, MAX_LAYERS, analyse
+from cnngen.editor.meanings import KEYWORDS, PARAMETERS, kind_of, meaning
 from cnngen.editor.outline import MAX_DEPTH
 from cnngen.editor.recovery import expected, read_on
-from cnngen.editor.words import KEYWORDS, PARAMETERS, kind_of, meaning
 from cnngen.errors import CnnGenError, DescriptionError, Source, Span
 from cnngen.language import format, format_text, parse
 from cnngen.language.grammar import grammar
 from cnngen.operations import WORDS
-from cnngen.resolution import resolve
-from cnngen.testing.wild import random_network
+from cnngen.space.resolution import resolve
 
 
 def errors(text: str, settings: Settings = DEFAULTS) -> list[str]:

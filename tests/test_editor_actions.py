@@ -12,7 +12,7 @@ from cnngen.editor.analysis import DEFAULTS, comments
 from cnngen.editor.edits import difference
 from cnngen.errors import Span
 from cnngen.language import parse
-from cnngen.resolution import resolve
+from cnngen.space.resolution import resolve
 
 
 def everywhere(text: str) -> Span:

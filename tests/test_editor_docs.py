@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cnngen.editor.analysis import MAX_CHARACTERS, MAX_LAYERS
-from cnngen.editor.apart import SECONDS
-from cnngen.editor.worker import MEMORY
+from cnngen.editor.bounded_process import SECONDS
+from cnngen.editor.worker_main import MEMORY
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "editor.md").read_text("utf-8")

@@ -12,11 +12,12 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from cnngen.runs.train.energy import idle, instrument
 
-from cnngen.energy import Energy, Meter, idle, instrument
-from cnngen.energy.gpu import GpuShare
-from cnngen.energy.instrument import Setting
 from cnngen.errors import CnnGenError
+from cnngen.training.energy import Energy, Meter
+from cnngen.training.energy.gpu import GpuShare
+from cnngen.training.energy.instrument import Setting
 
 
 @pytest.fixture
@@ -421,7 +422,7 @@ def test_without_a_baseline_there_is_no_net_energy(modelled: None) -> None:
 WORKER = """
 import json, sys, time
 from dataclasses import asdict
-from cnngen.energy import Meter
+from cnngen.training.energy import Meter
 
 meter = Meter(tdp=100, shared=True)
 with meter.window("warm-up"):

@@ -4,13 +4,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from cnngen.runs.train.energy import gpu
 
-from cnngen.energy import gpu
-from cnngen.energy.apportion import TooShort, apportion
-from cnngen.energy.gpu import Nvml
-from cnngen.energy.instrument import Reading
-from cnngen.energy.load import Load
-from cnngen.energy.provenance import provenance_of
+from cnngen.training.energy.apportion import TooShort, apportion
+from cnngen.training.energy.gpu import Nvml
+from cnngen.training.energy.instrument import Reading
+from cnngen.training.energy.load import Load
+from cnngen.training.energy.provenance import provenance_of
 
 READING = Reading(
     seconds=10,

@@ -9,7 +9,7 @@ import torch
 import torchvision.models
 
 from cnngen.language import format_text, read
-from cnngen.resolution import resolve
+from cnngen.space.resolution import resolve
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from cnngen import Dataset, Network, Protocol, load_data, parse, resolve
 from cnngen.backend import get_backend
-from cnngen.data import splits
+from cnngen.backend.definitions import random_weights
+from cnngen.backend.model_access import Weights
 from cnngen.errors import BackendFault, DataError
-from cnngen.protocol import PROTOCOLS, Epoch, TrainingResult
-from cnngen.runner import Weights
-from cnngen.testing.reference import random_weights
+from cnngen.training.data import splits
+from cnngen.training.protocol import PROTOCOLS, Epoch, TrainingResult
 from cnngen_flax.batches import flip_crop
 from cnngen_flax.train import key_of
 

@@ -9,7 +9,7 @@ import pytest
 
 from cnngen.backend import get_backend
 from cnngen.language import parse
-from cnngen.resolution import resolve
+from cnngen.space.resolution import resolve
 
 PAGE = (Path(__file__).parent.parent / "docs" / "frameworks.md").read_text()
 BLOCKS = re.findall(r"```(?:\w*)\n(.*?)```", PAGE, re.DOTALL)

@@ -4,10 +4,10 @@ from ctypes import CDLL
 
 import pytest
 
-from cnngen.modes import parse_mode
+from cnngen.backend.mode_process import parse_mode
+from cnngen.backend.testing.heap import LIBRARY, heap_faults
+from cnngen.backend.testing.networks import by_hand
 from cnngen.operations import Conv2d, Dense, GlobalPool
-from cnngen.testing.heap import LIBRARY, heap_faults
-from cnngen.testing.networks import by_hand
 
 
 def has_heap_checks() -> bool:

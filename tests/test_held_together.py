@@ -15,22 +15,22 @@ import pytest
 from test_store import SOURCE, network, record
 
 import cnngen
-from cnngen.campaign import Plan
 from cnngen.cli.app import run as command
+from cnngen.editor.studio.limits import Limits
+from cnngen.editor.studio.runs import open_run
 from cnngen.errors import CnnGenError, StoreError
-from cnngen.index import FILE, read_index, update_index, write_index
 from cnngen.language import format
 from cnngen.network import id_of_text
 from cnngen.predict import examples
-from cnngen.protocol import Protocol
-from cnngen.ranges import check
-from cnngen.record import Record
-from cnngen.sampling import draws, sample
-from cnngen.seal import BLANK, is_sealed, seal
-from cnngen.store import load, load_network, save
-from cnngen.studio.explorer import open_run
-from cnngen.studio.limits import Limits
-from cnngen.table import columns, read_rows, table
+from cnngen.runs.campaign import Plan
+from cnngen.runs.parquet_index import FILE, read_index, update_index, write_index
+from cnngen.runs.record import Record
+from cnngen.runs.store import load, load_network, save
+from cnngen.runs.table import columns, read_rows, table
+from cnngen.space.sampling import draws, sample
+from cnngen.system.ranges import check
+from cnngen.system.seal import BLANK, is_sealed, seal
+from cnngen.training.protocol import Protocol
 
 GOOD, OTHER, THIRD = (record(network(filters)).key for filters in (4, 5, 6))
 

@@ -169,7 +169,7 @@ def test_hyper_parameters_cannot_be_changed_behind_the_checks() -> None:
     ],
 )
 def test_a_space_holds_nothing_odd(tmp_path: Path, key: str, value: str) -> None:
-    text = (Path(__file__).parent.parent / "cnngen/spaces/paper.toml").read_text()
+    text = (Path(__file__).parent.parent / "cnngen/space/spaces/paper.toml").read_text()
     lines = [
         f"{key} = {value}" if line.startswith(f"{key} = ") else line for line in text.split("\n")
     ]

@@ -19,18 +19,18 @@ import pytest
 import yaml
 from test_store import SOURCE, failed, network, record
 
-import cnngen.index as index_module
-from cnngen.card import MARK, write_card
-from cnngen.cli import records as shown
+import cnngen.runs.parquet_index as index_module
+from cnngen.cli import show_records as shown
 from cnngen.cli.app import run as command
-from cnngen.energy import Energy
 from cnngen.errors import StoreError, printable
-from cnngen.index import FILE, read_index, schema, update_index, write_index
 from cnngen.language import parse
-from cnngen.record import Record
-from cnngen.resolution import lower
-from cnngen.store import adopt, load, load_run, save
-from cnngen.table import table
+from cnngen.runs.dataset_card import MARK, write_card
+from cnngen.runs.parquet_index import FILE, read_index, schema, update_index, write_index
+from cnngen.runs.record import Record
+from cnngen.runs.store import adopt, load, load_run, save
+from cnngen.runs.table import table
+from cnngen.space.resolution import lower
+from cnngen.training.energy import Energy
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_a_full_disk_leaves_the_index_that_was_there(folder: Path) -> None:
     before = (folder / FILE).read_bytes()
     code = (
         "import resource, sys\nfrom cnngen.errors import StoreError\n"
-        "from cnngen.index import write_index\n"
+        "from cnngen.runs.parquet_index import write_index\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try: write_index(sys.argv[1])\nexcept StoreError as error: print(error)\n"
     )
@@ -311,7 +311,7 @@ def test_tensorboards_own_reader_finds_the_epochs_of_each_run(tmp_path: Path) ->
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 
-    from cnngen.campaign.tensorboard import TensorBoard
+    from cnngen.runs.campaign.tensorboard import TensorBoard
 
     kept = record()
     assert isinstance(kept.energy, Energy)
@@ -345,7 +345,7 @@ def test_tensorboards_own_reader_finds_the_epochs_of_each_run(tmp_path: Path) ->
 
 
 def test_of_a_training_whose_worker_died_tensorboard_shows_no_epochs(tmp_path: Path) -> None:
-    from cnngen.campaign.tensorboard import TensorBoard
+    from cnngen.runs.campaign.tensorboard import TensorBoard
 
     died = record(status="error", cause="killed", epochs=(), test_loss=None, test_accuracy=None)
     logs = TensorBoard(tmp_path)

@@ -14,23 +14,23 @@ import pytest
 from test_torch_source import bright_and_dark
 
 from cnngen.backend import get_backend
-from cnngen.errors import BackendError
-from cnngen.language import parse
-from cnngen.modes import ModeProcess, parse_mode
-from cnngen.network import Network
-from cnngen.resolution import lower
-from cnngen.sampling import sample
-from cnngen.testing import (
+from cnngen.backend.mode_process import ModeProcess, parse_mode
+from cnngen.backend.testing import (
     Case,
     ComputationConformance,
     EmissionConformance,
     Outcome,
 )
-from cnngen.testing.networks import BACKBONE, SMALL, fixed, nested
-from cnngen.testing.runner import run, run_apart
-from cnngen.verification.agreement import Answer, differences
-from cnngen.verification.figures import figures, here
-from cnngen.verification.question import Question, ask
+from cnngen.backend.testing.cases import run, run_apart
+from cnngen.backend.testing.networks import BACKBONE, SMALL, fixed, nested
+from cnngen.comparison.equality.answers import figures, here
+from cnngen.comparison.equality.inputs import Question, ask
+from cnngen.comparison.equality.tolerances import Answer, differences
+from cnngen.errors import BackendError
+from cnngen.language import parse
+from cnngen.network import Network
+from cnngen.space.resolution import lower
+from cnngen.space.sampling import sample
 from cnngen_torch.runner import TorchRunner
 
 

@@ -20,7 +20,7 @@ from keras_trainings import EXACT, FEW, few, network
 from torch.nn import functional as F
 
 from cnngen import Protocol
-from cnngen.data import splits
+from cnngen.training.data import splits
 from cnngen_keras.rows import flip_crop
 from cnngen_torch.train import load
 

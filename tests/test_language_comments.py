@@ -8,7 +8,7 @@ import re
 import pytest
 
 from cnngen.language import format, format_text, parse
-from cnngen.sampling import sample
+from cnngen.space.sampling import sample
 
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 

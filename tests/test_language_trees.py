@@ -12,7 +12,7 @@ from cnngen.language import Body, Description, Layer, Merge, format, parse, sent
 from cnngen.language.parser import MAX_DEPTH
 from cnngen.language.tree import Node
 from cnngen.operations import WORDS
-from cnngen.resolution import resolve
+from cnngen.space.resolution import resolve
 
 HEAD = (Layer("flatten"), Layer("dense"))
 SPACED = [*WORDS, "dropout", "conv", "conv", "conv", "max_pooling", "conv"]

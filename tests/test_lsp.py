@@ -15,11 +15,11 @@ from pygls.exceptions import JsonRpcException
 from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
 
 from cnngen.cli.app import run
+from cnngen.editor.lsp.positions import Positions
+from cnngen.editor.lsp.settings import read_settings
 from cnngen.errors import Span
 from cnngen.language import format_text, parse
-from cnngen.lsp.positions import Positions
-from cnngen.lsp.settings import read_settings
-from cnngen.resolution import resolve
+from cnngen.space.resolution import resolve
 
 published: asyncio.Queue[t.PublishDiagnosticsParams] = asyncio.Queue()
 """All diagnostics that came: of two that come at once, `wait_for_notification` misses one."""
@@ -384,6 +384,6 @@ async def test_wrong_settings_are_refused() -> None:
 async def test_without_pygls_the_command_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "cnngen.lsp.features", None)
+    monkeypatch.setitem(sys.modules, "cnngen.editor.lsp.features", None)
     assert run(["lsp"]) == 2
     assert "pip install 'cnngen[lsp]'" in capsys.readouterr().err

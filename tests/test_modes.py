@@ -15,8 +15,8 @@ import pytest
 
 import cnngen.backend as backend_module
 from cnngen.backend import get_backend
+from cnngen.backend.mode_process import Mode, ModeError, ModeProcess, parse_mode
 from cnngen.errors import BackendError
-from cnngen.modes import Mode, ModeError, ModeProcess, parse_mode
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 import cnngen
-from cnngen import nasbench
-from cnngen.adjacency import Graph
 from cnngen.backend import get_backend
-from cnngen.data import load_data
+from cnngen.backend.definitions import evaluate, random_weights
 from cnngen.errors import CnnGenError
-from cnngen.index import read_index, write_index
-from cnngen.nasbench import Cell, canonical, cell_network, sample_many
 from cnngen.network import Network
+from cnngen.network.adjacency import Graph
+from cnngen.network.picture.scene import scene
 from cnngen.operations import Activate, Conv2d, Input
-from cnngen.picture.scene import scene
 from cnngen.predict import Example, split
-from cnngen.protocol import PROTOCOLS
-from cnngen.testing.reference import evaluate, random_weights
+from cnngen.runs.parquet_index import read_index, write_index
+from cnngen.space import nasbench101 as nasbench
+from cnngen.space.nasbench101 import Cell, canonical, cell_network, sample_many
+from cnngen.training.data import load_data
+from cnngen.training.protocol import PROTOCOLS
 
 CONV1, CONV3, POOL = "conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3"
 

@@ -14,16 +14,16 @@ import onnxruntime as ort
 import pytest
 
 from cnngen.backend import get_backend
+from cnngen.backend.definitions import random_weights
+from cnngen.backend.model_access import Batch
+from cnngen.backend.testing import BackendConformance
+from cnngen.backend.testing.networks import BACKBONE, SMALL, nested
+from cnngen.backend.testing.random_networks import random_network
 from cnngen.errors import BackendError
 from cnngen.language import parse
 from cnngen.network import Network
-from cnngen.resolution import lower
-from cnngen.runner import Batch
-from cnngen.sampling import sample
-from cnngen.testing import BackendConformance
-from cnngen.testing.networks import BACKBONE, SMALL, nested
-from cnngen.testing.reference import random_weights
-from cnngen.testing.wild import random_network
+from cnngen.space.resolution import lower
+from cnngen.space.sampling import sample
 
 
 class TestOnnx(BackendConformance):

@@ -15,7 +15,7 @@ import pytest
 
 from cnngen.backend import backend_names
 from cnngen.language import parse
-from cnngen.resolution import resolve
+from cnngen.space.resolution import resolve
 
 ROOT = Path(__file__).parent.parent
 
@@ -98,7 +98,7 @@ def test_a_wheel_holds_all_that_it_needs(
     installed: Path, dependencies: Path, tmp_path: Path
 ) -> None:
     assert (installed / "cnngen/grammar.tx").is_file()
-    assert (installed / "cnngen/studio/page/libraries.js").is_file()
+    assert (installed / "cnngen/editor/studio/page/libraries.js").is_file()
     assert not list(installed.glob("tests*")), "tests are not for users' site-packages"
     run(TRY, str(installed), path=[installed, dependencies], cwd=tmp_path)
 

@@ -18,13 +18,13 @@ from PIL import Image, ImageChops, ImageFont, ImageStat
 from cnngen.errors import CnnGenError
 from cnngen.language import parse
 from cnngen.network import Network
+from cnngen.network.picture import to_png, to_svg
+from cnngen.network.picture.labels import COLOURS, OTHER, text_width
+from cnngen.network.picture.png import MAX_PIXELS, font_folder
+from cnngen.network.picture.scene import MAX_NODES
 from cnngen.operations import Add, Concat, Dense
-from cnngen.picture import to_png, to_svg
-from cnngen.picture.labels import COLOURS, OTHER, text_width
-from cnngen.picture.png import MAX_PIXELS, font_folder
-from cnngen.picture.scene import MAX_NODES
-from cnngen.resolution import lower
-from cnngen.sampling import sample
+from cnngen.space.resolution import lower
+from cnngen.space.sampling import sample
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONV = "conv(filters=4, kernel=3, stride=1, padding=same, activation=relu, bias=true)"
@@ -328,8 +328,8 @@ def test_a_name_is_text_and_nothing_else(name: str) -> None:
 def test_every_process_draws_the_same() -> None:
     """Law: the drawing depends on the network alone, not on the order of hashes."""
     code = (
-        "import hashlib; from cnngen.sampling import sample;"
-        "from cnngen.picture import to_png, to_svg; net = sample('paper', seed=4);"
+        "import hashlib; from cnngen.space.sampling import sample;"
+        "from cnngen.network.picture import to_png, to_svg; net = sample('paper', seed=4);"
         "print(hashlib.sha256(to_svg(net).encode() + to_png(net)).hexdigest())"
     )
     net = sample("paper", seed=4)
@@ -347,8 +347,8 @@ def test_every_process_draws_the_same() -> None:
 
 def test_drawing_loads_neither_matplotlib_nor_a_framework() -> None:
     code = (
-        "import sys; from cnngen.language import parse; from cnngen.resolution import lower;"
-        "from cnngen.picture import to_png;"
+        "import sys; from cnngen.language import parse; from cnngen.space.resolution import lower;"
+        "from cnngen.network.picture import to_png;"
         f"to_png(lower(parse('input(8x8x4) {CONV} output')));"
         "print(*{'matplotlib', 'torch', 'keras', 'torchview', 'resvg_py'} & set(sys.modules))"
     )

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from cnngen.adjacency import label
 from cnngen.errors import CnnGenError
 from cnngen.language import parse
 from cnngen.network import Network
-from cnngen.picture import trace, trace_picture
-from cnngen.resolution import lower
-from cnngen.sampling import sample
+from cnngen.network.adjacency import label
+from cnngen.network.picture import trace, trace_picture
+from cnngen.space.resolution import lower
+from cnngen.space.sampling import sample
 
 CONV = "conv(filters=4, kernel=3, stride=1, padding=same, activation=relu, bias=true)"
 NORM = (
@@ -134,7 +134,7 @@ def test_without_a_package_tracing_says_what_to_install(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "cnngen.picture.tracing.find_spec", lambda name: None if name == package else name
+        "cnngen.network.picture.tracing.find_spec", lambda name: None if name == package else name
     )
     with pytest.raises(CnnGenError, match=f"not installed: {package}") as caught:
         trace_picture(HAND)

@@ -7,7 +7,7 @@ from cnngen.errors import CnnGenError
 from cnngen.predict import Example
 from cnngen.predict.code import Code
 from cnngen.predict.code.tokens import MOST_STATEMENTS, NUMBER, network_statements, statements
-from cnngen.predict.saved import State
+from cnngen.predict.model_file import State
 
 TEXT = "input(8x8x1) conv(filters={}, kernel=3, stride=1) dropout(rate={}) flatten dense output(10)"
 

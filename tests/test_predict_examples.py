@@ -15,13 +15,13 @@ from pyarrow import parquet
 
 import cnngen
 from cnngen.errors import CnnGenError, StoreError
-from cnngen.index import write_index
-from cnngen.nasbench import Cell, cell_network
 from cnngen.network import Network
 from cnngen.predict import TARGETS, Example, Target, by_data, by_size, examples, repeats, split
 from cnngen.predict.examples import trainability
-from cnngen.protocol import Epoch, Protocol, TrainingResult
-from cnngen.record import make_record
+from cnngen.runs.parquet_index import write_index
+from cnngen.runs.record import make_record
+from cnngen.space.nasbench101 import Cell, cell_network
+from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
 PAPER = Protocol("paper", epochs=2)
 

@@ -12,14 +12,14 @@ from scipy.special import erf
 
 import cnngen
 from cnngen.backend import get_backend
+from cnngen.backend.testing.networks import fixed
 from cnngen.network import Network
 from cnngen.operations import Activation
 from cnngen.predict.features import features, names, table
 from cnngen.predict.features.maps import receptive_field
 from cnngen.predict.features.propagation import IMAGE, Signal, activated, follow
 from cnngen.predict.graph.encoding import encode
-from cnngen.predict.interface import Floats
-from cnngen.testing.networks import fixed
+from cnngen.predict.predictor import Floats
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

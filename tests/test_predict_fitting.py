@@ -11,9 +11,9 @@ import torch
 import cnngen
 from cnngen.errors import CnnGenError
 from cnngen.predict import PREDICTORS, Example, load
-from cnngen.predict.interface import Predictor
-from cnngen.predict.operation_names import OPERATIONS
-from cnngen.predict.scale import Scale
+from cnngen.predict.predictor import Predictor
+from cnngen.predict.target_scale import Scale
+from cnngen.predict.vocabulary import OPERATIONS
 
 SMALL: dict[str, dict[str, object]] = {
     "image": {"pixels": 32, "batch": 8},

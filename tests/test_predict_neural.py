@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import cnngen
-from cnngen.adjacency import adjacency
 from cnngen.errors import CnnGenError
+from cnngen.network.adjacency import adjacency
 from cnngen.predict import Example
 from cnngen.predict.neural import VERTICES, Neural, encode
 from cnngen.predict.neural.module import (

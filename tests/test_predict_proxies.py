@@ -12,6 +12,8 @@ from known import known
 
 import cnngen
 from cnngen.backend import get_backend
+from cnngen.backend.testing.networks import fixed
+from cnngen.backend.untrained import IMAGES, Signals, probe
 from cnngen.errors import BackendError, CnnGenError
 from cnngen.network import Network
 from cnngen.predict import load
@@ -19,8 +21,6 @@ from cnngen.predict.boosting import Growth
 from cnngen.predict.proxies import PROXIES, Proxies, proxies, proxy_table
 from cnngen.predict.trees import Trees
 from cnngen.predict.zero_cost import FIGURES, K, jacobian_covariance, naswot, rank
-from cnngen.signals import IMAGES, Signals, probe
-from cnngen.testing.networks import fixed
 
 torch = pytest.importorskip("torch")
 

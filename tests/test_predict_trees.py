@@ -19,7 +19,7 @@ from cnngen.predict import PREDICTORS, Predictor, judge, kendall, load, score, s
 from cnngen.predict.boosting import Growth
 from cnngen.predict.calibration import Calibration
 from cnngen.predict.forest import MAX_DEPTH, Forest
-from cnngen.predict.interface import Prediction
+from cnngen.predict.predictor import Prediction
 from cnngen.predict.trees import Trees
 
 lightgbm = pytest.importorskip("lightgbm")

@@ -12,10 +12,10 @@ from cnngen.network import Network
 from cnngen.operations import BatchNorm, Conv2d, Dense
 from cnngen.predict import Example, by_size, features
 from cnngen.predict.boosting import Growth
+from cnngen.predict.operation_sum import COUNTS, WORK, Work
 from cnngen.predict.proxies import Proxies
 from cnngen.predict.scores import judge_fitted
 from cnngen.predict.trees import Trees
-from cnngen.predict.work import COUNTS, WORK, Work
 
 COLUMNS = (*COUNTS, *WORK, "something else")
 

@@ -21,17 +21,17 @@ from hypothesis import strategies as st
 
 from cnngen.cli.app import run
 from cnngen.errors import CnnGenError, StoreError
-from cnngen.nasbench import Cell, cell_network
 from cnngen.network import Network
 from cnngen.predict import Example, Prediction, Predictor, Target, registry
-from cnngen.predict.saved import State
+from cnngen.predict.model_file import State
 from cnngen.report import Fit, Plan, contests, read_material, study, write_report
 from cnngen.report import fits as fits_module
 from cnngen.report.importance import importance
 from cnngen.report.page import Heading, Image, Paragraph, Table, to_html, to_markdown
 from cnngen.report.significance import corrected
 from cnngen.report.spread import Outcomes, Spread, p_of_equal_spreads, pareto
-from cnngen.sampling import sample_many
+from cnngen.space.nasbench101 import Cell, cell_network
+from cnngen.space.sampling import sample_many
 
 NETWORKS = list(sample_many(60, "compact", input_shape=(8, 8, 1), seed=1))
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'](javascript:alert(3))|`$\\frac$"

@@ -11,14 +11,14 @@ import pytest
 from test_store import SOURCE, dataset, network, record
 
 import cnngen
-from cnngen.adjacency import graph
+from cnngen.backend.program import program
 from cnngen.comparison import Compared, Comparison, Design
-from cnngen.data.dataset import splits
-from cnngen.emit import program
 from cnngen.errors import CnnGenError
 from cnngen.language.grammar import grammar
+from cnngen.network.adjacency import graph
 from cnngen.predict import PREDICTORS, Prediction
 from cnngen.report import Material
+from cnngen.training.data.dataset import splits
 
 LINE = 100
 
@@ -82,7 +82,7 @@ SAID: dict[str, Callable[[Path], Any]] = {
 
 
 def record_table() -> Any:
-    from cnngen.table import table
+    from cnngen.runs.table import table
 
     return table([])
 

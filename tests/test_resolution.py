@@ -17,8 +17,8 @@ from cnngen.language import Description, Layer, Merge, format, parse
 from cnngen.language.tree import Node, gather
 from cnngen.network import Network
 from cnngen.operations import Add, Concat, Conv2d, Dense, Pool
-from cnngen.resolution import resolve
-from cnngen.sampling import sample, sample_description
+from cnngen.space.resolution import resolve
+from cnngen.space.sampling import sample, sample_description
 
 INPUTS = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (64, 48, 3)]
 SPACES = ["paper", "compact"]
@@ -352,7 +352,7 @@ def test_an_id_does_not_depend_on_the_name_of_the_architecture() -> None:
 def test_ids_are_the_same_in_every_process_and_version() -> None:
     """Frozen on purpose: a change here breaks the ids of everybody's records."""
     code = (
-        "from cnngen.sampling import sample as s;"
+        "from cnngen.space.sampling import sample as s;"
         "print(*[s('paper', seed=i).id for i in range(3)], s('compact', seed=7).id)"
     )
     for seed in ("0", "1"):

@@ -14,7 +14,7 @@ import rivals
 import stand_in
 import studio_server
 
-from cnngen.campaign import Workers
+from cnngen.runs.campaign import Workers
 
 NAMES = (
     *("cnngen", "cnngen_onnx", "stand_in", "torch", "numpy", "onnx", "psutil", "sitecustomize"),

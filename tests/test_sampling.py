@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnngen import sampling
 from cnngen.errors import SpaceError
 from cnngen.language import Layer, Merge
-from cnngen.sampling import Bounds, sample, sample_description, sample_many
+from cnngen.space import sampling
+from cnngen.space.sampling import Bounds, sample, sample_description, sample_many
 
 
 def test_2000_paper_networks_span_at_least_the_layers_of_the_paper() -> None:

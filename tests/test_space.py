@@ -9,7 +9,7 @@ import pytest
 from cnngen.errors import SpaceError
 from cnngen.space import builtin_spaces, load_space
 
-PAPER = (Path(__file__).parent.parent / "cnngen/spaces/paper.toml").read_text()
+PAPER = (Path(__file__).parent.parent / "cnngen/space/spaces/paper.toml").read_text()
 
 
 def edited(tmp_path: Path, old: str, new: str) -> Path:

@@ -15,18 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cnngen.adjacency import Graph
-from cnngen.atomic import sweep
-from cnngen.data.dataset import Dataset
-from cnngen.energy import Component, Energy, Provenance
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.language import parse
 from cnngen.network import Network
-from cnngen.protocol import ADDED, Epoch, Protocol, TrainingResult
-from cnngen.record import Record, make_record, record_id, this_machine
-from cnngen.resolution import lower
-from cnngen.store import load, load_run, save
-from cnngen.table import table
+from cnngen.network.adjacency import Graph
+from cnngen.runs.record import Record, make_record, record_id, this_machine
+from cnngen.runs.store import load, load_run, save
+from cnngen.runs.table import table
+from cnngen.space.resolution import lower
+from cnngen.system.files import sweep
+from cnngen.training.data.dataset import Dataset
+from cnngen.training.energy import Component, Energy, Provenance
+from cnngen.training.protocol import ADDED, Epoch, Protocol, TrainingResult
 
 FILES = {"model.cnn", "torch.py", "model.svg", "model.png", "adjacency.json", "record.json"}
 SOURCE = "import torch  # é\n" * 100
@@ -318,7 +318,7 @@ import itertools, os, random, signal, sys, time
 from dataclasses import replace
 sys.path.insert(0, {tests!r})
 import test_store as t
-from cnngen.store import save
+from cnngen.runs.store import save
 
 folder, kills = sys.argv[1], int(sys.argv[2])
 nets = [t.network(), t.network(5)]
@@ -521,7 +521,7 @@ def test_a_network_too_large_to_draw_is_stored_without_pictures(
     def refuse(network: Network) -> str:
         raise CnnGenError("too large to be drawn")
 
-    monkeypatch.setattr("cnngen.picture.to_svg", refuse)
+    monkeypatch.setattr("cnngen.network.picture.to_svg", refuse)
     run = save(tmp_path, record(), network(), SOURCE)
     assert {path.name for path in run.iterdir()} == FILES - {"model.svg", "model.png"}
     assert len(load(tmp_path)) == 1
@@ -650,8 +650,8 @@ def test_the_table_holds_the_records_figures(tmp_path: Path) -> None:
 def test_reading_runs_imports_no_pandas_and_no_framework(tmp_path: Path) -> None:
     save(tmp_path, record(), network(), SOURCE)
     code = (
-        "import sys, cnngen.store\n"
-        "cnngen.store.load(sys.argv[1])\n"
+        "import sys, cnngen.runs.store\n"
+        "cnngen.runs.store.load(sys.argv[1])\n"
         "print([m for m in ('torch', 'sklearn', 'pandas', 'codecarbon') if m in sys.modules])"
     )
     done = subprocess.run(
@@ -661,7 +661,7 @@ def test_reading_runs_imports_no_pandas_and_no_framework(tmp_path: Path) -> None
 
 
 def test_a_cause_with_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    from cnngen.cli.records import table as show_table
+    from cnngen.cli.show_records import table as show_table
 
     show_table([record(status="error", cause="at [/job:localhost] [bold]x")])
     printed = capsys.readouterr().out.replace("\n", "")

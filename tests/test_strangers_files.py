@@ -25,7 +25,7 @@ from cnngen import load_data
 from cnngen.errors import CnnGenError, DataError, StoreError
 from cnngen.predict import examples
 from cnngen.predict.model import SHIPPED, Model
-from cnngen.report.material import read_material
+from cnngen.report.trainings import read_material
 
 ROUNDS = 60
 ODD: list[object] = [None, True, -1, 0, 1.5, 1e400, math.nan, 10**400, "x", [], {}, [[]], "\ud800"]
@@ -150,7 +150,7 @@ def test_headers_that_are_no_shape_are_refused(shape: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
 def test_arrays_are_read_as_numpy_reads_them(order: str, version: tuple[int, int]) -> None:
-    from cnngen.archives import read_array
+    from cnngen.system.archives import read_array
 
     for kind in ("u1", "<i8", ">f4", "?", "U2"):
         array = np.asarray(np.arange(24).reshape(2, 3, 4).astype(kind), order=order)  # type: ignore[call-overload]
@@ -192,10 +192,10 @@ def limited(program: str, *arguments: Path, memory: int = 2**31) -> str:
 BOMBS = """
 import sys
 from pathlib import Path
-from cnngen.data import load_data
+from cnngen.training.data import load_data
 from cnngen.errors import CnnGenError
 from cnngen.predict import examples, load
-from cnngen.report.material import read_material
+from cnngen.report.trainings import read_material
 
 def read(file):
     if file.suffix == ".parquet":

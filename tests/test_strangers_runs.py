@@ -11,22 +11,22 @@ from pathlib import Path
 import pytest
 from test_store import SOURCE, network, record
 
-from cnngen.campaign.lock import LOCK, hold
-from cnngen.campaign.merge import merge_folders
-from cnngen.campaign.plan import FILE as CAMPAIGN
-from cnngen.campaign.plan import read as read_plan
-from cnngen.card import write_card
 from cnngen.cli.app import run as command
 from cnngen.comparison.comparison import read_comparison
 from cnngen.comparison.design import FILE as COMPARISON
 from cnngen.comparison.design import Compared, Design, claim
+from cnngen.editor.studio.limits import Limits
+from cnngen.editor.studio.runs import campaigns, explore, open_run
 from cnngen.errors import CnnGenError, StoreError
-from cnngen.index import FILE as INDEX
-from cnngen.index import update_index, write_index
-from cnngen.protocol import Protocol
-from cnngen.store import load, save, set_aside
-from cnngen.studio.explorer import campaigns, explore, open_run
-from cnngen.studio.limits import Limits
+from cnngen.runs.campaign.plan import FILE as CAMPAIGN
+from cnngen.runs.campaign.plan import read as read_plan
+from cnngen.runs.dataset_card import write_card
+from cnngen.runs.merge import merge_folders
+from cnngen.runs.parquet_index import FILE as INDEX
+from cnngen.runs.parquet_index import update_index, write_index
+from cnngen.runs.store import load, save, set_aside
+from cnngen.system.folder_lock import LOCK, hold
+from cnngen.training.protocol import Protocol
 
 SECRET = "not for anybody's eyes"
 

@@ -18,18 +18,19 @@ import pytest
 from studio_server import Answer, Server, limited, serving
 from test_store import SOURCE, network, record
 
-import cnngen.studio
-from cnngen.campaign import WorkerDied, Workers
+import cnngen.editor.studio
+from cnngen.editor.studio import Limits, Settings, serve
+from cnngen.editor.studio import answers as desk
+from cnngen.editor.studio.limits import was_late, within
+from cnngen.editor.studio.requests import Check
+from cnngen.editor.studio.settings import read_file
+from cnngen.editor.studio.settings import save as save_file
 from cnngen.errors import CnnGenError
 from cnngen.language import parse
-from cnngen.resolution import resolve
-from cnngen.sampling import Bounds, sample
-from cnngen.store import save
-from cnngen.studio import Limits, Settings, desk, serve
-from cnngen.studio.limits import was_late, within
-from cnngen.studio.questions import Check
-from cnngen.studio.settings import read_file
-from cnngen.studio.settings import save as save_file
+from cnngen.runs.campaign import WorkerDied, Workers
+from cnngen.runs.store import save
+from cnngen.space.resolution import resolve
+from cnngen.space.sampling import Bounds, sample
 
 ENDS = {"input_shape": [8, 8, 1], "classes": 10}
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -355,7 +356,7 @@ def test_no_campaign_is_outside_the_folder(server: Server, campaign: str) -> Non
     assert server.ask("open", {"campaign": campaign, "key": record().key}).fault
 
 
-PAGE = Path(cnngen.studio.__file__).parent / "page"
+PAGE = Path(cnngen.editor.studio.__file__).parent / "page"
 
 
 def test_nothing_of_the_page_names_another_host() -> None:

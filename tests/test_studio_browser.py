@@ -18,9 +18,9 @@ from test_store import SOURCE, network, record
 from cnngen.backend import backend_names
 from cnngen.language import parse
 from cnngen.network import Network
-from cnngen.resolution import resolve
-from cnngen.sampling import sample
-from cnngen.store import save
+from cnngen.runs.store import save
+from cnngen.space.resolution import resolve
+from cnngen.space.sampling import sample
 
 SHAPE = (8, 8, 1)
 TABS = ("diagram", "code", "cost", "prediction", "sample", "train", "explore")

@@ -23,16 +23,16 @@ from rich.table import Table as Rows
 from test_cli import LENET
 from test_store import SOURCE, failed, network, record
 
-from cnngen.campaign import Job, Metering
-from cnngen.card import plain
 from cnngen.cli import output
 from cnngen.cli.app import run
-from cnngen.cli.comparisons import CompareDisplay
+from cnngen.cli.show_comparison import CompareDisplay
 from cnngen.cli.terminal import FALLBACK, doors
-from cnngen.protocol import Protocol
 from cnngen.report import plots
 from cnngen.report.page import Heading, Image, Paragraph, Table, to_html, to_markdown
-from cnngen.store import save
+from cnngen.runs.campaign import Job, Metering
+from cnngen.runs.dataset_card import plain
+from cnngen.runs.store import save
+from cnngen.training.protocol import Protocol
 
 CLIPBOARD = "\x1b]52;c;ZXZpbA==\x07"
 EVIL = f"{CLIPBOARD}\x1b[2J\x9b31m\x7f\r\u202e\u2028[bold]a[/x]:smile:$\\frac`<script>"

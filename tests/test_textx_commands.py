@@ -11,7 +11,7 @@ from textx import TextXError
 from cnngen.cli import textx_commands
 from cnngen.cli.textx_commands import language
 from cnngen.language import parse
-from cnngen.resolution import resolve
+from cnngen.space.resolution import resolve
 
 
 def test_what_is_there_is_overwritten_only_when_told(tmp_path: Path) -> None:

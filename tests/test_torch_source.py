@@ -15,6 +15,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnngen.backend import get_backend
+from cnngen.backend.definitions import evaluate
+from cnngen.backend.testing import BackendConformance
+from cnngen.backend.testing.networks import BACKBONE, SMALL, by_hand, nested
+from cnngen.backend.testing.random_networks import random_network
 from cnngen.errors import BackendError
 from cnngen.language import parse
 from cnngen.language.tree import Description, Layer
@@ -27,12 +31,8 @@ from cnngen.operations import (
     Flatten,
     Pool,
 )
-from cnngen.resolution import lower
-from cnngen.sampling import sample
-from cnngen.testing import BackendConformance
-from cnngen.testing.networks import BACKBONE, SMALL, by_hand, nested
-from cnngen.testing.reference import evaluate
-from cnngen.testing.wild import random_network
+from cnngen.space.resolution import lower
+from cnngen.space.sampling import sample
 from cnngen_torch.runner import TorchRunner
 
 

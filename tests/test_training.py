@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cnngen import Dataset, Network, Protocol, load_data, parse, resolve
-from cnngen.course import Course
-from cnngen.data import splits
 from cnngen.errors import BackendFault, CnnGenError, DataError
-from cnngen.protocol import PROTOCOLS, Epoch, TrainingResult, batch_sizes
+from cnngen.training.data import splits
+from cnngen.training.progress import Course
+from cnngen.training.protocol import PROTOCOLS, Epoch, TrainingResult, batch_sizes
 from cnngen_torch import TorchBackend
 from cnngen_torch import train as trainer
 from cnngen_torch.batches import flip_crop, on_device, pixels

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cnngen.untrusted import opened, read_bytes, read_text
+from cnngen.system.untrusted import opened, read_bytes, read_text
 
 
 def no_pipe(path: Path) -> None:

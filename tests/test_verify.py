@@ -14,24 +14,24 @@ import torch
 
 import cnngen.backend as backend_module
 from cnngen.backend import get_backend
+from cnngen.backend.definitions import cross_entropy, evaluate
+from cnngen.backend.mode_process import parse_mode
+from cnngen.backend.model_access import Weights
+from cnngen.backend.testing.networks import by_hand, fixed, graph
+from cnngen.backend.testing.random_networks import random_network
 from cnngen.cli.app import run
-from cnngen.data import load_data
+from cnngen.comparison.equality import Verification, Verifier
+from cnngen.comparison.equality.answers import Figures, here
+from cnngen.comparison.equality.first_difference import cut
+from cnngen.comparison.equality.inputs import ask, defined, without_dropout
+from cnngen.comparison.equality.tolerances import differences, relative
 from cnngen.language import parse
-from cnngen.modes import parse_mode
 from cnngen.network import Network
 from cnngen.operations import Conv2d, Dense, Dropout, Flatten
-from cnngen.protocol import Protocol
-from cnngen.resolution import resolve
-from cnngen.runner import Weights
-from cnngen.sampling import sample
-from cnngen.testing.networks import by_hand, fixed, graph
-from cnngen.testing.reference import cross_entropy, evaluate
-from cnngen.testing.wild import random_network
-from cnngen.verification import Verification, Verifier
-from cnngen.verification.agreement import differences, relative
-from cnngen.verification.figures import Figures, here
-from cnngen.verification.place import cut
-from cnngen.verification.question import ask, defined, without_dropout
+from cnngen.space.resolution import resolve
+from cnngen.space.sampling import sample
+from cnngen.training.data import load_data
+from cnngen.training.protocol import Protocol
 
 TEXT = """// on the second line
 tiny -> input(4x4x1)
@@ -301,7 +301,7 @@ def test_a_network_that_was_held_against_nothing_is_not_called_equal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One mode, and a network too large for the definitions."""
-    monkeypatch.setattr("cnngen.verification.question.DEFINITIONS", 0)
+    monkeypatch.setattr("cnngen.comparison.equality.inputs.DEFINITIONS", 0)
     (tmp_path / "tiny.cnn").write_text(TEXT)
     arguments = ["verify", str(tmp_path / "tiny.cnn"), "--steps", "0", "--backends", "numeric"]
     assert run(arguments) == 1

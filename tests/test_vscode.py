@@ -14,9 +14,9 @@ from sentences import Writer
 from texts import ACCEPTED
 
 from cnngen.editor import tokens
+from cnngen.editor.lsp.features import FILL, make_server
+from cnngen.editor.lsp.settings import read_settings
 from cnngen.language.grammar import grammar
-from cnngen.lsp.features import FILL, make_server
-from cnngen.lsp.settings import read_settings
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "editors" / "vscode"

@@ -15,9 +15,9 @@ from cnngen_flax.source import emit
 if TYPE_CHECKING:
     from flax import nnx
 
-    from cnngen.data import Dataset
-    from cnngen.protocol import Epoch, Protocol, TrainingResult
-    from cnngen.runner import Runner, Weights
+    from cnngen.backend.model_access import Runner, Weights
+    from cnngen.training.data import Dataset
+    from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
 
 class FlaxBackend(Backend):

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from cnngen.protocol import Protocol
-from cnngen.runner import Array, Batch, Runner, Weights
+from cnngen.backend.model_access import Array, Batch, Runner, Weights
+from cnngen.training.protocol import Protocol
 from cnngen_flax.learner import ONCE, Learner
 from cnngen_flax.settings import own_settings
 from cnngen_flax.train import load

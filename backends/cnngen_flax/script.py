@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnngen.emit import reading
+from cnngen.backend.program import reading
 from cnngen.network import Network
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cnngen import shapes
-from cnngen.emit import WIDTH, Block, Copy, Step, call, program, remark, title
+from cnngen.backend.program import WIDTH, Block, Copy, Step, call, program, remark, title
 from cnngen.errors import BackendError
 from cnngen.network import Network, Node
 from cnngen.operations import (
@@ -28,8 +27,9 @@ from cnngen.operations import (
     Operation,
     Pool,
     Truncate,
+    shapes,
 )
-from cnngen.shapes import Shape, same_padding
+from cnngen.operations.shapes import Shape, same_padding
 from cnngen_flax.script import main_source
 
 

@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from cnngen.course import Course, check_parameters
-from cnngen.data import Dataset, Splits, splits
-from cnngen.data.dataset import Labels
+from cnngen.backend.model_access import Weights
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
-from cnngen.runner import Weights
+from cnngen.training.data import Dataset, Splits, splits
+from cnngen.training.data.dataset import Labels
+from cnngen.training.progress import Course, check_parameters
+from cnngen.training.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
 from cnngen_flax.batches import flip_crop, pixels
 from cnngen_flax.learner import ONCE, Learner, State, cross_entropy
 from cnngen_flax.settings import own_settings

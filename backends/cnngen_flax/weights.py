@@ -1,4 +1,4 @@
-"""The weights of an emitted `Net`, by CNNGen's names (see `cnngen.runner.Weights`).
+"""The weights of an emitted `Net`, by CNNGen's names (see `cnngen.backend.model_access.Weights`).
 
 Flax's axes are CNNGen's.
 """
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from cnngen.runner import Array, Weights
+from cnngen.backend.model_access import Array, Weights
 
 NAMES: dict[type[nnx.Module], dict[str, str]] = {
     nnx.Conv: {"kernel": "kernel", "bias": "bias"},

@@ -12,9 +12,9 @@ from cnngen_keras import engine
 from cnngen_keras.source import emit
 
 if TYPE_CHECKING:
-    from cnngen.data import Dataset
-    from cnngen.protocol import Epoch, Protocol, TrainingResult
-    from cnngen.runner import Runner, Weights
+    from cnngen.backend.model_access import Runner, Weights
+    from cnngen.training.data import Dataset
+    from cnngen.training.protocol import Epoch, Protocol, TrainingResult
     from cnngen_keras.runner import Emitted
 
 

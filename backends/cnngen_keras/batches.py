@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from cnngen.data.dataset import Dataset, Images, Labels
+from cnngen.training.data.dataset import Dataset, Images, Labels
 from cnngen_keras.rows import flip_crop
 
 

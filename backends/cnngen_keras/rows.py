@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnngen.data.dataset import Images, Labels
+from cnngen.training.data.dataset import Images, Labels
 
 
 def flip_crop(images: Images, chosen: Labels, random: np.random.Generator) -> Images:

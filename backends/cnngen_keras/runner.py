@@ -14,9 +14,9 @@ import keras
 import numpy as np
 from keras.src.backend.common import dtypes
 
-from cnngen.protocol import Protocol
-from cnngen.runner import Array, Batch, Runner, Weights
-from cnngen.shapes import Shape
+from cnngen.backend.model_access import Array, Batch, Runner, Weights
+from cnngen.operations.shapes import Shape
+from cnngen.training.protocol import Protocol
 from cnngen_keras.settings import own_settings
 from cnngen_keras.train import compiled, load
 from cnngen_keras.weights import by_name, parameters, set_weights, weights

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cnngen import shapes
-from cnngen.emit import (
+from cnngen.backend.program import (
     STEPS_NOTE,
     WIDTH,
     Block,
@@ -39,8 +38,9 @@ from cnngen.operations import (
     Operation,
     Pool,
     Truncate,
+    shapes,
 )
-from cnngen.shapes import Shape, same_padding
+from cnngen.operations.shapes import Shape, same_padding
 from cnngen_keras.script import IMPORTS, main_source
 
 

@@ -15,12 +15,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from cnngen.course import Course, check_parameters
-from cnngen.data import Dataset, splits
-from cnngen.data.dataset import Labels
+from cnngen.backend.model_access import Weights
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
-from cnngen.runner import Weights
+from cnngen.training.data import Dataset, splits
+from cnngen.training.data.dataset import Labels
+from cnngen.training.progress import Course, check_parameters
+from cnngen.training.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
 from cnngen_keras.batches import Batches
 from cnngen_keras.engine import machine
 from cnngen_keras.settings import own_settings

@@ -1,4 +1,4 @@
-"""The weights of an emitted model, by CNNGen's names (see `cnngen.runner.Weights`).
+"""The weights of an emitted model, by CNNGen's names (see `cnngen.backend.model_access.Weights`).
 
 Keras's axes are CNNGen's.
 """
@@ -11,7 +11,7 @@ from math import prod
 import keras
 import numpy as np
 
-from cnngen.runner import Array, Weights
+from cnngen.backend.model_access import Array, Weights
 
 NAMES = {
     "Conv2D": ("kernel", "bias"),

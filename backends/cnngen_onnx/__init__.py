@@ -11,7 +11,7 @@ from cnngen.network import Network
 from cnngen_onnx.source import emit
 
 if TYPE_CHECKING:
-    from cnngen.runner import Runner
+    from cnngen.backend.model_access import Runner
     from cnngen_onnx.runner import Exported
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from cnngen.backend.model_access import Array, Batch, Runner, Weights
 from cnngen.errors import BackendError
-from cnngen.runner import Array, Batch, Runner, Weights
-from cnngen.shapes import Shape
+from cnngen.operations.shapes import Shape
 
 STATISTICS = ("mean", "variance")
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cnngen import shapes
-from cnngen.emit import WIDTH, Block, Step, program, title
+from cnngen.backend.program import WIDTH, Block, Step, program, title
 from cnngen.errors import BackendError
 from cnngen.network import Network, Node
 from cnngen.operations import (
@@ -28,8 +27,9 @@ from cnngen.operations import (
     Pool,
     Truncate,
     Windowed,
+    shapes,
 )
-from cnngen.shapes import Shape, same_padding
+from cnngen.operations.shapes import Shape, same_padding
 from cnngen_onnx.build import BUILD, IMPORTS
 
 OPSET = 20

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from cnngen.data import Dataset
-    from cnngen.protocol import Epoch, Protocol, TrainingResult
-    from cnngen.runner import Runner, Weights
-    from cnngen.signals import Signals
+    from cnngen.backend.model_access import Runner, Weights
+    from cnngen.backend.untrained import Signals
+    from cnngen.training.data import Dataset
+    from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
 COMPILE = "CNNGEN_TORCH_COMPILE"
 """The environment variable that switches `torch.compile` on, where it is 1."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cnngen.data import Dataset
+from cnngen.training.data import Dataset
 
 
 def on_device(data: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:

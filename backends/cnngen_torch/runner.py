@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cnngen.protocol import Protocol
-from cnngen.runner import Array, Batch, Runner, Weights
+from cnngen.backend.model_access import Array, Batch, Runner, Weights
+from cnngen.training.protocol import Protocol
 from cnngen_torch.optimizers import OPTIMIZERS
 from cnngen_torch.settings import own_settings
 from cnngen_torch.train import as_run, load

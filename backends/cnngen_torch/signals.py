@@ -1,4 +1,4 @@
-"""What an untrained network makes of a batch: `cnngen.signals`, from the emitted source."""
+"""What an untrained network makes of a batch: `cnngen.backend.untrained`, from the emitted source."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cnngen.backend.untrained import Signals
 from cnngen.network import Network
 from cnngen.operations import Conv2d, Dense
-from cnngen.signals import Signals
 from cnngen_torch.batches import pixels
 from cnngen_torch.settings import own_settings
 from cnngen_torch.source import emit

@@ -10,8 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cnngen import shapes
-from cnngen.emit import STEPS_NOTE, Block, Copy, Step, call, program, remark, steps_before, title
+from cnngen.backend.program import (
+    STEPS_NOTE,
+    Block,
+    Copy,
+    Step,
+    call,
+    program,
+    remark,
+    steps_before,
+    title,
+)
 from cnngen.errors import BackendError
 from cnngen.network import Network, Node
 from cnngen.operations import (
@@ -28,8 +37,9 @@ from cnngen.operations import (
     Operation,
     Pool,
     Truncate,
+    shapes,
 )
-from cnngen.shapes import Shape, same_padding
+from cnngen.operations.shapes import Shape, same_padding
 from cnngen_torch.script import IMPORTS, main_source
 
 

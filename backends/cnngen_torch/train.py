@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cnngen.course import Course, check_parameters
-from cnngen.data import Dataset, Splits, splits
+from cnngen.backend.model_access import Weights
 from cnngen.network import Network
-from cnngen.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
-from cnngen.runner import Weights
+from cnngen.training.data import Dataset, Splits, splits
+from cnngen.training.progress import Course, check_parameters
+from cnngen.training.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
 from cnngen_torch import compiles
 from cnngen_torch.batches import flip_crop, on_device, pixels, taken
 from cnngen_torch.optimizers import OPTIMIZERS

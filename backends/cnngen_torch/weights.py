@@ -1,4 +1,4 @@
-"""The weights of an emitted `Net`, by CNNGen's names and axes (see `cnngen.runner.Weights`)."""
+"""The weights of an emitted `Net`, by CNNGen's names and axes (see `cnngen.backend.model_access.Weights`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from cnngen.runner import Array, Weights
+from cnngen.backend.model_access import Array, Weights
 
 NAMES: dict[type[nn.Module], dict[str, str]] = {
     nn.Conv2d: {"weight": "kernel", "bias": "bias"},

@@ -100,12 +100,12 @@ def campaign(
     cnngen campaign -n 1300 -d cifar10 -p paper --country FRA -o runs/paper
     cnngen campaign -n 1300 -d cifar10 -p paper --shard 3/8 -o runs/part3
     """
-    from cnngen.campaign import WHOLE, Plan, Shard, Watch, local, run_campaign
     from cnngen.cli.measure import protocol_of
     from cnngen.cli.output import console
     from cnngen.cli.progress import Display, pace
-    from cnngen.data import load_data
-    from cnngen.sampling import Bounds
+    from cnngen.runs.campaign import WHOLE, Plan, Shard, Watch, local, run_campaign
+    from cnngen.space.sampling import Bounds
+    from cnngen.training.data import load_data
 
     plan = Plan(
         count=count,
@@ -120,7 +120,7 @@ def campaign(
     )
     hire = local(workers, patience=patience * 3600)
     if ray is not None:
-        from cnngen.campaign.cluster import on_ray
+        from cnngen.runs.campaign.ray import on_ray
 
         hire = on_ray(ray)
     stop = threading.Event()
@@ -128,7 +128,7 @@ def campaign(
     display = Display(len(plan))
     watches: list[Watch] = [display]
     if tensorboard:
-        from cnngen.campaign.tensorboard import TensorBoard
+        from cnngen.runs.campaign.tensorboard import TensorBoard
 
         watches.append(TensorBoard(out / "tensorboard"))
 
@@ -181,7 +181,7 @@ def index(
     cnngen index runs
     cnngen index runs --card
     """
-    from cnngen.index import FILE, write_index
+    from cnngen.runs.parquet_index import FILE, write_index
 
     broken = write_index(folder)
     print(folder / FILE)
@@ -204,8 +204,8 @@ def merge(
 
     cnngen merge runs/all runs/part1 runs/part2
     """
-    from cnngen.campaign.merge import merge_folders
     from cnngen.cli.output import progress_console
+    from cnngen.runs.merge import merge_folders
 
     with progress_console.status("Copying"):
         merged = merge_folders(out, folders)
@@ -218,7 +218,7 @@ def merge(
 
 
 def _write_card(folder: Path) -> None:
-    from cnngen.card import FILE, write_card
+    from cnngen.runs.dataset_card import FILE, write_card
 
     card = write_card(folder)
     print(card or f"{folder / FILE} is not CNNGen's own, and was left as it is")

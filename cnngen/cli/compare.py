@@ -29,7 +29,7 @@ from cnngen.errors import CnnGenError
 
 if TYPE_CHECKING:
     from cnngen.network import Network
-    from cnngen.sampling import Bounds
+    from cnngen.space.sampling import Bounds
 
 
 def compare(
@@ -83,13 +83,13 @@ def compare(
     cnngen compare -n 10 --space paper -d cifar10 -b torch,flax -o runs/frameworks
     """
     from cnngen.cli.campaign import stopping
-    from cnngen.cli.comparisons import CompareDisplay, say_power, say_where, show
     from cnngen.cli.measure import protocol_of
     from cnngen.cli.output import print_json
+    from cnngen.cli.show_comparison import CompareDisplay, say_power, say_where, show
     from cnngen.comparison import compare
     from cnngen.comparison.plots import write_plots
-    from cnngen.data import load_data
-    from cnngen.sampling import Bounds
+    from cnngen.space.sampling import Bounds
+    from cnngen.training.data import load_data
 
     modes = names(backends)
     images = load_data(data)
@@ -159,8 +159,8 @@ def _networks(
 ) -> list[Network]:
     """The networks in some files, or drawn from a space where there are none."""
     from cnngen.cli.describe import read
-    from cnngen.resolution import resolve
-    from cnngen.sampling import sample_many
+    from cnngen.space.resolution import resolve
+    from cnngen.space.sampling import sample_many
 
     if not files:
         return list(

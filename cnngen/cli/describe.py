@@ -58,7 +58,7 @@ def check(
     echo 'input conv flatten dense output' | cnngen check -
     """
     from cnngen.cli.output import console, print_json, summary, summary_line
-    from cnngen.resolution import resolve
+    from cnngen.space.resolution import resolve
 
     found: list[dict[str, object]] = []
     failed = False
@@ -157,8 +157,8 @@ def sample(
 
     from cnngen.cli import output
     from cnngen.language import format
-    from cnngen.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
-    from cnngen.sampling import Bounds, sample_descriptions, sample_many
+    from cnngen.space.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
+    from cnngen.space.sampling import Bounds, sample_descriptions, sample_many
 
     bounds = Bounds(layers or Range(), parameters or Range(), flops or Range())
     if as_open:
@@ -193,7 +193,7 @@ def sample(
 def _resolved(
     file: Path, input_shape: Input, classes: Classes, space: Space, seed: Seed
 ) -> Network:
-    from cnngen.resolution import resolve
+    from cnngen.space.resolution import resolve
 
     return resolve(read(file), space=space, input_shape=input_shape, classes=classes, seed=seed)
 
@@ -255,7 +255,7 @@ def draw(
     cnngen draw lenet.cnn --trace --out traced.svg
     """
     from cnngen.cli import output
-    from cnngen.picture import to_png, to_svg, trace_picture
+    from cnngen.network.picture import to_png, to_svg, trace_picture
 
     out = out or Path("network.svg" if file == STDIN else file.with_suffix(".svg").name)
     kind = out.suffix.lower()

@@ -23,7 +23,7 @@ def lsp(
     cnngen lsp --stdio
     """
     try:
-        from cnngen.lsp.features import serve
+        from cnngen.editor.lsp.features import serve
     except ImportError as error:
         raise CnnGenError(
             f"the language server needs pygls ({error})",

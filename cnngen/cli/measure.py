@@ -28,10 +28,10 @@ from cnngen.cli.options import (
 from cnngen.errors import CnnGenError
 
 if TYPE_CHECKING:
-    from cnngen.campaign import Job
-    from cnngen.data import Dataset
-    from cnngen.protocol import Protocol
-    from cnngen.record import Record
+    from cnngen.runs.campaign import Job
+    from cnngen.runs.record import Record
+    from cnngen.training.data import Dataset
+    from cnngen.training.protocol import Protocol
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder that runs are kept in.")]
 
@@ -60,9 +60,9 @@ def first(
 
         print(f"cnngen {cnngen.__version__}")
         return
-    from cnngen.campaign import Metering, make_job
-    from cnngen.data import load_data
-    from cnngen.sampling import draws
+    from cnngen.runs.campaign import Metering, make_job
+    from cnngen.space.sampling import draws
+    from cnngen.training.data import load_data
 
     chosen = protocol_of(protocol)
     images = load_data(data)
@@ -99,12 +99,12 @@ def train(
     cnngen train nets/*.cnn --data cifar10 --protocol paper --country FRA
     cnngen train lenet.cnn --backend keras --json
     """
-    from cnngen.campaign import Metering, make_job
     from cnngen.cli.describe import read
     from cnngen.cli.output import print_json
-    from cnngen.data import load_data
-    from cnngen.resolution import resolve
-    from cnngen.training import check_trainable
+    from cnngen.runs.campaign import Metering, make_job
+    from cnngen.runs.train import check_trainable
+    from cnngen.space.resolution import resolve
+    from cnngen.training.data import load_data
 
     metering = Metering(country, tdp)
     metering.meter()  # refuses a country that is none
@@ -133,9 +133,9 @@ def _train(
     """Train one network after the other in this process; each is stored when it is done.
 
     Gives the records, and how many runs that are there cannot be read."""
-    from cnngen.campaign import in_process, tell_epochs, train_jobs
     from cnngen.cli.output import make_folder
     from cnngen.cli.progress import Display
+    from cnngen.runs.campaign import in_process, tell_epochs, train_jobs
 
     make_folder(out)
     try:
@@ -154,7 +154,7 @@ def _end(unreadable: int) -> None:
 
 
 def _show(records: list[Record], out: Path) -> None:
-    from cnngen.cli.records import say_where, table
+    from cnngen.cli.show_records import say_where, table
 
     if records:
         table(records)
@@ -183,8 +183,8 @@ def show(
     cnngen show runs --json | jq '.[].test_accuracy'
     """
     from cnngen.cli.output import console, print_json
-    from cnngen.cli.records import one, table
-    from cnngen.store import find_run, is_run, load, load_run
+    from cnngen.cli.show_records import one, table
+    from cnngen.runs.store import find_run, is_run, load, load_run
 
     run = folder if is_run(folder) else None
     if run_id is not None:
@@ -228,7 +228,7 @@ def export(
     cnngen generate net.cnn --script --input 8x8x1 -o net.py
     python net.py digits.npz
     """
-    from cnngen.data import load_data, save_npz
+    from cnngen.training.data import load_data, save_npz
 
     if out.suffix != ".npz":
         raise CnnGenError(f"'{out}' is no .npz file", hint="Name one that ends in .npz.")
@@ -287,7 +287,7 @@ def protocol_of(
 
     Raises `CnnGenError` where there is none of that name.
     """
-    from cnngen.protocol import PROTOCOLS
+    from cnngen.training.protocol import PROTOCOLS
 
     if name not in PROTOCOLS:
         raise CnnGenError(f"there is no protocol '{name}'", hint=f"Known: {', '.join(PROTOCOLS)}.")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from cnngen import shapes
-from cnngen.atomic import replacing
-from cnngen.cost import short
 from cnngen.errors import CnnGenError, printable_lines
 from cnngen.network import Network
+from cnngen.network.cost import short
+from cnngen.operations import shapes
+from cnngen.system.files import replacing
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from cnngen.language import Description
     from cnngen.network import Network
     from cnngen.predict.examples import Target
-    from cnngen.predict.interface import Prediction
     from cnngen.predict.model import Model
+    from cnngen.predict.predictor import Prediction
 
 HEADINGS = {
     "accuracy": "accuracy",
@@ -83,7 +83,7 @@ def predict(
     descriptions = [read(file) for file in files]
     asked = Model.load(model or SHIPPED)
     if data is not None:
-        from cnngen.data import load_data
+        from cnngen.training.data import load_data
 
         images = load_data(data)
         input_shape, classes = ImageShape(*images.input_shape), images.classes
@@ -116,7 +116,7 @@ def _network(
     seed: int,
 ) -> Network:
     """The network of a description; its ends are the model's usual ones where nobody says."""
-    from cnngen.resolution import resolve
+    from cnngen.space.resolution import resolve
 
     shape, count = model.domain.usual
     says_classes = description.classes or (

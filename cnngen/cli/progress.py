@@ -9,11 +9,11 @@ from typing import ClassVar, Self
 
 from rich.progress import MofNCompleteColumn, TaskID, TextColumn
 
-from cnngen.campaign import Job, Tally, Watch
 from cnngen.cli.output import bars, progress_console
 from cnngen.errors import printable
-from cnngen.protocol import Epoch
-from cnngen.record import Record
+from cnngen.runs.campaign import Job, Tally, Watch
+from cnngen.runs.record import Record
+from cnngen.training.protocol import Epoch
 
 LINE_EVERY = 60.0
 """Seconds between lines where there is no terminal."""

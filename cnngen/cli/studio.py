@@ -49,11 +49,11 @@ def studio(
     cnngen studio --folder runs/paper --data cifar10 --port 0
     """
     from cnngen.backend import get_backend
-    from cnngen.data import load_data
     from cnngen.space import load_space
+    from cnngen.training.data import load_data
 
     try:
-        from cnngen.studio import Limits, Settings, serve
+        from cnngen.editor.studio import Limits, Settings, serve
     except ImportError as error:
         raise CnnGenError(
             f"the studio needs a web server ({error})", hint="Install: pip install 'cnngen[studio]'"

@@ -27,7 +27,7 @@ from cnngen.errors import CnnGenError, DescriptionError, printable, shorten
 from cnngen.language import Description, parse, read
 from cnngen.language.grammar import grammar_file
 from cnngen.language.values import parse_count, parse_shape
-from cnngen.resolution import resolve
+from cnngen.space.resolution import resolve
 
 LANGUAGE = "cnngen"
 

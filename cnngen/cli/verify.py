@@ -13,9 +13,9 @@ from cnngen.cli.options import Classes, Input, Json, Seed, Space, names
 from cnngen.errors import BackendError, CnnGenError
 
 if TYPE_CHECKING:
-    from cnngen.modes import Mode
+    from cnngen.backend.mode_process import Mode
+    from cnngen.comparison.equality import Pair, Verification, Verifier
     from cnngen.network import Network
-    from cnngen.verification import Pair, Verification, Verifier
 
 
 def verify(
@@ -54,7 +54,7 @@ def verify(
     cnngen verify lenet.cnn --json | jq '.networks[].pairs'
     """
     from cnngen.cli.output import print_json, tracked
-    from cnngen.verification import Verifier
+    from cnngen.comparison.equality import Verifier
 
     modes = _modes(backends)
     networks = _networks(files, count, space, input_shape, classes, seed)
@@ -73,7 +73,7 @@ def verify(
 
 def _modes(backends: str | None) -> list[Mode]:
     from cnngen.backend import backend_names, get_backend
-    from cnngen.modes import parse_mode
+    from cnngen.backend.mode_process import parse_mode
 
     if backends is None:
         chosen = [name for name in backend_names() if _is_ready(name)]
@@ -107,9 +107,9 @@ def _networks(
     seed: int,
 ) -> list[Network]:
     from cnngen.cli.describe import read
-    from cnngen.resolution import resolve
-    from cnngen.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
-    from cnngen.sampling import sample_many
+    from cnngen.space.resolution import resolve
+    from cnngen.space.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
+    from cnngen.space.sampling import sample_many
 
     if files and count is not None:
         raise CnnGenError("--count draws networks from a space, and here are files")
@@ -129,7 +129,7 @@ def _show(verifier: Verifier, found: Sequence[Verification]) -> None:
     from rich.table import Table
 
     from cnngen.cli.output import console
-    from cnngen.verification.agreement import WHAT
+    from cnngen.comparison.equality.tolerances import WHAT
 
     for mode, framework in verifier.frameworks.items():
         console.print(f"{mode}: {framework}", markup=False)

@@ -4,11 +4,11 @@ A design says what is trained; a runner trains it, one mode at a time, and keeps
 `Comparison` reads the runs and says what they allow to be said.
 """
 
-from cnngen.comparison.agreement import Agreement, agreement
+from cnngen.comparison.accuracy_agreement import Agreement, agreement
 from cnngen.comparison.comparison import Comparison, read_comparison
 from cnngen.comparison.design import Block, Compared, Design
+from cnngen.comparison.experiment import CompareWatch, compare
 from cnngen.comparison.measures import FIGURES, Figure, Measure, measure
-from cnngen.comparison.run import CompareWatch, compare
 from cnngen.comparison.statistics import Interval, fewest_pairs, holm, interval, p_value
 from cnngen.comparison.verdicts import Verdict, agreements, verdicts
 

@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnngen.comparison.agreement import Agreement
+from cnngen.comparison.accuracy_agreement import Agreement
+from cnngen.comparison.caveats import worth
 from cnngen.comparison.design import Design, mode_folder, read_design
 from cnngen.comparison.measures import Measure, measure
-from cnngen.comparison.provenance import worth
 from cnngen.comparison.verdicts import Verdict, agreements, verdicts
 from cnngen.errors import StoreError, shorten
-from cnngen.record import Record
-from cnngen.store import load_run
+from cnngen.runs.record import Record
+from cnngen.runs.store import load_run
 
 if TYPE_CHECKING:
     import pandas as pd

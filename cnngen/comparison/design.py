@@ -10,12 +10,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from cnngen.atomic import write_file
-from cnngen.energy import Mode as EnergyMode
 from cnngen.errors import CnnGenError, StoreError, counted, shorten
-from cnngen.protocol import Protocol
-from cnngen.record import DataSummary, record_id
-from cnngen.untrusted import read_bytes, refuse_links
+from cnngen.runs.record import DataSummary, record_id
+from cnngen.system.files import write_file
+from cnngen.system.untrusted import read_bytes, refuse_links
+from cnngen.training.energy import Mode as EnergyMode
+from cnngen.training.protocol import Protocol
 
 FILE = "comparison.json"
 MAX_FILE = 2**24

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from cnngen.energy import Energy
-from cnngen.energy.figures import JOULES_PER_KWH
-from cnngen.energy.provenance import BY_LOAD
-from cnngen.protocol import Status
-from cnngen.record import Record
+from cnngen.runs.record import Record
+from cnngen.training.energy import Energy
+from cnngen.training.energy.figures import JOULES_PER_KWH
+from cnngen.training.energy.provenance import BY_LOAD
+from cnngen.training.protocol import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnngen.atomic import write_file
 from cnngen.comparison.comparison import Comparison
 from cnngen.comparison.measures import FIGURES, Figure, Measure
 from cnngen.errors import counted, printable
+from cnngen.system.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

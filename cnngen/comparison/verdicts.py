@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from cnngen.comparison.agreement import Agreement, agreement
+from cnngen.comparison.accuracy_agreement import Agreement, agreement
 from cnngen.comparison.measures import FIGURES, Measure
 from cnngen.comparison.statistics import Interval, Pairs, fewest_pairs, holm, interval, p_value
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cnngen.editor.analysis import DEFAULTS, Settings, analyse
-from cnngen.editor.balance import balance
 from cnngen.editor.edits import Edit, apply
 from cnngen.editor.fill import fill
+from cnngen.editor.fix_merges import balance
 from cnngen.editor.spelling import corrections
 from cnngen.errors import Span
 

@@ -109,7 +109,7 @@ def _analyse(text: str, settings: Settings) -> Analysis:
     if sum(1 for _ in description.layers()) > MAX_LAYERS:
         unchecked = f"dimensions of more than {MAX_LAYERS:,} layers are not checked here"
         return Analysis(source, settings, reading, unchecked=unchecked)
-    from cnngen.resolution import resolve
+    from cnngen.space.resolution import resolve
 
     try:
         network = resolve(

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnngen import shapes
 from cnngen.editor.analysis import DEFAULTS, MAX_CHARACTERS, Settings, comments
+from cnngen.editor.meanings import WordKind, kind_of, meaning
 from cnngen.editor.recovery import Expected, expected
-from cnngen.editor.words import WordKind, kind_of, meaning
 from cnngen.errors import CnnGenError, Span
 from cnngen.language.formatter import value_text
+from cnngen.operations import shapes
 
 if TYPE_CHECKING:
     from cnngen.space import Space
@@ -61,8 +61,8 @@ def _inside(comment: Span, offset: int, text: str) -> bool:
 
 def _numbers(following: Expected, settings: Settings) -> list[str]:
     """Numbers that are usual here: those the space draws from, and the ends of the network."""
-    from cnngen.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
     from cnngen.space import load_space
+    from cnngen.space.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
 
     match following.rule:
         case "Input":

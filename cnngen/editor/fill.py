@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from cnngen import shapes
 from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse, word_at
 from cnngen.editor.edits import Edit
 from cnngen.errors import Span
 from cnngen.language.formatter import value_text
 from cnngen.language.tree import Layer, Merge
-from cnngen.operations import WORDS
+from cnngen.operations import WORDS, shapes
 
 
 def fill(text: str, settings: Settings = DEFAULTS, within: Span | None = None) -> list[Edit]:

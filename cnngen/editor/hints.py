@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnngen import shapes
 from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse
 from cnngen.editor.hover import drawn
 from cnngen.errors import Span
+from cnngen.operations import shapes
 
 
 @dataclass(frozen=True, slots=True)

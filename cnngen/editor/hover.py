@@ -5,17 +5,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from cnngen import shapes
-from cnngen.cost import short
 from cnngen.editor.analysis import DEFAULTS, Analysis, Place, Settings, analyse
+from cnngen.editor.meanings import meaning
 from cnngen.editor.recovery import Token
-from cnngen.editor.words import meaning
 from cnngen.errors import Span
 from cnngen.language.formatter import layer_text, value_text
 from cnngen.language.grammar import LABELS
 from cnngen.language.tree import Layer, Merge
 from cnngen.network import Network
-from cnngen.shapes import Shape
+from cnngen.network.cost import short
+from cnngen.operations import shapes
+from cnngen.operations.shapes import Shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from cnngen import shapes
-from cnngen.deep import Deep, run
 from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse, comments, reading_of, word_at
 from cnngen.editor.rename import name_span
 from cnngen.errors import Span
+from cnngen.language.trampoline import Deep, run
 from cnngen.language.tree import Body, Layer, Merge, Node
+from cnngen.operations import shapes
 
 MAX_DEPTH = 20
 MAX_SYMBOLS = 10_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cnngen.editor.analysis import comments, reading_of
-from cnngen.editor.words import kind_of
+from cnngen.editor.meanings import kind_of
 from cnngen.errors import Span
 from cnngen.language.grammar import LABELS, Terminal
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from cnngen import shapes
-from cnngen.deep import Deep, run
 from cnngen.errors import CnnGenError
-from cnngen.hyperparameters import VALUE_WORDS, shown
+from cnngen.language.trampoline import Deep, run
 from cnngen.language.tree import Body, Description, Layer, Merge, Node, Value
-from cnngen.operations import WORDS
+from cnngen.operations import WORDS, shapes
+from cnngen.operations.hyperparameters import VALUE_WORDS, shown
 
 WIDTH = 88
 """Longest line of the long form, unless one layer alone is longer."""

@@ -1,6 +1,6 @@
 """The syntax tree of a description, as written: layers in sequence, and merges of them.
 
-Every walk is a loop or a generator run by `cnngen.deep.run`, so that depth costs memory
+Every walk is a loop or a generator run by `cnngen.language.trampoline.run`, so that depth costs memory
 and never the interpreter's stack.
 """
 
@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from cnngen.errors import DescriptionError, Source, Span
-from cnngen.hyperparameters import Value as Value
-from cnngen.hyperparameters import checked, count, refusal, shape, shown
 from cnngen.operations import WORDS
+from cnngen.operations.hyperparameters import Value as Value
+from cnngen.operations.hyperparameters import checked, count, refusal, shape, shown
 
 Extent = tuple[int, int]
 """Height and width of a window or of its step, in pixels."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cnngen.hyperparameters import LARGEST, Value, checked, count
+from cnngen.operations.hyperparameters import LARGEST, Value, checked, count
 
 __all__ = ["LARGEST", "parse_count", "parse_shape", "parse_value"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnngen.predict.forest import Forest
-from cnngen.predict.interface import Floats
+from cnngen.predict.predictor import Floats
 
 if TYPE_CHECKING:
     from lightgbm import Booster

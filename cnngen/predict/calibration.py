@@ -11,8 +11,8 @@ import numpy as np
 from cnngen.errors import CnnGenError
 from cnngen.predict.boosting import Growth, cross_validated, grow
 from cnngen.predict.forest import Forest
-from cnngen.predict.interface import LEVEL, Floats
-from cnngen.predict.saved import State
+from cnngen.predict.model_file import State
+from cnngen.predict.predictor import LEVEL, Floats
 
 FAINT = Growth(100, 4, 0.03, 25)
 """A faint pattern in much noise."""

@@ -10,15 +10,15 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cnngen import shapes
-from cnngen.cost import short
 from cnngen.errors import CnnGenError
 from cnngen.language.values import LARGEST
 from cnngen.network import Network
+from cnngen.network.cost import short
+from cnngen.operations import shapes
 from cnngen.predict import features
 from cnngen.predict.boosting import Positions
-from cnngen.predict.interface import Floats
-from cnngen.predict.saved import State, check_arrays
+from cnngen.predict.model_file import State, check_arrays
+from cnngen.predict.predictor import Floats
 
 SELDOM = 0.01
 """Share of the networks that were learnt from which the limit of the distance leaves out."""

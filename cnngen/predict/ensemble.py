@@ -12,7 +12,8 @@ import numpy as np
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
 from cnngen.predict.examples import Example, Target
-from cnngen.predict.interface import (
+from cnngen.predict.model_file import Saved, State, check_arrays
+from cnngen.predict.predictor import (
     LEVEL,
     NORMAL_QUANTILE,
     Floats,
@@ -21,9 +22,8 @@ from cnngen.predict.interface import (
     check_fitted,
     with_target,
 )
-from cnngen.predict.saved import Saved, State, check_arrays
-from cnngen.predict.scale import Scale
 from cnngen.predict.splits import split
+from cnngen.predict.target_scale import Scale
 from cnngen.predict.trees import in_unit
 
 LEAST = 50

@@ -12,7 +12,7 @@ from typing import Literal
 
 from cnngen.errors import CnnGenError, StoreError, shorten
 from cnngen.network import Network
-from cnngen.protocol import Status
+from cnngen.training.protocol import Status
 
 Target = Literal["accuracy", "time", "energy", "trainability"]
 
@@ -110,10 +110,10 @@ def examples(
 def trainability(status: str, accuracy: float | None, classes: int, tested: float) -> float | None:
     """1 for a training that ended well and above chance on `tested` images, else 0.
 
-    Chance is `cnngen.protocol.chance` for classes of equal size. A training stopped for its
+    Chance is `cnngen.training.protocol.chance` for classes of equal size. A training stopped for its
     time may have been above it already; if not, None: it might have come there.
     """
-    from cnngen.protocol import chance
+    from cnngen.training.protocol import chance
 
     if status not in ("ok", "time_budget"):
         return 0.0
@@ -144,8 +144,8 @@ def told_by(status: Status, epochs: object, asked: object) -> frozenset[Target]:
 def _folder(
     folder: Path, on_broken: Callable[[Path, str], None] | None
 ) -> tuple[int, Iterator[Example]]:
-    from cnngen.store import load, load_network
-    from cnngen.table import cells
+    from cnngen.runs.store import load, load_network
+    from cnngen.runs.table import cells
 
     runs = load(folder)
 
@@ -166,7 +166,7 @@ def _folder(
 
 
 def _parquet(file: Path) -> tuple[int, Iterator[Example]]:
-    from cnngen.table import read_rows
+    from cnngen.runs.table import read_rows
 
     table = read_rows(file, COLUMNS)
     named = [name for name in DESCRIPTIONS if name in table.column_names]
@@ -209,7 +209,7 @@ def _example(network: Network, origin: str, row: Mapping[str, object]) -> Exampl
 
 def _network(text: object, origin: str) -> Network:
     from cnngen.language import parse
-    from cnngen.resolution import resolve
+    from cnngen.space.resolution import resolve
 
     if not isinstance(text, str) or len(text) > MAX_TEXT:
         raise StoreError(f"{origin}: is no description")
@@ -218,7 +218,7 @@ def _network(text: object, origin: str) -> Network:
 
 def _cell(row: Mapping[str, object], origin: str) -> Network:
     """The network of a cell that a record names; its ends are the data's."""
-    from cnngen.nasbench import Cell, cell_network
+    from cnngen.space.nasbench101 import Cell, cell_network
 
     shape = re.fullmatch(r"(\d{1,6})x(\d{1,6})x(\d{1,6})", str(row.get("data_shape")))
     classes = row.get("data_classes")

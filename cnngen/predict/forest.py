@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnngen.errors import CnnGenError
-from cnngen.predict.interface import Floats
-from cnngen.predict.saved import check_arrays
+from cnngen.predict.model_file import check_arrays
+from cnngen.predict.predictor import Floats
 
 if TYPE_CHECKING:
     from lightgbm import Booster

@@ -10,12 +10,12 @@ from typing import Self, cast
 
 from cnngen.errors import CnnGenError, shorten
 from cnngen.network import Network
-from cnngen.predict import saved
+from cnngen.predict import model_file as saved
 from cnngen.predict.domain import Domain
 from cnngen.predict.examples import TARGETS, Example, Target
-from cnngen.predict.interface import Prediction, Predictor
+from cnngen.predict.model_file import Saved, State
+from cnngen.predict.predictor import Prediction, Predictor
 from cnngen.predict.registry import get_predictor, restored
-from cnngen.predict.saved import Saved, State
 
 NAME = "model"
 SHIPPED = Path(__file__).parent / "models" / "digits.zip"

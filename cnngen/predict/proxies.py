@@ -11,16 +11,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from cnngen.atomic import replacing
 from cnngen.backend import Backend, get_backend
-from cnngen.cache import cache_folder
+from cnngen.backend.untrained import probe
 from cnngen.errors import BackendError, CnnGenError
 from cnngen.network import Network
 from cnngen.predict import features
-from cnngen.predict.interface import Floats
+from cnngen.predict.predictor import Floats
 from cnngen.predict.trees import RowPredictor
 from cnngen.predict.zero_cost import FIGURES, figures
-from cnngen.signals import probe
+from cnngen.system.cache import cache_folder
+from cnngen.system.files import replacing
 
 PROXIES = ("synflow", "jacobian_covariance", "naswot", "grad_norm")
 """The published ones, each of which ranks networks by itself."""

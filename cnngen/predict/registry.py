@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cnngen.errors import CnnGenError
-from cnngen.predict import saved
+from cnngen.predict import model_file as saved
 from cnngen.predict.examples import TARGETS, Target
 
 if TYPE_CHECKING:
-    from cnngen.predict.interface import Predictor
+    from cnngen.predict.predictor import Predictor
 
 GROUP = "cnngen.predictors"
 
@@ -34,7 +34,7 @@ class _Registry(Mapping[str, "type[Predictor]"]):
 
     def __getitem__(self, name: str) -> type[Predictor]:
         entry = _declared()[name]
-        from cnngen.predict.interface import Predictor
+        from cnngen.predict.predictor import Predictor
 
         try:
             kind = entry.load()
@@ -83,7 +83,7 @@ def load(path: str | Path) -> Predictor:
 
 def restored(read: saved.Saved) -> Predictor:
     """The predictor that was saved so. Raises `CnnGenError` where it is none."""
-    from cnngen.predict.interface import check_params
+    from cnngen.predict.predictor import check_params
 
     kind = get_predictor(read.name)
     if read.target not in TARGETS:

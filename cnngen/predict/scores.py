@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnngen.predict.examples import Example, Target
-from cnngen.predict.interface import Floats, Prediction, Predictor, with_target
+from cnngen.predict.predictor import Floats, Prediction, Predictor, with_target
 from cnngen.predict.splits import Split
 
 

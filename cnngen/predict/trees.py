@@ -17,7 +17,9 @@ from cnngen.predict.boosting import choose, grow, unseen
 from cnngen.predict.calibration import Calibration
 from cnngen.predict.examples import Example, Target
 from cnngen.predict.forest import Forest
-from cnngen.predict.interface import (
+from cnngen.predict.model_file import State
+from cnngen.predict.operation_sum import Work
+from cnngen.predict.predictor import (
     LEVEL,
     Floats,
     Prediction,
@@ -25,9 +27,7 @@ from cnngen.predict.interface import (
     check_fitted,
     with_target,
 )
-from cnngen.predict.saved import State
-from cnngen.predict.scale import Scale
-from cnngen.predict.work import Work
+from cnngen.predict.target_scale import Scale
 
 LEAST = 20
 """Fewest examples that trees can be grown on."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnngen.predict.interface import Floats
-from cnngen.signals import Signals
+from cnngen.backend.untrained import Signals
+from cnngen.predict.predictor import Floats
 
 K = 1e-5
 """What keeps logarithms of vanishing eigenvalues finite, as in the authors' programs."""

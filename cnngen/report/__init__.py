@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnngen.atomic import write_file
 from cnngen.report.fits import Fit, Task
-from cnngen.report.material import Material, read_material
 from cnngen.report.significance import Contest, contests
 from cnngen.report.study import Plan, Study, study
+from cnngen.report.trainings import Material, read_material
+from cnngen.system.files import write_file
 
 PICTURES = "figures"
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cnngen.cost import short
+from cnngen.network.cost import short
 from cnngen.predict import Target
-from cnngen.predict.interface import LEVEL, Floats
+from cnngen.predict.predictor import LEVEL, Floats
 from cnngen.report import plots
-from cnngen.report.material import Material
 from cnngen.report.page import Block, Heading, Image, Paragraph, Table
 from cnngen.report.significance import TEST_OVER_TRAIN, figures
 from cnngen.report.spread import Outcomes, Spread
 from cnngen.report.study import Study
+from cnngen.report.trainings import Material
 
 UNITS: dict[Target, tuple[float, str]] = {
     "accuracy": (100.0, "percentage points"),
@@ -204,7 +204,7 @@ def _size_and_energy(study: Study) -> Iterator[Block]:
 
 def _examples(study: Study) -> Iterator[Block]:
     from cnngen.errors import CnnGenError
-    from cnngen.picture import to_svg
+    from cnngen.network.picture import to_svg
 
     if not study.shown:
         return

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import get_type_hints
 
 import cnngen
-from cnngen.atomic import write_file
 from cnngen.predict import Example, Predictor, Split, Target, by_data, by_size, split
 from cnngen.predict.registry import get_predictor
 from cnngen.predict.scores import judge_fitted
-from cnngen.untrusted import read_text
+from cnngen.system.files import write_file
+from cnngen.system.untrusted import read_text
 
 FOLDER = "fits"
 SIZES = (50, 100, 200, 400, 800)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cnngen.predict import Example, Target, kendall, split
-from cnngen.predict.interface import with_target
+from cnngen.predict.predictor import with_target
 
 REPEATS = 5
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cnngen.card import plain
 from cnngen.errors import printable
+from cnngen.runs.dataset_card import plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnngen.errors import printable
-from cnngen.predict.interface import Floats
+from cnngen.predict.predictor import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

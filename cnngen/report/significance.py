@@ -12,7 +12,7 @@ import numpy as np
 
 from cnngen.comparison.statistics import holm
 from cnngen.predict import Target
-from cnngen.predict.interface import Floats
+from cnngen.predict.predictor import Floats
 from cnngen.report.fits import Fit
 
 Measure = Literal["tau", "mae"]

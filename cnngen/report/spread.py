@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnngen.predict.examples import trainability
-from cnngen.predict.interface import Floats
-from cnngen.report.material import Material
+from cnngen.predict.predictor import Floats
+from cnngen.report.trainings import Material
 
 if TYPE_CHECKING:
     import pandas as pd

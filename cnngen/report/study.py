@@ -15,9 +15,9 @@ from cnngen.predict import TARGETS, Example, Target
 from cnngen.predict.registry import get_predictor
 from cnngen.report.fits import Fit, Task, curve_tasks, fit_all, known, tasks, unlike_tasks
 from cnngen.report.importance import Importance, importance
-from cnngen.report.material import Material
 from cnngen.report.significance import Contest, contests
 from cnngen.report.spread import Outcomes, Spread, p_of_equal_spreads, pareto
+from cnngen.report.trainings import Material
 
 if TYPE_CHECKING:
     from cnngen.network import Network

@@ -6,7 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 from cnngen.backend import Backend
-from cnngen.emit import Block, Copy, Step, call, program, title
+from cnngen.backend.model_access import Runner
+from cnngen.backend.program import Block, Copy, Step, call, program, title
 from cnngen.network import Network, Node
 from cnngen.operations import (
     Activate,
@@ -21,7 +22,6 @@ from cnngen.operations import (
     Pool,
     Truncate,
 )
-from cnngen.runner import Runner
 
 FUNCTIONS = {
     Conv2d: "toynet.conv",

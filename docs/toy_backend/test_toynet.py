@@ -1,4 +1,4 @@
-from cnngen.testing import BackendConformance
+from cnngen.backend.testing import BackendConformance
 
 
 class TestToynet(BackendConformance):

@@ -15,13 +15,13 @@ from cnngen.errors import CnnGenError
 from cnngen.network import Network
 from cnngen.predict.code.tokens import NUMBER, network_statements
 from cnngen.predict.examples import Example, Target
-from cnngen.predict.fitting import ModulePredictor
-from cnngen.predict.saved import State
+from cnngen.predict.model_file import State
+from cnngen.predict.torch_predictor import ModulePredictor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cnngen.predict.descent import Regressor
+    from cnngen.predict.torch_fit import Regressor
 
 MOST_WORDS = 2048
 LEAST_SEEN = 2

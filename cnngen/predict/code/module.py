@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-from cnngen.predict.descent import PointRegressor
+from cnngen.predict.torch_fit import PointRegressor
 
 if TYPE_CHECKING:
     from cnngen.predict.code import Encoded

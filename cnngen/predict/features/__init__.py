@@ -32,7 +32,7 @@ def features(network: Network) -> dict[str, float]:
 def names() -> tuple[str, ...]:
     """The names of all features, in their order."""
     from cnngen.language import parse
-    from cnngen.resolution import resolve
+    from cnngen.space.resolution import resolve
 
     return tuple(features(resolve(parse("input conv flatten dense output"))))
 

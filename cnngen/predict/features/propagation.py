@@ -31,7 +31,7 @@ from cnngen.operations import (
     GlobalPool,
     Pool,
 )
-from cnngen.shapes import Shape, output_size, same_padding
+from cnngen.operations.shapes import Shape, output_size, same_padding
 
 if TYPE_CHECKING:
     import numpy as np

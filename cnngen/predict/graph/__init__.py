@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from cnngen.network import Network
-from cnngen.predict.fitting import ModulePredictor
 from cnngen.predict.graph.encoding import NODE_FEATURES, WHOLE_FEATURES, encode
 from cnngen.predict.graph.encoding import Graph as Encoded
+from cnngen.predict.torch_predictor import ModulePredictor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cnngen.predict.descent import Regressor
+    from cnngen.predict.torch_fit import Regressor
 
 
 @dataclass

@@ -10,8 +10,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cnngen.adjacency import label
 from cnngen.network import Network, Node
+from cnngen.network.adjacency import label
 from cnngen.operations import (
     Activate,
     Activation,
@@ -23,10 +23,10 @@ from cnngen.operations import (
     Pool,
     Windowed,
 )
+from cnngen.operations.shapes import same_padding
 from cnngen.predict.features import features
 from cnngen.predict.features.propagation import TINY, Signal, follow
-from cnngen.predict.operation_names import OPERATIONS
-from cnngen.shapes import same_padding
+from cnngen.predict.vocabulary import OPERATIONS
 
 Matrix = NDArray[np.float32]
 Positions = NDArray[np.int64]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnngen.predict.descent import Regressor
 from cnngen.predict.graph.encoding import Graph
+from cnngen.predict.torch_fit import Regressor
 
 
 def collate(graphs: Sequence[Graph]) -> tuple[Tensor, ...]:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnngen.network import Network
-from cnngen.predict.fitting import ModulePredictor
 from cnngen.predict.image.pictures import picture
+from cnngen.predict.torch_predictor import ModulePredictor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cnngen.predict.descent import Regressor
+    from cnngen.predict.torch_fit import Regressor
 
 Picture = NDArray[np.uint8]
 

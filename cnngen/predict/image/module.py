@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.models import resnet18
 
 from cnngen.errors import CnnGenError
-from cnngen.predict.descent import PointRegressor
+from cnngen.predict.torch_fit import PointRegressor
 
 if TYPE_CHECKING:
     import numpy as np

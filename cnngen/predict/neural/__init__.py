@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cnngen.adjacency import graph
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
-from cnngen.predict.fitting import ModulePredictor
-from cnngen.predict.operation_names import OPERATIONS
+from cnngen.network.adjacency import graph
+from cnngen.predict.torch_predictor import ModulePredictor
+from cnngen.predict.vocabulary import OPERATIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cnngen.predict.descent import Descent, Regressor
+    from cnngen.predict.torch_fit import Descent, Regressor
 
 VERTICES = (*OPERATIONS, "output")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnngen.predict.descent import PointRegressor, Regressor
+from cnngen.predict.torch_fit import PointRegressor, Regressor
 
 if TYPE_CHECKING:
     from cnngen.predict.neural import Encoded

@@ -1,0 +1,165 @@
+"""The interface between CNNGen and a framework, and how backends are found.
+
+A backend is a class in a package of its own, named in the entry-point group
+`cnngen.backends`. It reads a `Network` and writes source code; it loads that source and
+trains it. Nothing in `cnngen` names a backend.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cnngen.errors import BackendError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cnngen.backend.model_access import Runner, Weights
+    from cnngen.backend.untrained import Signals
+    from cnngen.network import Network
+    from cnngen.training.data import Dataset
+    from cnngen.training.protocol import Epoch, Protocol, TrainingResult
+
+INTERFACE = 1
+"""Version of this interface. A backend made for another one is refused."""
+
+GROUP = "cnngen.backends"
+
+
+class Backend(ABC):
+    """One framework. Creating a backend must not import the framework."""
+
+    name: ClassVar[str]
+    """The name users type, a lower-case identifier."""
+
+    interface: ClassVar[int]
+    """The version of this interface that the backend was written for."""
+
+    install: ClassVar[str]
+    """The command that installs what the backend needs."""
+
+    capabilities: ClassVar[frozenset[str]] = frozenset({"emit"})
+    """Of `emit`, `script`, `train`, `verify` and `signals`."""
+
+    modes: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """Ways to run the framework, if there are several: for each, the environment variables that
+    are set in a process of its own before the framework is loaded. See `cnngen.backend.mode_process`."""
+
+    def __repr__(self) -> str:
+        return f"<Backend {self.name}>"
+
+    @abstractmethod
+    def version(self) -> str | None:
+        """Name and version of the framework, for records; None where it is missing.
+
+        Reads the package's metadata; does not import the framework.
+        """
+
+    @abstractmethod
+    def emit(self, network: Network, *, script: bool = False) -> str:
+        """Python source of the network: standalone, formatted as `ruff format` would.
+
+        With `script`, the file also trains by itself when it is run. Equal networks give
+        equal text.
+        """
+
+    def prepare(self) -> None:  # noqa: B027 — most have nothing to do
+        """Load the framework and wake its devices, so that no training is charged for it.
+
+        Called before energy is measured; may be called often.
+        """
+
+    def train(
+        self,
+        source: str,
+        network: Network,
+        data: Dataset,
+        protocol: Protocol,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        weights: Weights | None = None,
+    ) -> TrainingResult:
+        """Load emitted source, train and evaluate it; report each epoch as it ends.
+
+        A failure of training (NaN, out of memory) is a status of the result, with its
+        cause, and no exception. `weights`, passed only where they are given, are those to
+        start from; else the protocol's seed decides them.
+        """
+        raise BackendError(f"the {self.name} backend cannot train")
+
+    def runner(self) -> Runner[Any]:
+        """What runs emitted source, so that it can be held against other backends'.
+
+        Loads the framework.
+        """
+        raise BackendError(f"the {self.name} backend cannot be verified")
+
+    def signals(
+        self,
+        network: Network,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        seed: int = 0,
+    ) -> Signals:
+        """What the network with first weights makes of images (N, height, width, channels).
+
+        `seed` decides the weights.
+        """
+        raise BackendError(f"the {self.name} backend has no signals")
+
+
+def _checkout_entry_points() -> list[EntryPoint]:
+    """The entry points of a checkout that is not installed, from its pyproject.toml."""
+    root = Path(__file__).parent.parent
+    project = root / "pyproject.toml"
+    if not (root / "backends").is_dir() or not project.is_file():
+        return []
+    declared = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["entry-points"][GROUP]
+    if str(root / "backends") not in sys.path:
+        sys.path.append(str(root / "backends"))
+    return [EntryPoint(name, value, GROUP) for name, value in declared.items()]
+
+
+@cache
+def _declared() -> dict[str, EntryPoint]:
+    # What is installed comes last and wins over the checkout.
+    found = [*_checkout_entry_points(), *entry_points(group=GROUP)]
+    return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.name)}
+
+
+def backend_names() -> list[str]:
+    """The names of all backends that are installed, in alphabetical order."""
+    return list(_declared())
+
+
+@cache
+def get_backend(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises `BackendError` where there is none, or where it cannot be loaded or was made for
+    another interface.
+    """
+    entry = _declared().get(name)
+    if entry is None:
+        known = ", ".join(backend_names()) or "none"
+        raise BackendError(f"there is no backend '{name}'", hint=f"Installed: {known}.")
+    try:
+        backend = entry.load()()
+    except Exception as error:
+        raise BackendError(f"backend '{name}' ({entry.value}) cannot be loaded: {error}") from error
+    if getattr(backend, "interface", None) != INTERFACE:
+        made_for = getattr(backend, "interface", "none")
+        raise BackendError(
+            f"backend '{name}' is made for interface {made_for}, this CNNGen has {INTERFACE}",
+            hint="Install versions of the two that belong together.",
+        )
+    if not isinstance(backend, Backend):
+        raise BackendError(f"backend '{name}' ({entry.value}) is no Backend")
+    return backend

@@ -1,0 +1,212 @@
+"""A backend in a process of its own, in one of the modes that its framework can be run in.
+
+A mode is written as the backend's name, or `backend:mode`: `torch`, `torch:compiled`,
+`keras:jax`. Frameworks do not share a process, and what one of them does to its own, such as to
+hang or to print, reaches ours as an error with the mode's name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import IO, Concatenate, ParamSpec, Self
+
+from cnngen.backend.registry import get_backend
+
+from cnngen.errors import BackendError, CnnGenError, printable
+from cnngen.system.process import Child, WorkerDied
+
+P = ParamSpec("P")
+
+PATIENCE = 300.0
+"""Seconds after which a call that has not come back counts as hung."""
+
+TAIL = 4000
+"""How many bytes are kept of what a process prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A backend by name, and how its framework is run; None is as the backend chooses.
+
+    `environment` is set before the framework is loaded.
+    """
+
+    backend: str
+    name: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.backend}:{self.name}" if self.name else self.backend
+
+
+class ModeError(BackendError):
+    """What a backend did wrong in a mode: it raised, hung, died or gave what it may not.
+
+    `is_end`: its process is at an end.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, is_end: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.is_end = is_end
+
+
+def parse_mode(text: str) -> Mode:
+    """The mode that a text such as `torch` or `keras:jax` names.
+
+    Raises `BackendError` where there is no such backend or mode.
+    """
+    backend, colon, name = text.strip().partition(":")
+    modes = get_backend(backend).modes
+    if not colon:
+        return Mode(backend)
+    if name not in modes:
+        known = ", ".join(f"{backend}:{mode}" for mode in modes)
+        raise BackendError(
+            f"backend '{backend}' has no mode '{name}'",
+            hint=f"Known: {known}." if known else f"It has none: write {backend}.",
+        )
+    return Mode(backend, name, modes[name])
+
+
+class ModeProcess:
+    """A process for a mode, started when it is needed, and anew after it has died.
+
+    A call that gives no answer for `patience` seconds is ended with its process.
+    """
+
+    def __init__(
+        self,
+        mode: Mode,
+        *,
+        patience: float = PATIENCE,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.mode = mode
+        self.patience = patience
+        self.environment = {**(environment or {}), **mode.environment}
+        self._child: Child | None = None
+        self._printed = _Printed()
+
+    def framework(self) -> str:
+        """Names and versions of the mode's framework, once it is loaded.
+
+        Raises `ModeError` where it is not installed, or cannot be loaded.
+        """
+        return self.call(_framework).decode()
+
+    def call(
+        self, fn: Callable[Concatenate[str, P], bytes], /, *args: P.args, **kwargs: P.kwargs
+    ) -> bytes:
+        """What a function of a module gives in that process; the backend's name comes first.
+
+        Bytes come back, and no objects: to load those of a framework would load the framework.
+        Raises `ModeError` for whatever goes wrong there.
+        """
+        child = self._started()
+        try:
+            child.tell((fn, (self.mode.backend, *args), kwargs))
+            child.wait(self.patience)
+            answer = child.line.recv_bytes()
+        except (WorkerDied, EOFError, OSError) as error:
+            death = error if isinstance(error, WorkerDied) else child.death()
+            self.end()
+            hint = self._printed.hint()
+            raise ModeError(
+                f"{self.mode}: {death.training_cause}", hint=hint, is_end=True
+            ) from None
+        if answer[:1] == b"+":
+            return answer[1:]
+        told = json.loads(answer)
+        raise ModeError(f"{self.mode}: {told['message']}", hint=told["hint"])
+
+    def end(self) -> None:
+        """End the process; the next call starts another."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+            self._printed.finish()
+
+    def _started(self) -> Child:
+        if self._child is None:
+            self._child = Child("cnngen.backend.mode_process", self.environment, caught=True)
+            self._printed = _Printed(self._child.process.stdout)
+        return self._child
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end()
+
+
+class _Printed:
+    """The last that a process printed, read as it comes so that it never waits for us."""
+
+    def __init__(self, file: IO[bytes] | None = None) -> None:
+        self._last = b""
+        self._thread = threading.Thread(target=self._read, args=[file], daemon=True)
+        self._thread.start()
+
+    def _read(self, file: IO[bytes] | None) -> None:
+        while file is not None and (chunk := os.read(file.fileno(), 65536)):
+            self._last = (self._last + chunk)[-TAIL:]
+
+    def finish(self) -> None:
+        """Wait for the rest of what a process that has ended printed."""
+        self._thread.join(1)  # whatever it has started may hold the file open
+
+    def hint(self) -> str | None:
+        """The last lines, if there are any, as a hint."""
+        lines = [printable(line) for line in self._last.decode(errors="replace").splitlines()]
+        lines = [line for line in lines if line.strip()]
+        return "The last that it printed:\n  " + "\n  ".join(lines[-8:]) if lines else None
+
+
+def main(line: Connection) -> None:
+    """Inside: do what comes over the line, one call after the other, until it ends."""
+    while True:
+        try:
+            call = line.recv_bytes()
+        except (EOFError, OSError):
+            return
+        line.send_bytes(_answer(call))
+
+
+def _answer(call: bytes) -> bytes:
+    try:
+        fn, args, kwargs = pickle.loads(call)
+        answer: bytes = fn(*args, **kwargs)
+        return b"+" + answer
+    except CnnGenError as error:
+        told = {"message": error.message, "hint": error.hint}
+    except BaseException as error:  # a backend may well call exit()
+        first = (str(error).strip().splitlines() or ["no more is said"])[0]
+        told = {"message": f"{type(error).__name__}: {printable(first)[:300]}", "hint": None}
+    return json.dumps(told).encode()
+
+
+def installed(name: str) -> bytes:
+    """What a backend runs on in this process. Raises `BackendError` where it is missing."""
+    backend = get_backend(name)
+    version = backend.version()
+    if version is None:
+        raise BackendError("its framework is not installed", hint=f"Install: {backend.install}")
+    return version.encode()
+
+
+def _framework(name: str) -> bytes:
+    version = installed(name)
+    get_backend(name).prepare()
+    return version

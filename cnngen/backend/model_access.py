@@ -1,0 +1,89 @@
+"""What a backend's author writes so that its models can be held against those of others.
+
+A runner runs what the backend emits, in this process. Weights have names and axes of their own,
+whatever the framework's, so that they can be copied from one to another.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cnngen.errors import BackendError
+from cnngen.operations.shapes import Shape
+
+if TYPE_CHECKING:
+    from cnngen.training.protocol import Protocol
+
+Array = npt.NDArray[np.floating[Any]]
+Labels = npt.NDArray[np.int64]
+
+Weights = Mapping[str, Mapping[str, Array]]
+"""The weights of each operation that has any, by its name in the network: `kernel` (height,
+width, inputs, outputs) and `bias` of a convolution, `kernel` (inputs, outputs) and `bias` of a
+dense layer, `scale`, `shift`, `mean` and `variance` of a batch norm."""
+
+Model = TypeVar("Model")
+
+
+class Batch(NamedTuple):
+    """Images (batch, height, width, channels) and their classes (batch,)."""
+
+    images: Array
+    labels: Labels
+
+
+class Runner(ABC, Generic[Model]):
+    """Runs what a backend emits: in float32, or in the precision of the weights that were set.
+
+    Images come in that precision, and what comes out are NumPy arrays of it. Images are (batch,
+    height, width, channels), and so are maps that come out.
+    """
+
+    float64: ClassVar[bool] = False
+    """Whether it computes in float64 throughout where weights and images are such."""
+
+    @abstractmethod
+    def build(self, source: str) -> Model:
+        """The untrained model of an emitted file."""
+
+    @abstractmethod
+    def weights(self, model: Model) -> Weights:
+        """All weights of a model, by the operation's name."""
+
+    @abstractmethod
+    def set_weights(self, model: Model, weights: Weights) -> None:
+        """Put other weights in their place, and compute in their precision from now on."""
+
+    @abstractmethod
+    def outputs(self, model: Model, images: Array) -> Array:
+        """What the model gives after training: running statistics in batch norms, no dropout."""
+
+    def gradients(self, model: Model, batch: Batch) -> tuple[float, Weights]:
+        """The mean cross-entropy of the logits, and its gradient for each trained weight.
+
+        As in training: batch norms take the statistics of the batch. Dropout is no concern of
+        a runner: no two frameworks draw the same, so networks come here with a rate of 0.
+        Running statistics may change. Raises `BackendError` where the backend cannot train.
+        """
+        raise BackendError("this backend's models have no gradients")
+
+    def losses(self, model: Model, batches: Sequence[Batch], protocol: Protocol) -> list[float]:
+        """Train on the batches, one step each and in this order; the loss before each step.
+
+        By the protocol's optimizer and learning rates, in an epoch of so many steps; else as
+        for `gradients`. Raises `BackendError` where the backend cannot train.
+        """
+        raise BackendError("this backend's models cannot be trained")
+
+    def parameters(self, model: Model) -> int | None:
+        """How many numbers the framework says it would train; None where it does not count."""
+        return None
+
+    def shapes(self, model: Model) -> Mapping[str, Shape]:
+        """The output shape of one image for operations whose layers can tell, channels last."""
+        return {}

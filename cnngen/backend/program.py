@@ -1,0 +1,304 @@
+"""Help for authors of backends: a network as a program, and lines laid out as `ruff format` does.
+
+`program(network)` decides which variable holds what, so that a backend only writes the
+expression of each operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from cnngen.errors import BackendError, CnnGenError, counted, shorten
+from cnngen.network import GRAPH_NAME, Network, Node
+from cnngen.operations import Add, Concat, Conv2d, shapes
+from cnngen.operations.shapes import Shape
+
+WIDTH = 88
+"""The line length of `ruff format`'s default settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`target` becomes the output of `node`, computed from the variables `sources`.
+
+    `notes` are comments to stand above it: where nested merges and further bodies begin.
+    """
+
+    node: Node
+    target: str
+    sources: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """`target` keeps the value of `source`, which the next step overwrites."""
+
+    target: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Block:
+    """Steps in sequence that turn the variable `x` into `x`.
+
+    Block 0 is the main column; a block in its steps stands for the call of one. Every
+    other block is a merge of the main column, with the merges nested in it, and is named
+    by the merge's number. `bodies` counts a merge's bodies.
+    """
+
+    number: int
+    input: Node
+    output: Node
+    bodies: int = 0
+    steps: list[Step | Copy | Block] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<Block {self.number}: {counted(len(self.steps), 'step')}>"
+
+    @property
+    def summary(self) -> str:
+        """What a merge does, for its docstring."""
+        how = JOINED[type(self.output.operation)]
+        bodies = f" of {self.bodies} bodies" if self.bodies > 1 else ""
+        ends = f"{shapes.text(self.input.shape)} to {shapes.text(self.output.shape)}"
+        return f"Two columns{bodies}, {how}: {ends}."
+
+
+JOINED: dict[type, str] = {Add: "added", Concat: "concatenated"}
+
+
+def program(network: Network) -> Block:
+    """A network as straight-line code with merges as blocks; takes time linear in its size.
+
+    The main column lives in `x`, the two columns of a merge in `left` and `right`, those
+    of merges nested in it in `left_2` and `right_2`, and so on. No variable is overwritten
+    while its value is still needed. A graph without merges of the language is one block.
+
+    Raises `CnnGenError` where a network holds anything but numbers, flags and words that
+    operations may have, so that a backend can write its fields as they are.
+    """
+    check(network)
+    if not network.is_described:
+        return _graph(network)
+    nodes, branches = network.nodes, network.branches
+    depths = [0] * len(branches)
+    tops = [0] * len(branches)
+    for number, branch in enumerate(branches[1:], 1):
+        depths[number] = depths[branch.parent] + 1
+        tops[number] = tops[branch.parent] or branch.merge
+
+    last_use = [0] * len(nodes)
+    joins: dict[int, list[int]] = {}
+    for index, node in enumerate(nodes):
+        for source in node.inputs:
+            last_use[source] = index
+        if type(node.operation) in JOINED:
+            # The left column of a body is never empty: its end tells whose end this is.
+            joins.setdefault(branches[nodes[node.inputs[0]].branch].merge, []).append(index)
+
+    main = Block(0, nodes[0], nodes[-1])
+    blocks = {0: main}
+    place = ["x"] * len(nodes)
+    held = {"x": 0}
+    opened = {0}
+    body_ended = 0
+    for index, node in enumerate(nodes[1:], 1):
+        here = node.branch
+        is_join = type(node.operation) in JOINED
+        left = nodes[node.inputs[0]].branch if is_join else here
+        top = tops[left]
+        if top not in blocks:
+            entered = nodes[node.inputs[0]]
+            ends = joins[top]
+            blocks[top] = Block(top, entered, nodes[ends[-1]], len(ends))
+            main.steps.append(blocks[top])
+        steps = blocks[top].steps
+
+        notes = []
+        if body_ended:
+            notes.append(f"Merge {body_ended}, next body: the right column goes on.")
+            body_ended = 0
+        entering = []
+        branch = branches[here]
+        while branch.merge not in opened:
+            opened.add(branch.merge)
+            parent = branches[branch.parent]
+            if parent.merge:
+                how = JOINED[type(nodes[joins[branch.merge][-1]].operation)]
+                entering.append(f"Merge {branch.merge}, inside merge {parent.merge}: {how}.")
+            branch = parent
+        notes += reversed(entering)
+
+        target = _variable(branches[here].side, depths[here])
+        before = held.get(target)
+        if before is not None and last_use[before] > index:
+            # Only a join does this: the right column, still empty, starts where it writes.
+            kept = _variable("right", depths[left])
+            steps.append(Copy(kept, target))
+            place[before] = kept
+            held[kept] = before
+        sources = tuple(place[source] for source in node.inputs)
+        steps.append(Step(node, target, sources, tuple(notes)))
+        place[index] = target
+        held[target] = index
+
+        if is_join:
+            merge = branches[left].merge
+            if index != joins[merge][-1]:
+                body_ended = merge
+    return main
+
+
+def check(network: Network) -> None:
+    """Raises `CnnGenError` where a network holds what cannot stand in code."""
+    description = network.description
+    replace(description)  # through the checks of its name and its ends
+    names: set[str] = set()
+    for node in network.nodes:
+        node.check()
+        if names and (node.name in names or not GRAPH_NAME.fullmatch(node.name)):
+            raise CnnGenError(f"'{shorten(node.name)}' cannot be the name of an operation here")
+        names.add(node.name)
+
+
+def _graph(network: Network) -> Block:
+    """What only the next operation reads lives in `x`, other values in variables of their
+    own, which are named as the operation."""
+    nodes = network.nodes
+    last_use = [0] * len(nodes)
+    for index, node in enumerate(nodes):
+        for source in node.inputs:
+            last_use[source] = index
+    main = Block(0, nodes[0], nodes[-1])
+    place = ["x"] * len(nodes)
+    if last_use[0] > 1:
+        place[0] = "images"
+        main.steps.append(Copy("images", "x"))
+    for index, node in enumerate(nodes[1:], 1):
+        if last_use[index] > index + 1:
+            place[index] = node.name
+        sources = tuple(place[source] for source in node.inputs)
+        main.steps.append(Step(node, place[index], sources))
+    return main
+
+
+def _variable(side: str, depth: int) -> str:
+    if depth == 0:
+        return "x"
+    return side if depth == 1 else f"{side}_{depth}"
+
+
+STEPS_NOTE = "The stride comes first: on CPUs with AVX2 oneDNN's own overruns memory."
+
+
+def steps_before(op: Conv2d, shape: Shape) -> str | None:
+    """Indices such as `::2, ::2` that take a convolution's strides before it; None if it can.
+
+    For a window of one pixel the two are the same, but oneDNN's weight gradient overruns memory:
+    `docs/backends.md` tells when. Elsewhere indices would be slower.
+    """
+    strided = op.kernel == (1, 1) != op.stride and shape[2] < 8
+    if not strided or shape[0] % op.stride[0] or shape[1] % op.stride[1]:
+        return None
+    return ", ".join(f"::{step}" if step > 1 else ":" for step in op.stride)
+
+
+def title(network: Network) -> Iterator[str]:
+    """The lines of a docstring that says what a network is, with its description.
+
+    Raises `BackendError` where a description that was made by hand holds what no
+    description's text can, so that nothing can break out of the docstring.
+    """
+    cost = network.cost
+    ends = f"{shapes.text(network.input_shape)} images to "
+    if network.classes is None:
+        ends += f"{shapes.text(network.output_shape)} features"
+    else:
+        ends += f"{network.classes} classes"
+    yield (
+        f"{network.name or 'A network'}: {cost.layers:,} layers, "
+        f"{cost.parameters:,} parameters, {ends}."
+    )
+    if not network.is_described:
+        yield ""
+        yield "Generated by CNNGen from a graph of operations."
+        return
+    text = network.to_text()
+    if not text.isascii() or not text.isprintable() or '"' in text or "\\" in text:
+        raise BackendError("the description holds characters that no description can have")
+    yield ""
+    yield "Generated by CNNGen from a description that determines it alone:"
+    yield ""
+    for line in wrap(text, WIDTH - 4):
+        yield "    " + line
+
+
+def reading(network: Network) -> list[str]:
+    """The lines of `read(path)`, by which a script of any framework reads its images, with the
+    blank lines before them. It wants NumPy as `np`."""
+    height, width, channels = network.input_shape
+    text = READING.replace("$SHAPE", f"({height}, {width}, {channels})")
+    return text.replace("$LAST", str((network.classes or 1) - 1)).splitlines()
+
+
+READING = '''
+
+def read(path: str) -> list[np.ndarray]:
+    """x_train, y_train, x_test and y_test of an .npz file, if they suit the network."""
+    shape, last = $SHAPE, $LAST
+    arrays = []
+    with np.load(path) as data:
+        for part in ("train", "test"):
+            images, labels = data[f"x_{part}"], data[f"y_{part}"]
+            if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
+                raise ValueError(f"x_{part} must be uint8 images of shape {shape}")
+            if labels.ndim == 2 and labels.shape[1] == 1:
+                labels = labels[:, 0]  # as Keras keeps them
+            if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+                raise ValueError(f"y_{part} must be integers, one for each image")
+            if labels.min() < 0 or labels.max() > last:
+                raise ValueError(f"y_{part} must be from 0 to {last}")
+            arrays += [images, labels.astype(np.int64)]
+    return arrays'''
+
+
+def wrap(text: str, width: int) -> Iterator[str]:
+    """Lines of at most `width` characters, broken at spaces; longer words stand alone."""
+    start = 0
+    while len(text) - start > width:
+        end = text.rfind(" ", start, start + width + 1)
+        if end < 0:
+            end = text.find(" ", start + width)
+            if end < 0:
+                break
+        yield text[start:end]
+        start = end + 1
+    yield text[start:]
+
+
+def call(before: str, arguments: Sequence[str], after: str = "", indent: int = 4) -> list[str]:
+    """The lines of `before(arguments)after`, wrapped as `ruff format` wraps a call.
+
+    On one line if it fits, else the arguments on a line of their own, else each on one.
+    """
+    margin = " " * indent
+    joined = ", ".join(arguments)
+    line = f"{margin}{before}({joined}){after}"
+    if len(line) <= WIDTH:
+        return [line]
+    if indent + 4 + len(joined) <= WIDTH:
+        inner = [f"{margin}    {joined}"]
+    else:
+        inner = [f"{margin}    {argument}," for argument in arguments]
+    return [f"{margin}{before}(", *inner, f"{margin}){after}"]
+
+
+def remark(line: str, comment: str) -> list[str]:
+    """A line with a comment behind it, or above it where that would be too long."""
+    together = f"{line}  # {comment}"
+    if len(together) <= WIDTH:
+        return [together]
+    margin = " " * (len(line) - len(line.lstrip()))
+    return [f"{margin}# {comment}", line]

@@ -1,0 +1,171 @@
+"""What every backend's models must compute: emitted source is run in its framework."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+from cnngen.backend.registry import get_backend
+
+from cnngen.backend.definitions import evaluate, random_weights, weight_shapes
+from cnngen.backend.mode_process import ModeProcess, parse_mode
+from cnngen.backend.testing.cases import Case, Outcome, run, run_apart
+from cnngen.backend.testing.networks import (
+    NAMES,
+    SMALL,
+    by_hand,
+    fixed,
+    reads_foreign_memory,
+    windows,
+)
+from cnngen.backend.testing.random_networks import random_network
+from cnngen.language import parse
+from cnngen.network import Network
+from cnngen.operations import Conv2d, Dense
+from cnngen.space.resolution import lower
+from cnngen.space.sampling import sample
+
+
+class ComputationConformance:
+    """Shapes, weights and outputs of the models that emitted source builds.
+
+    What `backend` emits is run by its runner: in this process, or where `mode` names one of the
+    backend's modes, in a process of its own with `environment` set there.
+    """
+
+    backend: ClassVar[str]
+    mode: ClassVar[str | None] = None
+    environment: ClassVar[Mapping[str, str]] = {}
+
+    tolerance: ClassVar[float] = 1e-5
+    """Greatest error of an output in float32, of the largest output or of 1."""
+
+    float64: ClassVar[float | None] = None
+    """The same in float64, 1e-10 where the framework can compute in it: that shows mistakes
+    which float32 hides. None: it cannot."""
+
+    every_window: ClassVar[int] = 1
+    """One of how many windows is tried; more than 1 for a framework that compiles for each."""
+
+    random_networks: ClassVar[int] = 25
+
+    def test_outputs_are_those_of_the_definitions(self) -> None:
+        """Law: with the same weights, outputs are those of the operations' definitions."""
+        wrong = []
+        for name, (network, case, outcome) in self._ran().items():
+            expected = evaluate(network, case.weights, case.images)[-1]
+            shape = (len(case.images), *network.output_shape)
+            assert outcome.outputs.shape == shape, f"{name}: {outcome.outputs.shape}, not {shape}"
+            assert outcome.outputs.dtype == case.images.dtype, f"{name}: {outcome.outputs.dtype}"
+            allowed = self.tolerance if case.images.dtype == np.float32 else self.float64
+            assert allowed is not None
+            off = np.abs(outcome.outputs - expected).max() / max(1, np.abs(expected).max())
+            if not off <= allowed:
+                wrong.append(f"{name}: off by {off:.2g}")
+        assert not wrong, f"{len(wrong)} of {len(self._ran())}\n" + "\n".join(wrong[:20])
+
+    def test_the_same_weights_and_images_give_the_same_bits(self) -> None:
+        ran = self._ran()
+        for name in fixed():
+            first, again = ran[name][2], ran[f"{name} again"][2]
+            assert np.array_equal(first.outputs, again.outputs), name
+
+    def test_weights_are_keyed_by_operation_and_have_their_shapes(self) -> None:
+        for name, (network, _, outcome) in self._ran().items():
+            found = {
+                operation: {weight: value.shape for weight, value in own.items()}
+                for operation, own in outcome.initial.items()
+            }
+            assert found == weight_shapes(network), name
+
+    def test_parameters_are_counted_as_the_network_counts_them(self) -> None:
+        for name, (network, _, outcome) in self._ran().items():
+            total = sum(w.size for own in outcome.initial.values() for w in own.values())
+            assert total == network.cost.parameters + network.cost.buffers, name
+            if outcome.parameters is not None:
+                assert outcome.parameters == network.cost.parameters, name
+
+    def test_layers_that_tell_their_shapes_tell_the_networks(self) -> None:
+        for name, (network, _, outcome) in self._ran().items():
+            known = {node.name: node.shape for node in network.nodes}
+            for layer, shape in outcome.shapes.items():
+                assert shape == known.get(layer, shape), f"{name}: {layer} gives {shape}"
+
+    def test_weights_start_glorot_uniform_and_all_else_neutral(self) -> None:
+        largest = []
+        for name, (network, _, outcome) in self._ran().items():
+            for node in network.nodes:
+                if isinstance(node.operation, Conv2d | Dense):
+                    own = outcome.initial.get(node.name, {})
+                    assert "kernel" in own, f"{name}: there is no kernel of {node.name}"
+                    kernel = own["kernel"]
+                    area = math.prod(kernel.shape[:-2])
+                    bound = math.sqrt(6 / (area * (kernel.shape[-2] + kernel.shape[-1])))
+                    share = np.abs(kernel).max() / bound
+                    assert 0 < share <= 1 + 1e-6, f"{name}: {node.name} is {share:.2g} of Glorot's"
+                    largest.append(share if kernel.size > 200 else 1)
+            for operation, own in outcome.initial.items():
+                for weight in own.keys() - {"kernel"}:
+                    neutral = 1 if weight in ("scale", "variance") else 0
+                    assert (own[weight] == neutral).all(), f"{name}: {weight} of {operation}"
+        # The largest of more than 200 is near the bound, unless the bound is another.
+        assert min(largest) > 0.9, "weights are too small"
+
+    @classmethod
+    def _networks(cls) -> dict[str, Network]:
+        networks = fixed()
+        for number, window in enumerate(windows()[:: cls.every_window]):
+            networks |= window.networks(number)
+        wild = [random_network(seed) for seed in range(cls.random_networks)]
+        for seed, network in enumerate(wild):
+            if not reads_foreign_memory(network):
+                networks[f"random network {seed}"] = network
+        for seed in range(math.ceil(cls.random_networks / 8)):
+            networks[f"paper {seed}"] = sample("paper", seed=seed, input_shape=(17, 16, 3))
+        for name in NAMES:
+            networks[f"called {name}"] = lower(parse(f"{name} -> {SMALL}"))
+        # Wide enough that the spread of its first weights shows.
+        networks["wide"] = by_hand((5, 6, 8), Conv2d(24, (3, 5)))
+        return networks
+
+    @classmethod
+    @cache
+    def _ran(cls) -> dict[str, tuple[Network, Case, Outcome]]:
+        """Every network with what came of running it; all are run once, before the first test."""
+        networks = cls._networks()
+        cases = [cls._case(name, network) for name, network in networks.items()]
+        again = [name for name in fixed() if name in networks]
+        cases += [cls._case(f"{name} again", networks[name]) for name in again]
+        if cls.float64 is not None:
+            exact = [name for number, name in enumerate(networks) if number % 4 == 0]
+            cases += [cls._case(f"{name}, float64", networks[name], np.float64) for name in exact]
+            networks |= {f"{name}, float64": networks[name] for name in exact}
+        networks |= {f"{name} again": networks[name] for name in again}
+        outcomes = cls.run(cases)
+        return {
+            case.name: (networks[case.name], case, outcome)
+            for case, outcome in zip(cases, outcomes, strict=True)
+        }
+
+    @classmethod
+    def run(cls, cases: Sequence[Case]) -> list[Outcome]:
+        """Run cases by the backend's runner, here or in the mode's process."""
+        if cls.mode is None:
+            runner = get_backend(cls.backend).runner()
+            return [run(runner, case) for case in cases]
+        with ModeProcess(
+            parse_mode(f"{cls.backend}:{cls.mode}"), environment=cls.environment
+        ) as process:
+            return run_apart(process, cases)
+
+    @classmethod
+    def _case(cls, name: str, network: Network, dtype: type[np.floating[Any]] = np.float32) -> Case:
+        images = np.random.default_rng(1).normal(size=(2, *network.input_shape)).astype(dtype)
+        weights = {
+            operation: {weight: value.astype(dtype) for weight, value in own.items()}
+            for operation, own in random_weights(network).items()
+        }
+        return Case(name, get_backend(cls.backend).emit(network), weights, images)

@@ -1,0 +1,174 @@
+"""How records are shown to people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isfinite
+from pathlib import Path
+from statistics import fmean
+
+from rich.table import Table
+from rich.text import Text
+
+from cnngen.cli.output import console
+from cnngen.errors import printable
+from cnngen.network.cost import short
+from cnngen.runs.record import Record
+
+MOST_ROWS = 40
+MOST_CAUSES = 10
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def table(records: Sequence[Record]) -> None:
+    """Records as a table, the best first, and what its figures are worth."""
+    one_setting = len({(r.backend, r.data.name, r.protocol.name) for r in records}) == 1
+    rows = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("network", "layers", "weights", "FLOPs", "accuracy", "time", "energy", "CO2"):
+        rows.add_column(name, justify="left" if name == "network" else "right", no_wrap=True)
+    if not one_setting:
+        rows.add_column("trained")
+    if any(r.status != "ok" for r in records):
+        rows.add_column("status", no_wrap=True)
+    ordered = sorted(records, key=lambda r: -1 if r.test_accuracy is None else r.test_accuracy)
+    for r in ordered[: -MOST_ROWS - 1 : -1]:
+        energy = r.energy
+        row = [
+            f"{r.id[:8]} {r.name or ''}",
+            str(r.layers),
+            short(r.parameters),
+            short(r.flops),
+            "-" if r.test_accuracy is None else f"{r.test_accuracy:.1%}",
+            f"{r.train_seconds:.1f} s",
+            f"{energy.total_energy * 1000:.3f} Wh" if energy else "-",
+            f"{energy.emissions * 1e6:.1f} mg" if energy else "-",
+        ]
+        if not one_setting:
+            row.append(_setting(r))
+        row.append("" if r.status == "ok" else r.status)
+        rows.add_row(*map(_line, row))
+    if one_setting:
+        console.print(_line(_setting(records[0])), style="bold")
+    console.print(rows)
+    if len(ordered) > MOST_ROWS:
+        console.print(f"… and {len(ordered) - MOST_ROWS:,} more", style="dim")
+    causes = [f"{r.id[:8]} {r.status}: {r.cause}" for r in ordered if r.cause is not None]
+    for cause in causes[:MOST_CAUSES]:
+        console.print(_line(cause))
+    if len(causes) > MOST_CAUSES:
+        console.print(f"… and {len(causes) - MOST_CAUSES:,} more causes", style="dim")
+    for line in (*dict.fromkeys(_worth(record) for record in ordered), *_others(ordered)):
+        console.print(_line(line), style="dim")
+
+
+def one(record: Record, run: Path) -> None:
+    """A record in full but for its epochs, which are a line of blocks."""
+    energy = record.energy
+    rows = Table(box=None, show_header=False, pad_edge=False)
+    rows.add_column(style="bold", no_wrap=True)
+    rows.add_column(overflow="fold")
+    drawn = f", drawn from {record.space} with seed {record.seed}" if record.space else ""
+    status = record.status if record.cause is None else f"{record.status}: {record.cause}"
+    facts = {
+        "network": f"{record.id} {record.name or ''}{drawn}",
+        "size": f"{record.layers} layers, {record.parameters:,} weights, "
+        f"{short(record.flops)} FLOPs an image",
+        "trained": f"{_setting(record)}: {record.epochs} of {record.protocol.epochs} epochs, "
+        f"batch {record.protocol.batch}, {record.train_seconds:.1f} s",
+        "machine": f"{record.hardware.cpu}, {record.hardware.threads or '?'} threads"
+        + (f", {record.hardware.gpu}" if record.hardware.gpu else ""),
+        "versions": f"{record.versions.framework}, CNNGen {record.versions.cnngen}",
+        "status": status,
+        "accuracy": f"test {_share(record.test_accuracy)}, validation "
+        f"{_share(record.validation_accuracy)}, train {_share(record.train_accuracy)}",
+    }
+    if record.history:
+        accuracies = [epoch.validation_accuracy for epoch in record.history]
+        ends = f"{_share(accuracies[0])} to {_share(accuracies[-1])}"
+        facts["epochs"] = f"{sparkline(accuracies)} validation, {ends}"
+    if energy is not None:
+        net = "" if energy.net_energy is None else f", {energy.net_energy * 1000:.4f} net of idle"
+        facts["energy"] = (
+            f"{energy.total_energy * 1000:.4f} Wh{net}: CPU {energy.cpu_energy * 1000:.4f}, "
+            f"GPU {energy.gpu_energy * 1000:.4f}, RAM {energy.ram_energy * 1000:.4f}"
+        )
+        facts["CO2"] = f"{energy.emissions * 1e6:.2f} mg"
+    facts["kept in"] = str(run)
+    for entry in sorted(os.scandir(run), key=lambda entry: entry.name):
+        if entry.is_file(follow_symlinks=False):
+            size = entry.stat(follow_symlinks=False).st_size
+            facts[f"  {entry.name}"] = f"{size:,} bytes"
+    for name, fact in facts.items():
+        rows.add_row(_line(name), _line(fact.strip()))
+    console.print(rows)
+    for line in (_worth(record), *_others([record])):
+        console.print(_line(line), style="dim")
+
+
+def _line(text: str) -> Text:
+    """A text of a record, which may hold ends of lines and look like more than one."""
+    return Text(printable(text))
+
+
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """Values as blocks from the least to the most; at most `width`, each then a mean. What is
+    no number is a gap."""
+    if len(values) > width:
+        ends = [round(i * len(values) / width) for i in range(width + 1)]
+        values = [fmean(values[a:b]) for a, b in pairwise(ends)]
+    finite = [value for value in values if isfinite(value)]
+    if not finite:
+        return " " * len(values)
+    low, span = min(finite), max(finite) - min(finite)
+    return "".join(
+        BLOCKS[round((value - low) / span * 7) if span else 3] if isfinite(value) else " "
+        for value in values
+    )
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None or not isfinite(share) else f"{share:.1%}"
+
+
+def _setting(record: Record) -> str:
+    """What was trained with what, on what, and how."""
+    return f"{record.backend} on {record.data.name}, {record.protocol.name}"
+
+
+def _worth(record: Record) -> str:
+    """What the energy of a record is worth, in a sentence."""
+    if record.energy is None:
+        return f"Energy: {record.energy_cause or 'not measured'}."
+    source = record.energy.provenance
+    cpu = f"CPU {source.cpu.method}, {source.cpu.means}"
+    if source.tdp is not None:
+        cpu += f" (TDP {source.tdp:g} W {source.tdp_origin})"
+    ram = f"RAM {source.ram.method}"
+    if source.ram_power is not None:
+        ram += f" (a constant {source.ram_power:g} W)"
+    gpu = f"GPU {source.gpu.method}"
+    where = record.energy.country_name
+    stated = "" if source.country_stated else ", not stated"
+    part = ", each network's part of a shared machine" if source.shared else ""
+    return f"Energy by CodeCarbon{part}: {cpu}; {ram}; {gpu}. CO2 for {where}{stated}."
+
+
+def _others(records: Sequence[Record]) -> list[str]:
+    """How busy other programs kept the machine while it was measured, if that was seen."""
+    sources = [r.energy.provenance for r in records if r.energy is not None]
+    shares = [s.others_during * 100 for s in sources if s.others_during is not None]
+    if not shares:
+        return []
+    least, most = f"{min(shares):.0f}", f"{max(shares):.0f}"
+    span = most if least == most else f"{least} to {most}"
+    beside = " and workers" if any(s.shared for s in sources) else ""
+    return [f"Meanwhile other programs{beside} kept {span} % of the machine busy."]
+
+
+def say_where(records: Sequence[Record], out: Path) -> None:
+    """Where the runs are, and what is in them."""
+    if records:
+        names = f"{{model.cnn, {records[0].backend}.py, model.svg, record.json …}}"
+        console.print(f"Kept in {out}/<id>-…/{names}", style="dim")

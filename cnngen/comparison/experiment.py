@@ -1,0 +1,300 @@
+"""Training all that a comparison needs: one mode at a time, each in a process of its own."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from cnngen.backend import get_backend
+from cnngen.backend.mode_process import ModeProcess, installed, parse_mode
+from cnngen.comparison.comparison import Comparison, read_comparison
+from cnngen.comparison.design import Block, Compared, Design, claim, mode_folder
+from cnngen.comparison.first_weights import first_weights
+from cnngen.errors import BackendError, CnnGenError, DataError, StoreError
+from cnngen.language import parse
+from cnngen.network import Network
+from cnngen.runs.campaign import (
+    Crew,
+    Job,
+    Metering,
+    Watch,
+    Workers,
+    make_job,
+    tell_epochs,
+    train_jobs,
+)
+from cnngen.runs.parquet_index import update_index
+from cnngen.runs.train import check_trainable, train
+from cnngen.space.resolution import resolve
+from cnngen.system.folder_lock import hold
+from cnngen.training.data import Dataset, load_data, splits
+from cnngen.training.data.digits import load_digits
+from cnngen.training.data.shared import SharedData, shared
+from cnngen.training.energy import Meter
+from cnngen.training.energy import Mode as EnergyMode
+from cnngen.training.protocol import PROTOCOLS, Protocol
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PATIENCE = 3600.0
+"""Seconds without a sign of life after which a training counts as hung."""
+
+GIVE_UP = 3
+"""Trainings in a row that end with an error, after which a mode is given up."""
+
+WARM_UP_PROTOCOL: dict[str, Any] = {
+    "epochs": 2,
+    "split": "pooled",
+    "warmup": 0.0,
+    "time_budget": None,
+    "abort_dead": None,
+}
+WARM_UP = (
+    "input(8x8x1) convbn(filters=8, kernel=3, stride=1, padding=same, activation=relu) "
+    "max_pooling(size=2, stride=2, padding=valid) flatten dense output(10)"
+)
+
+
+class CompareWatch(Watch):
+    """Is told of a comparison's trainings, of the mode that is at work, and of one that fails."""
+
+    def mode_began(self, mode: str, repeat: int) -> None: ...
+
+    def mode_failed(self, mode: str, fault: str) -> None: ...
+
+
+def compare(
+    networks: Sequence[Network],
+    data: Dataset | str = "digits",
+    protocol: Protocol | str = "quick",
+    modes: Sequence[str] = ("torch", "keras"),
+    *,
+    repeats: int = 5,
+    folder: str | Path | None = None,
+    space: str | None = None,
+    idle_seconds: float = 5.0,
+    energy_mode: EnergyMode = "machine",
+    country: str | None = None,
+    tdp: float | None = None,
+    patience: float = PATIENCE,
+    watches: Sequence[CompareWatch] = (),
+    stop: threading.Event | None = None,
+) -> Comparison:
+    """Train the same networks in several modes, such as `torch` and `keras:jax`, and compare.
+
+    Each network is trained `repeats` times in each mode, with seeds and first weights that
+    all modes share. Runs are kept in `folder`, and those that are there are not trained
+    again; without a folder they are not kept. `space` says that the networks were drawn from
+    it. Before each mode's trainings, `idle_seconds` of the idle machine are measured. What
+    gives no sign of life for `patience` seconds has failed. A mode that fails is named in
+    the comparison's `faults`, and the others are compared. Once `stop` is set, nothing new
+    begins.
+
+    Raises `CnnGenError` where there is nothing to compare, `BackendError` for a mode that
+    does not exist, `DataError` where protocol and data do not fit, and `StoreError` where the
+    folder cannot be used.
+    """
+    images = load_data(data) if isinstance(data, str) else data
+    followed = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    design = Design(
+        modes=tuple(str(parse_mode(mode)) for mode in modes),
+        networks=tuple(Compared(network.id, network.name) for network in networks),
+        repeats=repeats,
+        protocol=followed,
+        data=images.summary,
+        test_images=len(splits(images, followed).test),
+        space=space,
+        idle_seconds=idle_seconds,
+        energy_mode=energy_mode,
+        country=country,
+        tdp=tdp,
+    )
+    for network in networks:
+        check_trainable(network, images)
+    Meter(country=country, tdp=tdp, mode=energy_mode, idle_seconds=idle_seconds)
+    with tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as place:
+        kept = Path(place)
+        with hold(kept):
+            claim(kept, design)
+            faults = _train(design, networks, images, kept, patience, watches, stop)
+            return read_comparison(kept, faults=faults)
+
+
+def _train(
+    design: Design,
+    networks: Sequence[Network],
+    data: Dataset,
+    folder: Path,
+    patience: float,
+    watches: Sequence[CompareWatch],
+    stop: threading.Event | None,
+) -> dict[str, str]:
+    """Train what is missing; gives the modes that failed, each with the reason."""
+    by_id = {network.id: network for network in networks}
+    frameworks: dict[str, str] = {}
+    faults: dict[str, str] = {}
+    errors = dict.fromkeys(design.modes, 0)
+
+    def train_block(block: Block, handed: SharedData) -> None:
+        """Raises `BackendError` where the mode is to be given up."""
+        jobs = _jobs(design, block, by_id, data, frameworks.get(block.mode))
+        place = mode_folder(folder, block.mode)
+        with _worker(block.mode, design, handed, patience, watches) as crew:
+            for record in train_jobs(jobs, data, place, crew, watches=watches, stop=stop):
+                errors[block.mode] = errors[block.mode] + 1 if record.status == "error" else 0
+                if errors[block.mode] == GIVE_UP:
+                    raise BackendError(f"{GIVE_UP} trainings in a row failed: {record.cause}")
+
+    @contextmanager
+    def apart(mode: str) -> Iterator[None]:
+        """What goes wrong within is a fault of the mode."""
+        try:
+            yield
+        except (StoreError, DataError):
+            raise
+        except (CnnGenError, ImportError) as error:
+            faults[mode] = _told(error).removeprefix(f"{mode}: ")
+            for watch in watches:
+                watch.mode_failed(mode, faults[mode])
+
+    for mode in dict.fromkeys(b.mode for b in design.blocks() if _missing(design, b, folder)):
+        with apart(mode):
+            frameworks[mode] = _framework(mode)
+    with shared(data) as handed:
+        for block in design.blocks():
+            if stop is not None and stop.is_set():
+                break
+            if block.mode not in faults:
+                for watch in watches:
+                    watch.mode_began(block.mode, block.repeat)
+                with apart(block.mode):
+                    train_block(block, handed)
+    for mode in design.modes:
+        if mode_folder(folder, mode).is_dir():
+            update_index(mode_folder(folder, mode))
+    return faults
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, CnnGenError):
+        return f"{error.message}. {error.hint}" if error.hint else error.message
+    return f"{type(error).__name__}: {error}"
+
+
+def _framework(mode: str) -> str:
+    """Names and versions of a mode's framework, asked for in a process of the mode.
+
+    Raises `BackendError` for one that is not installed, or whose backend cannot train.
+    """
+    parsed = parse_mode(mode)
+    if "train" not in get_backend(parsed.backend).capabilities:
+        raise BackendError(f"the {parsed.backend} backend cannot train")
+    with ModeProcess(parsed) as process:
+        return process.call(installed).decode()
+
+
+def _missing(design: Design, block: Block, folder: Path) -> bool:
+    """Whether runs of a block are not in the store yet."""
+    kept = mode_folder(folder, block.mode)
+    keys = (design.key(network.id, block.mode, block.repeat) for network in block.networks)
+    return not all((kept / key).exists() for key in keys)
+
+
+def _jobs(
+    design: Design,
+    block: Block,
+    networks: Mapping[str, Network],
+    data: Dataset,
+    framework: str | None,
+) -> Iterator[Job]:
+    protocol = design.protocol_of(block.repeat)
+    metering = Metering(
+        design.country, design.tdp, idle_seconds=design.idle_seconds, mode=design.energy_mode
+    )
+    for compared in block.networks:
+        network = networks[compared.id]
+        job = make_job(
+            network, data, protocol, parse_mode(block.mode).backend, metering, space=design.space
+        )
+        yield replace(job, weights=first_weights(network, protocol.seed), framework=framework)
+
+
+@contextmanager
+def _worker(
+    mode: str,
+    design: Design,
+    data: SharedData,
+    patience: float,
+    watches: Sequence[Watch],
+) -> Iterator[Crew]:
+    """One process for a mode, which has warmed up before its first training."""
+    parsed = parse_mode(mode)
+    # What frameworks compile they keep among temporary files, and would find the next time.
+    with tempfile.TemporaryDirectory(prefix="cnngen-", ignore_cleanup_errors=True) as temporary:
+        environment = {"TMPDIR": temporary, **parsed.environment}
+        with Workers(
+            1,
+            tell_epochs(watches),
+            patience=patience,
+            environment=environment,
+            files=[data.file],
+        ) as workers:
+            warm = _Warm(workers, parsed.backend, design)
+            yield Crew(warm, data, lambda: 1, alone=True)
+
+
+class _Warm(Executor):
+    """Hands calls on to worker processes, which warm up before their first one."""
+
+    def __init__(self, workers: Workers, backend: str, design: Design) -> None:
+        self.workers = workers
+        self.backend = backend
+        self.design = design
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        protocol = replace(self.design.protocol, **WARM_UP_PROTOCOL)
+        metering = Metering(self.design.country, self.design.tdp, mode=self.design.energy_mode)
+        return self.workers.submit(
+            _warmed_up, self.backend, protocol, metering, fn, *args, **kwargs
+        )
+
+
+def _warmed_up(
+    backend: str,
+    protocol: Protocol,
+    metering: Metering,
+    fn: Callable[P, T],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    warm_up(backend, protocol, metering)
+    return fn(*args, **kwargs)
+
+
+@cache
+def warm_up(backend: str, protocol: Protocol, metering: Metering) -> None:
+    """Train a small network once in this process, so that no training is charged for what a
+    framework and CodeCarbon do only once.
+
+    Raises `BackendError` where that fails.
+    """
+    network = resolve(parse(WARM_UP), space="compact")
+    trained = train(
+        network,
+        load_digits(),
+        protocol,
+        backend=backend,
+        meter=metering.meter(),
+        weights=first_weights(network, 0),
+    )
+    if trained.record.status == "error":
+        raise BackendError(f"its warm-up failed: {trained.record.cause}")

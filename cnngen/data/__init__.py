@@ -1,6 +1,0 @@
-"""Data sets: images with labels, from where they lie to arrays in memory."""
-
-from cnngen.data.dataset import Dataset, Splits, save_npz, splits
-from cnngen.data.load import known_datasets, load_data
-
-__all__ = ["Dataset", "Splits", "known_datasets", "load_data", "save_npz", "splits"]

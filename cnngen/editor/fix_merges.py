@@ -1,0 +1,266 @@
+"""Contradictory dimensions made to fit by the smallest change that does it.
+
+Candidates are written down from the smallest on, and tried: one counts when the whole text
+resolves with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from cnngen.editor.analysis import DEFAULTS, Settings, analyse, reading_of, word_at
+from cnngen.editor.edits import Edit, apply, difference
+from cnngen.errors import CnnGenError, MergeError, Span
+from cnngen.language.formatter import value_text
+from cnngen.language.tree import Body, Description, Extent, Layer, Merge
+from cnngen.operations.shapes import output_size
+
+Size = Extent
+"""Height and width of a feature map, in pixels."""
+
+MAX_CONTRADICTIONS = 8
+MAX_CANDIDATES = 24
+MAX_WAYS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A change after which the text resolves."""
+
+    title: str
+    edits: tuple[Edit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    title: str
+    edits: list[Edit]
+
+
+def balance(text: str, settings: Settings = DEFAULTS) -> list[Way]:
+    """Ways to make contradictory dimensions fit, at most `MAX_WAYS`, the smallest first.
+
+    Where several merges contradict, each way mends the first in its own fashion and the
+    others in the smallest. Empty where nothing contradicts, or no way was found.
+    """
+    ways: list[Way] = []
+    for candidate in islice(_candidates(text, settings), MAX_CANDIDATES):
+        mended = _mend_rest(text, apply(text, candidate.edits), settings)
+        if mended is None:
+            continue
+        more = "" if mended == apply(text, candidate.edits) else ", and mend what follows"
+        way = Way(candidate.title + more, tuple(difference(text, mended)))
+        if all(way.edits != other.edits for other in ways):
+            ways.append(way)
+        if len(ways) == MAX_WAYS:
+            break
+    return ways
+
+
+def _mend_rest(before: str, text: str, settings: Settings) -> str | None:
+    """A changed text with its other contradictions mended; None where the change mends nothing."""
+    for _ in range(MAX_CONTRADICTIONS):
+        if _solved(text, settings):
+            return text
+        if not _goes_further(before, text, settings):
+            return None
+        following = (
+            apply(text, candidate.edits)
+            for candidate in islice(_candidates(text, settings), MAX_CANDIDATES)
+        )
+        before, text = (
+            text,
+            next((new for new in following if _goes_further(text, new, settings)), text),
+        )
+        if text == before:
+            return None
+    return text if _solved(text, settings) else None
+
+
+def _solved(text: str, settings: Settings) -> bool:
+    analysis = analyse(text, settings)
+    return analysis.network is not None and analysis.reading.is_sentence
+
+
+def _goes_further(before: str, text: str, settings: Settings) -> bool:
+    """Whether the first contradiction of a text lies behind that of the text before."""
+    if _solved(text, settings):
+        return True
+    old, new = (analyse(each, settings).contradiction for each in (before, text))
+    if old is None or new is None or old.span is None or new.span is None:
+        return False
+    # Sizes are matched before channels are. Places are counted from the end, where the
+    # change has moved nothing.
+    old_rank = (_stage(old), old.span.end - len(before))
+    return (_stage(new), new.span.end - len(text)) > old_rank
+
+
+def _stage(error: CnnGenError) -> int:
+    return int(isinstance(error, MergeError) and error.channels is not None)
+
+
+def _candidates(text: str, settings: Settings) -> Iterator[_Candidate]:
+    analysis = analyse(text, settings)
+    description, error = analysis.reading.description, analysis.contradiction
+    if description is None or error is None or error.span is None:
+        return
+    if not analysis.reading.is_sentence or error.source != analysis.source:
+        return
+    layer = next((item for item in description.layers() if item.span == error.span), None)
+    if layer is not None:
+        yield from _fit(text, layer)
+    merge, body = _merge_at(description, error.span) or (None, None)
+    if merge is None or body is None:
+        return
+    if isinstance(error, MergeError) and error.channels is not None:
+        yield from _channels(text, merge, body, *error.channels)
+    elif isinstance(error, MergeError) and error.sizes is not None:
+        yield from _sizes(text, body, *error.sizes)
+    else:
+        yield from _open(text, body, ("filters",))
+        yield _Candidate("Add the sides instead", [_mode(text, merge, body, "add")])
+
+
+def _merge_at(description: Description, span: Span) -> tuple[Merge, Body] | None:
+    for item in description.walk():
+        if isinstance(item, Merge):
+            for body in item.bodies:
+                if body.span == span:
+                    return item, body
+    return None
+
+
+def _fit(text: str, layer: Layer) -> Iterator[_Candidate]:
+    """A window that is larger than what it slides over."""
+    yield _Candidate("Pad it: padding=same", [_set(text, layer, "padding", "same")])
+    for name in ("kernel", "size", "stride", "padding"):
+        if name in layer.parameters:
+            yield _Candidate(f"Leave its {name} open", [_unset(text, layer, name)])
+
+
+def _channels(text: str, merge: Merge, body: Body, left: int, right: int) -> Iterator[_Candidate]:
+    """Sides that are added and have different channels."""
+    for side, name, wanted in ((body.right, "right", left), (body.left, "left", right)):
+        last = next((node for node in reversed(side) if not _is_pooling(node)), None)
+        if isinstance(last, Layer) and last.kind == "dropout":
+            last = side[side.index(last) - 1]
+        if isinstance(last, Layer) and "filters" in last.parameters:
+            title = f"Give the {name} side's last convolution {wanted} filters, as the other has"
+            yield _Candidate(title, [_set(text, last, "filters", str(wanted))])
+    for name, wanted in (("right", left), ("left", right)):
+        projection = _conv(filters=wanted, stride=(1, 1))
+        title = f"Project the {name} side to {wanted} channels: {projection}"
+        yield _Candidate(title, [_append(text, body, name, projection)])
+    yield _Candidate("Concatenate the sides instead", [_mode(text, merge, body, "concat")])
+
+
+def _sizes(text: str, body: Body, left: list[Size], right: list[Size]) -> Iterator[_Candidate]:
+    """Sides that reach no common height and width."""
+    last: list[_Candidate] = []
+    for name, here, there in (("right", right[0], left), ("left", left[0], right)):
+        stride = next(filter(None, (_stride(here, wanted) for wanted in there)), None)
+        if stride is not None:
+            reduction = _conv(stride=stride)
+        elif there[0][0] <= here[0] and there[0][1] <= here[1]:
+            extent = (here[0] - there[0][0] + 1, here[1] - there[0][1] + 1)
+            reduction = _conv(kernel=extent, padding="valid")
+        else:
+            continue
+        title = f"Reduce the {name} side too: {reduction}"
+        candidate = _Candidate(title, [_append(text, body, name, reduction)])
+        if stride is not None:
+            yield candidate
+        else:
+            last.append(candidate)
+    yield from _open(text, body, ("stride", "padding", "kernel", "size"))
+    yield from last
+
+
+def _open(text: str, body: Body, names: tuple[str, ...]) -> Iterator[_Candidate]:
+    """One given hyper-parameter of a body left open, the last first."""
+    layers = [node for node in (*body.left, *body.right) if isinstance(node, Layer)]
+    for name in names:
+        for layer in reversed(layers):
+            if name in layer.parameters:
+                line = text.count("\n", 0, layer.span.start) + 1
+                title = f"Leave {name} of the {layer.kind} in line {line} open"
+                yield _Candidate(title, [_unset(text, layer, name)])
+
+
+def _stride(start: Size, wanted: Size) -> Extent | None:
+    """The stride that leads from one size to another, if one does."""
+    if wanted[0] > start[0] or wanted[1] > start[1]:
+        return None
+    stride = (-(-start[0] // wanted[0]), -(-start[1] // wanted[1]))
+    ends = tuple(
+        output_size(size, 1, step, "same") for size, step in zip(start, stride, strict=True)
+    )
+    return stride if ends == wanted else None
+
+
+def _conv(
+    *,
+    filters: int | None = None,
+    kernel: Extent = (1, 1),
+    stride: Extent = (1, 1),
+    padding: str = "same",
+) -> str:
+    """A linear convolution, as residual networks project with."""
+    given = f"filters={filters}, " if filters else ""
+    return (
+        f"conv({given}kernel={value_text(kernel)}, stride={value_text(stride)}, "
+        f"padding={padding}, activation=linear)"
+    )
+
+
+def _append(text: str, body: Body, side: str, layer: str) -> Edit:
+    """A convolution at the end of a side, before the pooling that may stand there."""
+    if side == "right":
+        if body.right:
+            end = body.right[-1].span.end
+            return Edit(Span(end, end), f" {layer}")
+        return Edit(_sign(text, "Empty", body.span) or body.span, layer)
+    nodes = body.left[:-1] if _is_pooling(body.left[-1]) else body.left
+    return Edit(Span(nodes[-1].span.end, nodes[-1].span.end), f" {layer}")
+
+
+def _mode(text: str, merge: Merge, body: Body, mode: str) -> Edit:
+    """A merge's mode changed, or given."""
+    opening = merge.span.start + 1
+    written = _sign(text, merge.mode, Span(opening, body.span.start)) if merge.mode else None
+    return Edit(written, mode) if written else Edit(Span(opening, opening), f"{mode} ")
+
+
+def _set(text: str, layer: Layer, name: str, value: str) -> Edit:
+    """A hyper-parameter of a layer changed, or given."""
+    if name in layer.parameters:
+        return Edit(layer.parameter_spans[name], f"{name}={value}")
+    if layer.parameters:
+        last = max(span.end for span in layer.parameter_spans.values())
+        return Edit(Span(last, last), f", {name}={value}")
+    return Edit(Span(layer.span.end, layer.span.end), f"({name}={value})")
+
+
+def _unset(text: str, layer: Layer, name: str) -> Edit:
+    """A hyper-parameter taken away, with its comma, or with the brackets if it is alone."""
+    spans = sorted(layer.parameter_spans.values())
+    at = spans.index(layer.parameter_spans[name])
+    if len(spans) == 1:
+        return Edit(Span(word_at(text, layer.span.start).end, layer.span.end), "")
+    if at:
+        return Edit(Span(spans[at - 1].end, spans[at].end), "")
+    return Edit(Span(spans[0].start, spans[1].start), "")
+
+
+def _is_pooling(node: Layer | Merge) -> bool:
+    return isinstance(node, Layer) and node.kind in ("pooling", "max_pooling", "avg_pooling")
+
+
+def _sign(text: str, word: str, within: Span) -> Span | None:
+    """Where a word stands that is no layer: the last in a part of the text."""
+    for token in reversed(reading_of(text).tokens):
+        if within.start <= token.span.start < within.end and token.terminal.literal == word:
+            return token.span
+    return None

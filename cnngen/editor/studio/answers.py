@@ -1,0 +1,240 @@
+"""What the page's questions are answered with. These functions run in worker processes.
+
+They give plain values that JSON can hold, and raise `CnnGenError` as the stages do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from cnngen.editor import Settings, diagnostics
+from cnngen.editor.analysis import analyse, reading_of
+from cnngen.editor.completion import completions
+from cnngen.editor.diagnostics import Severity
+from cnngen.editor.studio import requests as questions
+from cnngen.editor.studio.limits import Limits
+from cnngen.errors import CnnGenError
+from cnngen.language import Description, format, parse
+from cnngen.network import Network
+from cnngen.network.picture import to_svg
+from cnngen.network.picture.labels import box_label
+from cnngen.operations import shapes
+from cnngen.space.resolution import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong, and where: a half-open range of characters, if it has a place."""
+
+    message: str
+    hint: str | None
+    start: int | None
+    end: int | None
+    severity: Severity = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """An operation and its cost for one image; `start` and `end` are its place in the text."""
+
+    name: str
+    kind: str
+    detail: str
+    shape: str
+    parameters: int
+    flops: int
+    activations: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A network in figures; see `Network` and `Cost`. `output` is classes or a shape."""
+
+    id: str
+    name: str | None
+    input: str
+    output: str
+    backbone: bool
+    layers: int
+    parameters: int
+    flops: int
+    activations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a text is: its faults, and its network with its layers and drawing.
+
+    `whole`: no fault is an error; else the network, if there is one, is that of what is right
+    in the text. `svg` is None where the network is too large to be drawn as one types.
+    """
+
+    faults: list[Fault]
+    whole: bool = False
+    network: Summary | None = None
+    layers: list[Layer] | None = None
+    svg: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word that may come next; what is written of it so far begins at `start`."""
+
+    text: str
+    kind: str
+    start: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A description to be put into the editor, under a name."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of source code."""
+
+    name: str
+    code: str
+
+
+def check(question: questions.Check, limits: Limits) -> Checked:
+    """What is wrong with a text, as the language server says it; its picture and its cost."""
+    text = question.text
+    if len(text) > limits.characters:
+        return Checked([fault(_too_long(text, limits))])
+    settings = _settings(question, reading_of(text).description)
+    faults = [
+        Fault(found.message, found.hint, found.span.start, found.span.end, found.severity)
+        for found in diagnostics(text, settings)
+    ]
+    whole = all(fault.severity != "error" for fault in faults)
+    network = analyse(text, settings).network
+    if network is None:
+        return Checked(faults, whole)
+    svg = to_svg(network) if len(network) <= limits.drawn else None
+    return Checked(faults, whole, summary(network), list(layers(network)), svg)
+
+
+def complete(question: questions.Complete, limits: Limits) -> list[Word]:
+    """What may come next at a place of a text."""
+    if len(question.text) > limits.characters:
+        return []
+    settings = _settings(question, None)
+    found = completions(question.text, question.offset, settings)
+    return [Word(word.text, word.kind, word.span.start, word.detail) for word in found]
+
+
+def generate(question: questions.Generate, limits: Limits) -> Source:
+    """The source that a backend emits for a text."""
+    network = network_of(question, limits)
+    code = network.to_source(question.backend, script=question.script)
+    return Source(f"{(network.name or network.id).lower()}_{question.backend}.py", code)
+
+
+def sample(question: questions.Sample, limits: Limits) -> Text:
+    """A network drawn from a space, as a text with every hyper-parameter."""
+    from cnngen.space.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
+    from cnngen.space.sampling import Bounds
+    from cnngen.space.sampling import sample as draw
+
+    network = draw(
+        question.space,
+        input_shape=question.input_shape or DEFAULT_INPUT,
+        classes=question.classes or DEFAULT_CLASSES,
+        seed=question.seed,
+        bounds=Bounds(question.layers, question.parameters, question.flops),
+    )
+    text = format(network.description, long=True)
+    if len(text) > limits.characters:
+        raise CnnGenError(
+            f"the network's text has {len(text):,} characters, more than {limits.characters:,}",
+            hint="Bound the layers, or take another seed.",
+        )
+    return Text(f"{network.id}.cnn", text)
+
+
+def network_of(question: questions.Check, limits: Limits) -> Network:
+    """The network of a text. Raises `CnnGenError` where it has none."""
+    if len(question.text) > limits.characters:
+        raise _too_long(question.text, limits)
+    description = parse(question.text)
+    settings = _settings(question, description)
+    return resolve(
+        description,
+        space=settings.space,
+        input_shape=settings.input_shape,
+        classes=settings.classes,
+        seed=settings.seed,
+    )
+
+
+def _settings(question: questions.Ends, description: Description | None) -> Settings:
+    """What a question says for what a description leaves open, and nothing for the rest."""
+    shape, classes = question.input_shape, question.classes
+    if description is not None:
+        head = description.head
+        shape = None if description.input_shape else shape
+        classes = (
+            None if description.classes or (head and "units" in head[-1].parameters) else classes
+        )
+    return Settings(shape, classes, question.space, question.seed)
+
+
+def _too_long(text: str, limits: Limits) -> CnnGenError:
+    return CnnGenError(
+        f"the text has {len(text):,} characters, the studio takes {limits.characters:,}",
+        hint="The command line takes longer ones.",
+    )
+
+
+def fault(error: CnnGenError) -> Fault:
+    """An error as the page shows it."""
+    span = error.span
+    start, end = (span.start, span.end) if span else (None, None)
+    return Fault(error.message, error.hint, start, end)
+
+
+def summary(network: Network) -> Summary:
+    """The figures of a network."""
+    cost = network.cost
+    output = (
+        f"{network.classes:,} classes" if network.classes else shapes.text(network.output_shape)
+    )
+    return Summary(
+        network.id,
+        network.name,
+        shapes.text(network.input_shape),
+        output,
+        network.is_backbone,
+        cost.layers,
+        cost.parameters,
+        cost.flops,
+        cost.activations,
+    )
+
+
+def layers(network: Network) -> Iterator[Layer]:
+    """The operations of a network, in its own order."""
+    for node in network.nodes:
+        inputs = network.input_shapes(node)
+        label = box_label(node)
+        yield Layer(
+            node.name,
+            label.title,
+            label.detail,
+            shapes.text(node.shape),
+            node.operation.parameters(*inputs),
+            2 * node.operation.multiply_adds(*inputs),
+            prod(node.shape),
+            node.span.start,
+            node.span.end,
+        )

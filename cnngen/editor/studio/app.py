@@ -1,0 +1,252 @@
+"""What the page may ask the studio, and who answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import to_json, to_jsonable_python
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from cnngen.editor.studio import answers as desk
+from cnngen.editor.studio import predicting
+from cnngen.editor.studio import requests as questions
+from cnngen.editor.studio import runs as explorer
+from cnngen.editor.studio.limits import Limits, was_late, within
+from cnngen.editor.studio.live_training import Event, Trainer
+from cnngen.editor.studio.settings import Settings, save, start
+from cnngen.errors import CnnGenError, shorten
+from cnngen.runs.campaign import WorkerDied, Workers
+from cnngen.training.data.shared import SharedData
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Question = TypeVar("Question", bound=questions.Question)
+Opened = TypeVar("Opened", bound=questions.Ends)
+
+PAGE = Path(__file__).parent / "page"
+
+
+class Studio:
+    """Answers the page's questions. `nonce` is that of the page's style sheets."""
+
+    def __init__(self, settings: Settings, data: SharedData, nonce: str) -> None:
+        self._settings = settings
+        self._limits = settings.limits
+        self._nonce = nonce
+        # What is asked as one types does not wait for a folder that is read.
+        self._writing, self._reading = Workers(1), Workers(1)
+        self._trainer = Trainer(data, self._limits)
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/", self._page),
+                Mount("/page", StaticFiles(directory=PAGE)),
+                Route("/api/start", self._start),
+                _post("/api/check", questions.Check, partial(self._write, desk.check)),
+                _post("/api/complete", questions.Complete, partial(self._write, desk.complete)),
+                _post("/api/generate", questions.Generate, partial(self._write, desk.generate)),
+                _post("/api/sample", questions.Sample, partial(self._write, desk.sample)),
+                _post("/api/predict", questions.Check, self._predict),
+                _post("/api/campaigns", questions.Question, self._campaigns),
+                _post("/api/explore", questions.Explore, self._explore),
+                _post("/api/open", questions.OpenRun, self._open),
+                _post("/api/save", questions.Save, self._save),
+                Route("/api/train", self._train, methods=["POST"]),
+            ],
+            lifespan=self._lifespan,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        # The first question finds a worker that has started.
+        self._writing.submit(desk.check, questions.Check(text=""), self._limits)
+        yield
+        self._writing.drop()
+        self._reading.drop()
+        self._trainer.close()
+
+    async def _page(self, _: Request) -> Response:
+        html = (PAGE / "index.html").read_text(encoding="utf-8")
+        return HTMLResponse(html.replace("{{nonce}}", self._nonce))
+
+    async def _start(self, _: Request) -> Response:
+        try:
+            return _answer(await asyncio.to_thread(start, self._settings))
+        except CnnGenError as error:
+            return _fault(error)
+
+    async def _write(self, fn: Callable[[Opened, Limits], object], question: Opened) -> object:
+        self._admit(question)
+        return await self._ask(self._writing, fn, question, self._limits)
+
+    async def _predict(self, question: questions.Check) -> object:
+        self._admit(question)
+        model = self._settings.model
+        return await self._ask(self._reading, predicting.predict, question, model, self._limits)
+
+    async def _campaigns(self, _: questions.Question) -> object:
+        return await self._ask(self._reading, explorer.campaigns, self._settings.folder)
+
+    async def _explore(self, question: questions.Explore) -> object:
+        folder, limits = self._settings.folder, self._limits
+        return await self._ask(self._reading, explorer.explore, folder, question.campaign, limits)
+
+    async def _open(self, question: questions.OpenRun) -> object:
+        folder, limits = self._settings.folder, self._limits
+        campaign, key = question.campaign, question.key
+        return await self._ask(self._writing, explorer.open_run, folder, campaign, key, limits)
+
+    async def _save(self, question: questions.Save) -> object:
+        return await asyncio.to_thread(save, self._settings, question.text, question.digest)
+
+    async def _train(self, request: Request) -> Response:
+        try:
+            question = await _question(request, questions.Train)
+            self._admit(question)
+        except _Refused as refused:
+            return refused.answer
+        except CnnGenError as error:
+            return _fault(error)
+        return _Live(lambda tell: self._trainer.train(question, tell))
+
+    def _admit(self, question: questions.Ends) -> None:
+        """Raise `CnnGenError` for a space that is not on offer: the page names no files."""
+        if question.space not in self._settings.spaces:
+            raise CnnGenError(
+                f"the studio has no space '{shorten(question.space)}'",
+                hint=f"It has {', '.join(self._settings.spaces)}; --space adds one.",
+            )
+
+    async def _ask(
+        self, workers: Workers, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a function in a worker, within the limits of this studio.
+
+        Raises `CnnGenError` as the function does, and where it takes too much.
+        """
+        limits = self._limits
+        seconds = limits.seconds if workers is self._writing else limits.reading_seconds
+        call = partial(fn, *args, **kwargs)
+        future = workers.submit(within, seconds, limits.memory, call)
+        try:
+            return await asyncio.wrap_future(future)
+        except WorkerDied as death:
+            cause = f"it took more than {seconds:g} s" if was_late(death) else death.cause
+            raise CnnGenError(
+                f"this was ended: {cause}", hint="The command line has no such limits."
+            ) from None
+        except MemoryError:
+            raise CnnGenError(
+                f"this needs more than the {limits.memory / 2**30:.3g} GB that it may take",
+                hint="`cnngen studio --memory` allows more.",
+            ) from None
+
+
+class _Live(Response):
+    """The events of a training, a line of JSON each. It ends when the page goes away."""
+
+    def __init__(
+        self, train: Callable[[Callable[[Event], Awaitable[None]]], Awaitable[None]]
+    ) -> None:
+        super().__init__(media_type="application/x-ndjson")
+        del self.headers["content-length"]
+        self._run = train
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def tell(event: Event) -> None:
+            line = _bytes(event) + b"\n"
+            await send({"type": "http.response.body", "body": line, "more_body": True})
+
+        async def gone() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        await send(
+            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        )
+        training = asyncio.ensure_future(self._run(tell))
+        leaving = asyncio.ensure_future(gone())
+        await asyncio.wait({training, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (training, leaving):
+            task.cancel()
+        await asyncio.gather(training, leaving, return_exceptions=True)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class _Refused(Exception):
+    """A request that asks for nothing that could be answered."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+def _post(
+    path: str, kind: type[Question], answer: Callable[[Question], Awaitable[object]]
+) -> Route:
+    """A route that takes a question as JSON and gives the answer as JSON."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            return _answer(await answer(await _question(request, kind)))
+        except _Refused as refused:
+            return refused.answer
+        except CnnGenError as error:
+            return _fault(error)
+
+    return Route(path, endpoint, methods=["POST"])
+
+
+async def _question(request: Request, kind: type[Question]) -> Question:
+    if request.headers.get("content-type") != "application/json":
+        raise _Refused(_json(_said("that is no JSON"), HTTPStatus.UNSUPPORTED_MEDIA_TYPE))
+    try:
+        return kind.model_validate_json(await request.body())
+    except ClientDisconnect:
+        said = _said("that is too long for the studio")
+        raise _Refused(_json(said, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        said = _said(f"{place}: {first['msg']}")
+        raise _Refused(_json(said, HTTPStatus.UNPROCESSABLE_ENTITY)) from None
+
+
+def _said(message: str) -> object:
+    return {"fault": desk.Fault(message, None, None, None)}
+
+
+def _answer(answer: object) -> Response:
+    return _json({"answer": answer})
+
+
+def _fault(error: CnnGenError) -> Response:
+    # A mistake in a description is no error of the request, and not one in the browser's log.
+    return _json({"fault": desk.fault(error)})
+
+
+def _json(content: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(_bytes(content), status, media_type="application/json")
+
+
+def _bytes(content: object) -> bytes:
+    """Content as JSON; what a file's name may hold and UTF-8 may not becomes an escape."""
+    try:
+        return to_json(content, inf_nan_mode="null")
+    except ValueError:  # a lone surrogate
+        return json.dumps(to_jsonable_python(content, inf_nan_mode="null")).encode()

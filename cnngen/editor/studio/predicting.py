@@ -1,0 +1,58 @@
+"""What is expected of a network before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from cnngen.editor.studio import requests as questions
+from cnngen.editor.studio.answers import network_of
+from cnngen.editor.studio.limits import Limits
+from cnngen.predict.model import SHIPPED, Model
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """A target of `cnngen.predict`, and the interval that is meant to hold nine of ten.
+    `note` says where the figures come from that were learnt, if that is to be known."""
+
+    target: str
+    mean: float
+    low: float
+    high: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What a model says of a network, in what it is unlike those that the model has seen, and
+    what those were."""
+
+    forecasts: list[Forecast]
+    outside: Sequence[str]
+    origin: list[str]
+
+
+def predict(question: questions.Check, model: Path | None, limits: Limits) -> Predicted:
+    """What a model, else the one that CNNGen brings, predicts for a text.
+
+    Raises `CnnGenError` for a text that is no network, or a model that cannot be read.
+    """
+    path = model or SHIPPED
+    asked = _model(path, path.stat().st_mtime_ns if path.is_file() else 0)
+    networks = [network_of(question, limits)]
+    return Predicted(
+        [
+            Forecast(target, float(p.mean[0]), float(p.low[0]), float(p.high[0]), p.note)
+            for target, p in asked.predict(networks).items()
+        ],
+        asked.domain.warnings(networks)[0],
+        [f"{count:,} networks: {setting}" for setting, count in asked.origin.items()],
+    )
+
+
+@lru_cache(maxsize=1)
+def _model(path: Path, stamp: int) -> Model:
+    return Model.load(path)

@@ -1,0 +1,138 @@
+"""The network as NAS-Bench-101 stores its cells: an adjacency matrix and a list of operations.
+
+Vertices are the operations in topological order, `input` first, and an `output` of its own
+last, which reads the last operation. A label says what an operation is and nothing of its
+hyper-parameters: those stand in a second list.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from cnngen.errors import CnnGenError, counted
+from cnngen.language.formatter import value_text
+from cnngen.network.network import Network
+from cnngen.operations import WORDS, Input, Operation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_VERTICES = 10_000
+"""A matrix of as many rows takes 100 MB."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Graph:
+    """A network's edges, labels and hyper-parameters, as they are stored.
+
+    `edges` are pairs (from, to) of positions in `operations`; those into an `add` or
+    `concat` come left side first. `hyperparameters` runs beside `operations`.
+    """
+
+    edges: tuple[tuple[int, int], ...]
+    operations: tuple[str, ...]
+    hyperparameters: tuple[dict[str, str], ...]
+
+    def __repr__(self) -> str:
+        operations = counted(len(self.operations), "operation")
+        return f"<Graph of {operations}, {counted(len(self.edges), 'edge')}>"
+
+    def matrix(self) -> NDArray[np.uint8]:
+        """Upper-triangular matrix of shape (vertices, vertices): 1 at [from, to].
+
+        Raises `CnnGenError` for more than `MAX_VERTICES`.
+        """
+        import numpy as np
+
+        size = len(self.operations)
+        if size > MAX_VERTICES:
+            raise CnnGenError(
+                f"an adjacency matrix of {size:,} vertices would be too large",
+                hint=f"At most {MAX_VERTICES:,}; the list of edges has no such limit.",
+            )
+        matrix = np.zeros((size, size), np.uint8)
+        matrix[tuple(np.array(self.edges, dtype=np.intp).T)] = 1
+        return matrix
+
+    def to_json(self) -> str:
+        """One line of JSON; its size grows with the edges, not with their square."""
+        return json.dumps(
+            {
+                "operations": self.operations,
+                "edges": self.edges,
+                "hyperparameters": self.hyperparameters,
+            },
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Graph:
+        """Read what `to_json` wrote. Raises `CnnGenError` where it did not."""
+        try:
+            read = json.loads(text)
+            operations = tuple(map(str, read["operations"]))
+            edges = tuple((int(start), int(end)) for start, end in read["edges"])
+            hyperparameters = tuple(
+                {str(name): str(value) for name, value in given.items()}
+                for given in read["hyperparameters"]
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise CnnGenError(f"not the JSON of an adjacency: {error}") from error
+        size = len(operations)
+        if len(hyperparameters) != size or not all(0 <= i < j < size for i, j in edges):
+            raise CnnGenError("the lists of an adjacency do not belong together")
+        return cls(edges, operations, hyperparameters)
+
+
+def adjacency(network: Network) -> tuple[NDArray[np.uint8], list[str]]:
+    """The matrix, of shape (operations + 1, operations + 1), and the label of each row.
+
+    Raises `CnnGenError` for more than `MAX_VERTICES`.
+    """
+    stored = graph(network)
+    return stored.matrix(), list(stored.operations)
+
+
+def graph(network: Network) -> Graph:
+    """What is stored of a network's graph."""
+    last = len(network.nodes)
+    edges = [(i, at) for at, node in enumerate(network.nodes) for i in node.inputs]
+    operations = [node.operation for node in network.nodes]
+    return Graph(
+        edges=(*edges, (last - 1, last)),
+        operations=(*map(label, operations), "output"),
+        hyperparameters=(*map(hyperparameters, operations), {}),
+    )
+
+
+def label(operation: Operation) -> str:
+    """The language's word for an operation, such as `max_pooling`; else its name in small."""
+    for kind, fixed, word in _SINGLE_WORDS:
+        if isinstance(operation, kind) and all(
+            getattr(operation, name) == value for name, value in fixed.items()
+        ):
+            return word
+    return type(operation).__name__.lower()
+
+
+def hyperparameters(operation: Operation) -> dict[str, str]:
+    """The values that the label leaves open, as the language writes them."""
+    if isinstance(operation, Input):
+        return {"shape": "x".join(map(str, operation.shape))}
+    word = WORDS.get(label(operation))
+    fixed = (word.fixed if word else None) or {}
+    return {
+        field.name: value_text(getattr(operation, field.name))
+        for field in fields(operation)
+        if field.name not in fixed
+    }
+
+
+_SINGLE_WORDS = tuple(
+    (word.operations[0], dict(word.fixed or {}), name)
+    for name, word in WORDS.items()
+    if len(word.operations) == 1
+)

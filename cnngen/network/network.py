@@ -1,0 +1,229 @@
+"""The network: a frozen graph of operations with every shape inferred.
+
+This is all that backends, pictures, costs and predictors read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from cnngen.errors import CnnGenError, Span, counted, shorten
+from cnngen.language.tree import NOWHERE, Description
+from cnngen.operations import Dense, Operation, shapes
+from cnngen.operations.hyperparameters import shown
+from cnngen.operations.shapes import Shape
+
+if TYPE_CHECKING:
+    from cnngen.network.cost import Cost
+
+GRAPH_NAME = re.compile(r"[a-z][a-z_]*[0-9][a-z0-9_]*")
+"""Such names are neither Python's nor a framework's."""
+
+NODE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""The name of the input as well, which is no variable."""
+
+
+def id_of_text(text: str) -> str | None:
+    """The id of the network of a resolved description, if it is written as CNNGen writes it
+    but for white space; None, or another id than the network's, if it is not.
+
+    A hundred times quicker than the parser.
+    """
+    words = _RESOLVED.fullmatch(" ".join(text.split()))
+    return None if words is None else _hash(words["text"], words["shape"], words["classes"] or "")
+
+
+_RESOLVED = re.compile(
+    r"(?:\w+ -> )?(?P<text>input\((?P<shape>\d+x\d+x\d+)\) .*output(?:\((?P<classes>\d+)\))?)"
+)
+
+
+def _hash(text: str, shape: str, classes: str) -> str:
+    return hashlib.sha256(f"{text}\n{shape}\n{classes}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One column of a merge; branch 0 of a network is its main column.
+
+    `merge` numbers the merges from 1 in the order of the text; `parent` is the branch in
+    which the merge stands; the right sides of a merge's bodies continue each other.
+    """
+
+    merge: int = 0
+    body: int = 0
+    side: Literal["main", "left", "right"] = "main"
+    parent: int = 0
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Node:
+    """An operation in its place: where its inputs come from and what comes out.
+
+    `inputs` are positions in `Network.nodes`, all smaller than the node's own. `shape` is
+    the output of one example. `span` is the place in the description it came from. Raises
+    `CnnGenError` for a name that is not of lower-case letters, digits and `_`.
+    """
+
+    name: str
+    operation: Operation
+    inputs: tuple[int, ...]
+    shape: Shape
+    branch: int = 0
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name}: {self.operation} -> {shapes.text(self.shape)}>"
+
+    def __post_init__(self) -> None:
+        if type(self.name) is not str or not NODE_NAME.fullmatch(self.name):
+            raise CnnGenError(f"{shown(self.name)} cannot be the name of an operation")
+
+    def check(self) -> None:
+        """Raises `CnnGenError` where anything in it is not what a node may hold: it may have
+        come from a pickle, or been changed behind Python's back."""
+        self.__post_init__()
+        if not isinstance(self.operation, Operation):
+            raise CnnGenError(f"{self.name} holds {shown(self.operation)}, which is no operation")
+        Operation.__post_init__(self.operation)
+        for number in (*self.inputs, *self.shape, self.branch):
+            if type(number) is not int:
+                raise CnnGenError(f"{self.name} has {shown(number)} where a whole number belongs")
+
+
+@dataclass(frozen=True, repr=False)
+class Network:
+    """Nodes in topological order: the first is the input, the last gives the output.
+
+    `description` is the resolved description, which determines the network alone. A graph
+    that no sentence stands for, such as a cell of NAS-Bench-101, has an empty one. `form` is a
+    text that networks without a sentence share where they count as the same.
+    """
+
+    nodes: tuple[Node, ...]
+    branches: tuple[Branch, ...] = (Branch(),)
+    description: Description = field(default=Description(()), compare=False)
+    form: str = field(default="", compare=False)
+
+    @classmethod
+    def from_graph(
+        cls,
+        operations: Iterable[tuple[str, Operation, Sequence[int]]],
+        name: str | None = None,
+        form: str = "",
+    ) -> Network:
+        """A network without a sentence: the name of each operation, the operation, and the
+        positions of what it reads; the input first. Its id is that of its form, if it has one.
+
+        Names become variables of generated code. Raises `CnnGenError` for one that is not
+        lower-case with a number in it, as `conv1`, and for one that is there twice.
+        """
+        nodes: list[Node] = []
+        names: set[str] = set()
+        for own, operation, inputs in operations:
+            if nodes and (own in names or not GRAPH_NAME.fullmatch(own)):
+                raise CnnGenError(f"{shown(own)} cannot be the name of an operation here")
+            names.add(own)
+            shape = operation.output_shape(*(nodes[i].shape for i in inputs))
+            nodes.append(Node(own, operation, tuple(inputs), shape))
+        return cls(tuple(nodes), description=Description((), name=name), form=form)
+
+    @property
+    def name(self) -> str | None:
+        return self.description.name
+
+    @property
+    def is_described(self) -> bool:
+        """Whether `description` is a sentence that determines the network."""
+        return bool(self.description.features)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        height, width, channels = self.nodes[0].shape
+        return height, width, channels
+
+    @property
+    def output_shape(self) -> Shape:
+        return self.nodes[-1].shape
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the logits tell apart; None for a backbone."""
+        last = self.nodes[-1]
+        return last.shape[0] if isinstance(last.operation, Dense) else None
+
+    @property
+    def is_backbone(self) -> bool:
+        """Whether there is no classification, so that it cannot be trained."""
+        return self.classes is None
+
+    @cached_property
+    def id(self) -> str:
+        """16 hexadecimal digits, the same for equal networks in every process.
+
+        Hash of the resolved text without its name, the input shape and the class count;
+        of the form, or else the graph, where there is no text.
+        """
+        from cnngen.language.formatter import format
+        from cnngen.network.adjacency import graph
+
+        if self.is_described:
+            text = format(self.description, named=False)
+        else:
+            text = self.form or graph(self).to_json()
+        return _hash(text, shapes.text(self.input_shape), str(self.classes or ""))
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Weights, multiply-adds and activations, counted from the graph."""
+        from cnngen.network.cost import cost
+
+        return cost(self)
+
+    def input_shapes(self, node: Node) -> Sequence[Shape]:
+        """The shapes of what a node reads."""
+        return [self.nodes[i].shape for i in node.inputs]
+
+    def to_text(self) -> str:
+        """The resolved description on one line."""
+        from cnngen.language.formatter import format
+
+        return format(self.description)
+
+    def to_source(self, backend: str, *, script: bool = False) -> str:
+        """Source code of the network for an installed backend.
+
+        Raises `BackendError` for a backend that is not there.
+        """
+        from cnngen.backend import get_backend
+
+        return get_backend(backend).emit(self, script=script)
+
+    def to_svg(self) -> str:
+        """A drawing of the network."""
+        from cnngen.network.picture import to_svg
+
+        return to_svg(self)
+
+    def to_png(self, *, scale: float = 1.0) -> bytes:
+        """The same drawing as a PNG, `scale` pixels for each of the SVG's."""
+        from cnngen.network.picture import to_png
+
+        return to_png(self, scale)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __repr__(self) -> str:
+        from cnngen.network.cost import short
+
+        name = f" {shorten(self.name, 24)}" if self.name else ""
+        weights = f"{short(self.cost.parameters)} weights"
+        ends = f"{shapes.text(self.input_shape)} -> {shapes.text(self.output_shape)}"
+        return f"<Network {self.id}{name}: {counted(len(self), 'layer')}, {weights}, {ends}>"

@@ -1,0 +1,7 @@
+"""Networks drawn as SVG and PNG, without a system program; and as PyTorch ran them."""
+
+from cnngen.network.picture.png import to_png
+from cnngen.network.picture.svg import to_svg
+from cnngen.network.picture.tracing import trace, trace_picture
+
+__all__ = ["to_png", "to_svg", "trace", "trace_picture"]

@@ -1,0 +1,170 @@
+"""What stands in a box, how wide it is, and the colour of its kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from cnngen.language.formatter import value_text
+from cnngen.network.adjacency import label
+from cnngen.network.network import Node
+from cnngen.operations import (
+    Activate,
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Input,
+    Operation,
+    Pool,
+    Truncate,
+    Windowed,
+    shapes,
+)
+
+SIZE = 11
+SMALL = 9
+"""Sizes of the font in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """A light fill, which dark text stands on with a contrast of at least 7, and its line."""
+
+    fill: str
+    line: str
+
+
+# Tints of Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), which the colour-blind
+# tell apart; the fills differ in lightness too, for print in grey.
+COLOURS: dict[type[Operation], Colour] = {
+    Input: Colour("#ffffff", "#404040"),
+    Conv2d: Colour("#a9d3f0", "#0072b2"),
+    BatchNorm: Colour("#fbf3b9", "#a89b00"),
+    Pool: Colour("#f7c99a", "#d55e00"),
+    GlobalPool: Colour("#eda36f", "#a84800"),
+    Dropout: Colour("#eeeeee", "#8a8a8a"),
+    Flatten: Colour("#ffffff", "#8a8a8a"),
+    Dense: Colour("#8fd3bb", "#007a5a"),
+    Add: Colour("#ead3e2", "#9c4a7c"),
+    Concat: Colour("#ead3e2", "#9c4a7c"),
+    Activate: Colour("#dceaf5", "#0072b2"),
+    Truncate: Colour("#ffffff", "#8a8a8a"),
+}
+OTHER = Colour("#e3e3e3", "#555555")
+
+JOINS = {Add: "+", Concat: "‖"}
+"""Operations drawn as a small circle, and the sign in it."""
+
+_TITLES = {"BatchNormalisation": "batch norm"}
+
+_WORDING = {
+    "filters": "{} filters",
+    "units": "{} units",
+    "epsilon": "ε {}",
+    "padding": "{}",
+    "activation": "{}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """The texts of a box: what it is in bold, its hyper-parameters small, its shape.
+
+    The hyper-parameters stand on a second line, or beside the title where there is one.
+    """
+
+    title: str
+    detail: str
+    shape: str
+    lines: int
+
+    @property
+    def width(self) -> int:
+        """Pixels that the texts need from edge to edge of their box."""
+        first = text_width(self.title, SIZE, bold=True) + text_width(self.shape, SIZE)
+        second = text_width(self.detail, SMALL)
+        if self.lines == 1 and self.detail:
+            return round(first + second + 36)
+        return round(max(first + 30, second + 18))
+
+
+def box_label(node: Node) -> Label:
+    """The texts of one operation's box."""
+    operation = node.operation
+    name = label(operation)
+    title = _TITLES.get(name, name.replace("_", " "))
+    window = None
+    if isinstance(operation, Windowed):
+        window = operation.window_name
+        title += " " + times("x".join(map(str, getattr(operation, window))))
+    details = [_detail(operation, f.name) for f in fields(operation) if f.name != window]
+    details = [text for text in details if text]
+    return Label(
+        title, ", ".join(details), times(shapes.text(node.shape)), 2 if len(details) > 1 else 1
+    )
+
+
+def colour(operation: Operation) -> Colour:
+    """The colour of an operation's kind."""
+    return COLOURS.get(type(operation), OTHER)
+
+
+def times(text: str) -> str:
+    """`3x3` as 3×3."""
+    return text.replace("x", "×") if text[:1].isdigit() else text
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Pixels that a text takes in DejaVu Sans; Verdana, Arial and Helvetica take less."""
+    widths = _BOLD if bold else _REGULAR
+    thousandths: int = sum(widths.get(character, 1100) for character in text)
+    return size * thousandths / 1000
+
+
+def _detail(operation: Operation, name: str) -> str:
+    value = getattr(operation, name)
+    match name:
+        case "shape" | "pooling":
+            return ""  # The box says it already.
+        case "bias":
+            return "" if value else "no bias"
+        case _:
+            return _WORDING.get(name, name + " {}").format(times(value_text(value)))
+
+
+# Advances of DejaVu Sans and DejaVu Sans Bold, in thousandths of the size (table `hmtx`).
+_CHARACTERS = [*map(chr, range(32, 127)), *"×ε‖…"]
+_REGULAR = dict(
+    zip(
+        _CHARACTERS,
+        [
+            *(318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337),
+            *(636, 636, 636, 636, 636, 636, 636, 636, 636, 636, 337, 337, 838, 838, 838, 531),
+            *(1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656, 557, 863, 748, 787),
+            *(603, 787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838, 500),
+            *(500, 613, 635, 550, 635, 615, 352, 635, 634, 278, 278, 579, 278, 974, 634, 612),
+            *(635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838),
+            *(838, 541, 500, 1000),
+        ],
+        strict=True,
+    )
+)
+_BOLD = dict(
+    zip(
+        _CHARACTERS,
+        [
+            *(348, 456, 521, 838, 696, 1002, 872, 306, 457, 457, 523, 838, 380, 415, 380, 365),
+            *(696, 696, 696, 696, 696, 696, 696, 696, 696, 696, 400, 400, 838, 838, 838, 580),
+            *(1000, 774, 762, 734, 830, 683, 683, 821, 837, 372, 372, 775, 637, 995, 837, 850),
+            *(733, 850, 770, 720, 682, 812, 774, 1103, 771, 724, 725, 457, 365, 457, 838, 500),
+            *(500, 675, 716, 593, 716, 678, 435, 716, 712, 343, 343, 665, 343, 1042, 712, 687),
+            *(716, 716, 493, 595, 478, 712, 652, 924, 645, 652, 582, 712, 365, 712, 838),
+            *(838, 557, 500, 1000),
+        ],
+        strict=True,
+    )
+)

@@ -1,0 +1,245 @@
+"""A drawing as shapes and texts: what the SVG and the PNG both show.
+
+Coordinates are whole pixels, counted from the page's upper left corner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from cnngen.errors import CnnGenError
+from cnngen.network.cost import short
+from cnngen.network.network import Network, Node
+from cnngen.network.picture.labels import (
+    JOINS,
+    SIZE,
+    SMALL,
+    Colour,
+    Label,
+    box_label,
+    colour,
+    text_width,
+    times,
+)
+from cnngen.network.picture.layout import Box, Point, Wire, layout
+from cnngen.operations import WORDS
+from cnngen.operations.shapes import text as shape_text
+
+MAX_NODES = 20_000
+MARGIN = 16
+HEADER = 44
+LINE_HEIGHT = {1: 22, 2: 36}
+"""Height of a box by its lines of text."""
+JOIN_SIZE = 18
+ROUND = 5
+"""Radius of a line's corners; boxes have 3."""
+TITLE_SIZE = 14
+INK, FAINT, LINE, SKIP = "#1a1a1a", "#4d4d4d", "#333333", "#7b3f98"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A line of text: `x` is its start, middle or end, `y` the line it stands on."""
+
+    x: int
+    y: int
+    text: str
+    size: int = SIZE
+    bold: bool = False
+    anchor: Literal["start", "middle", "end"] = "start"
+    colour: str = INK
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An edge of the network from node to node: the points it turns at, and its ends."""
+
+    source: int
+    target: int
+    points: tuple[Point, ...]
+    colour: str
+    head: bool
+
+    def corners(self) -> list[tuple[Point, Point, Point, int]]:
+        """Of each turn: where its arc starts, the corner, where the arc ends, its radius."""
+        points = self.points
+        turns = []
+        for before, at, after in zip(points, points[1:], points[2:], strict=False):
+            radius = min(ROUND, _distance(before, at) // 2, _distance(at, after) // 2)
+            turns.append((_towards(at, before, radius), at, _towards(at, after, radius), radius))
+        return turns
+
+    def goes_down(self) -> bool:
+        """Whether the last piece goes down; else it goes to the left."""
+        return self.points[-1][0] == self.points[-2][0]
+
+    def end(self) -> Point:
+        """Where the line ends, inside the arrow's head if there is one."""
+        return _towards(self.points[-1], self.points[-2], 4) if self.head else self.points[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A node: a box with rounded corners, or a circle in the square `box`, and its texts."""
+
+    node: Node
+    about: str
+    box: Box
+    circle: bool
+    colour: Colour
+    texts: tuple[Text, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A page: its title lines, an edge's line for each edge, a shape for each node."""
+
+    width: int
+    height: int
+    title: str
+    header: tuple[Text, ...]
+    lines: tuple[Line, ...]
+    shapes: tuple[Shape, ...]
+
+
+def scene(network: Network) -> Scene:
+    """Everything in the drawing of a network.
+
+    Raises `CnnGenError` for a network of more than `MAX_NODES` operations.
+    """
+    if len(network) > MAX_NODES:
+        raise CnnGenError(
+            f"a network of {len(network):,} operations is too large to draw",
+            hint=f"At most {MAX_NODES:,} can be drawn.",
+        )
+    labels = [box_label(node) for node in network.nodes]
+    joins = [JOINS.get(type(node.operation)) for node in network.nodes]
+    width = _common_width(labels, joins)
+    sizes = [
+        (JOIN_SIZE, JOIN_SIZE) if join else (width, LINE_HEIGHT[label.lines])
+        for label, join in zip(labels, joins, strict=True)
+    ]
+    drawing = layout(network, sizes, _stacked(network))
+    title, facts = _title(network), _facts(network)
+    header = (
+        Text(MARGIN, MARGIN + 13, title, TITLE_SIZE, bold=True),
+        Text(MARGIN, MARGIN + 31, facts, colour=FAINT),
+    )
+    widths = [text_width(text.text, text.size, bold=text.bold) for text in header]
+    return Scene(
+        width=round(max(drawing.width, *widths)) + 2 * MARGIN + 1,
+        height=drawing.height + HEADER + 2 * MARGIN + 1,
+        title=title,
+        header=header,
+        lines=tuple(map(_line, drawing.wires)),
+        shapes=tuple(map(_shape, network.nodes, labels, drawing.boxes)),
+    )
+
+
+def _common_width(labels: list[Label], joins: list[str | None]) -> int:
+    """One width for all boxes, even, in which every text fits, those beside a join too."""
+    width = 0
+    for label, join in zip(labels, joins, strict=True):
+        beside = 2 * (JOIN_SIZE // 2 + 8 + text_width(f"{label.title} {label.shape}", SMALL))
+        width = max(width, round(beside) if join else label.width)
+    return width + width % 2
+
+
+def _stacked(network: Network) -> set[int]:
+    """The nodes that stand in one word with the node before them, as in `convbn`."""
+    stacked: set[int] = set()
+    layers = (
+        index
+        for index, node in enumerate(network.nodes)
+        if node.inputs and type(node.operation) not in JOINS
+    )
+    for word in network.description.layers():
+        for number, _ in enumerate(WORDS[word.kind].operations):
+            index = next(layers, None)
+            if number and index is not None:
+                stacked.add(index)
+    return stacked
+
+
+def _title(network: Network) -> str:
+    name = network.name or f"network {network.id}"
+    return name if len(name) <= 48 else name[:47] + "…"
+
+
+def _facts(network: Network) -> str:
+    cost = network.cost
+    facts = [
+        f"{cost.layers:,} layers",
+        f"{short(cost.parameters)} parameters",
+        f"{short(cost.flops)} FLOPs",
+        f"input {times(shape_text(network.input_shape))}",
+        f"{network.classes:,} classes" if network.classes else "no classification",
+    ]
+    return ", ".join(facts)
+
+
+def _line(wire: Wire) -> Line:
+    return Line(
+        wire.source,
+        wire.target,
+        tuple((x + MARGIN, y + MARGIN + HEADER) for x, y in _turns(wire.points)),
+        SKIP if wire.skips else LINE,
+        head=not wire.stacked,
+    )
+
+
+def _turns(points: tuple[Point, ...]) -> list[Point]:
+    """The ends, and the points between at which the line turns."""
+    kept = [points[0]]
+    for at, after in pairwise(points[1:]):
+        before = kept[-1]
+        straight = before[0] == at[0] == after[0] or before[1] == at[1] == after[1]
+        if at != before and not straight:
+            kept.append(at)
+    return [*kept, points[-1]]
+
+
+def _distance(start: Point, end: Point) -> int:
+    return abs(end[0] - start[0]) + abs(end[1] - start[1])
+
+
+def _towards(start: Point, end: Point, step: int) -> Point:
+    """The point `step` pixels from one point to another, to the side or up or down."""
+    length = _distance(start, end) or 1
+    return (
+        start[0] + step * (end[0] - start[0]) // length,
+        start[1] + step * (end[1] - start[1]) // length,
+    )
+
+
+def _shape(node: Node, label: Label, placed: Box) -> Shape:
+    box = Box(placed.x + MARGIN, placed.y + MARGIN + HEADER, placed.width, placed.height)
+    about = f"{node.name}: {label.title}"
+    about += f", {label.detail}" if label.detail else ""
+    about += f" → {label.shape}"
+    sign = JOINS.get(type(node.operation))
+    texts = _join_texts(sign, label, box) if sign else _box_texts(label, box)
+    return Shape(node, about, box, bool(sign), colour(node.operation), texts)
+
+
+def _box_texts(label: Label, box: Box) -> tuple[Text, ...]:
+    left, right = box.x + 9, box.x + box.width - 8
+    first = box.y + (15 if label.lines == 1 else 14)
+    title = Text(left, first, label.title, bold=True)
+    shape = Text(right, first, label.shape, anchor="end")
+    if not label.detail:
+        return title, shape
+    if label.lines == 1:
+        left += round(text_width(label.title, SIZE, bold=True)) + 8
+        return title, shape, Text(left, first, label.detail, SMALL)
+    return title, shape, Text(left, box.y + 28, label.detail, SMALL)
+
+
+def _join_texts(sign: str, label: Label, box: Box) -> tuple[Text, ...]:
+    middle = box.y + box.height // 2
+    return (
+        Text(box.x + box.width // 2, middle + 4, sign, bold=True, anchor="middle"),
+        Text(box.x - 6, middle + 3, f"{label.title} {label.shape}", SMALL, anchor="end"),
+    )

@@ -1,0 +1,169 @@
+"""How high everything in a drawing stands, as if it were one tall strip.
+
+The axis holds the main way of the network with the left sides of all merges: a box below the
+other. The right side of each merge body is a column of its own. A graph that is no sentence
+stands on the axis alone, and what skips boxes runs beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from cnngen.network.network import Network
+from cnngen.operations import Add, Concat
+
+GAP = 18
+"""From a box down to the next."""
+STACKED_GAP = 3
+"""Between two boxes of one word, such as `convbn`."""
+TEE = 9
+"""From a box or a join down to where a line turns off into another column."""
+BEND = 6
+"""Pixels that the corner of a line takes before it has turned."""
+
+AXIS = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An edge: it begins in column `origin`, turns into `column` at `turn`, and ends there.
+
+    With `joins` it goes on to the left, into the side of a join on the axis; with `skips`
+    it is the whole of a right side. Where the line of the same output was drawn to an
+    earlier join already, the run begins at that join's height.
+    """
+
+    source: int
+    target: int
+    origin: int
+    begin: int
+    column: int
+    turn: int
+    end: int
+    joins: bool
+    skips: bool
+
+
+@dataclass(slots=True)
+class Stack:
+    """Heights, downwards from 0. Columns are numbered from 1, inner ones before outer.
+
+    `opens` and `closes` tell from where to where there is something in a column; `before`
+    is the column of the body above in the same merge, or the axis.
+    """
+
+    column: list[int]
+    before: list[int]
+    opens: list[int]
+    closes: list[int]
+    top: list[int] = field(default_factory=list)
+    bottom: list[int] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def height(self) -> int:
+        """Pixels from the first box's upper side to the last one's lower side."""
+        return max(self.bottom)
+
+
+def stack(network: Network, heights: Sequence[int], stacked: Collection[int]) -> Stack:
+    """Each box below all that it reads, in as little height as that takes.
+
+    The boxes at `stacked` come close below the one before.
+    """
+    if not network.is_described:
+        return _arcs(network, heights)
+    branches, nodes = network.branches, network.nodes
+    # Right sides hold no merges: they begin in the order in which their bodies end.
+    rights = [number for number, branch in enumerate(branches) if branch.side == "right"]
+    column_of_branch = {number: column for column, number in enumerate(rights, 1)}
+    joins = [at for at, node in enumerate(nodes) if isinstance(node.operation, Add | Concat)]
+    column_of_join = dict(zip(joins, range(1, len(rights) + 1), strict=True))
+    join_of_column = [AXIS, *joins]
+    latest: dict[int, int] = {}
+    before = [AXIS]
+    for column, number in enumerate(rights, 1):
+        before.append(latest.get(branches[number].merge, AXIS))
+        latest[branches[number].merge] = column
+
+    placed = Stack(
+        column=[column_of_branch.get(node.branch, AXIS) for node in nodes],
+        before=before,
+        opens=[0] * len(before),
+        closes=[0] * len(before),
+    )
+    turning = _turning(network, placed, column_of_join)
+    for target, node in enumerate(nodes):
+        column = placed.column[target]
+        floors = [0]
+        for source in node.inputs:
+            gap = GAP + TEE if source in turning else GAP
+            floors.append(placed.bottom[source] + (STACKED_GAP if target in stacked else gap))
+        if before[column]:
+            floors.append(placed.bottom[join_of_column[before[column]]] + GAP)
+        placed.top.append(max(floors))
+        placed.bottom.append(placed.top[-1] + heights[target])
+        for side, source in enumerate(node.inputs):
+            placed.runs.append(_run(placed, column_of_join, source, target, side))
+    return placed
+
+
+def _arcs(network: Network, heights: Sequence[int]) -> Stack:
+    """All boxes on the axis, in their order. An edge to a box further down has a column of
+    its own; the shorter ones are the inner ones."""
+    arcs = [
+        (source, target)
+        for target, node in enumerate(network.nodes)
+        for source in node.inputs
+        if source != target - 1
+    ]
+    starts = {source for source, _ in arcs}
+    arcs.sort(key=lambda arc: (arc[1] - arc[0], arc))
+    size = len(arcs) + 1
+    placed = Stack([AXIS] * len(network), [AXIS] * size, [0] * size, [0] * size)
+    top = 0
+    for at, height in enumerate(heights):
+        placed.top.append(top)
+        placed.bottom.append(top + height)
+        top += height + GAP + (TEE if at in starts else 0)
+        if at in network.nodes[min(at + 1, len(network) - 1)].inputs:
+            below = placed.bottom[at]
+            placed.runs.append(Run(at, at + 1, AXIS, below, AXIS, below, top, False, False))
+    for column, (source, target) in enumerate(arcs, 1):
+        begin = placed.bottom[source]
+        end = (placed.top[target] + placed.bottom[target]) // 2
+        placed.opens[column], placed.closes[column] = begin + TEE, end
+        placed.runs.append(Run(source, target, AXIS, begin, column, begin + TEE, end, True, True))
+    return placed
+
+
+def _turning(network: Network, placed: Stack, column_of_join: dict[int, int]) -> set[int]:
+    """The nodes on the axis from which a right side starts."""
+    turning = set()
+    for target, node in enumerate(network.nodes):
+        for side, source in enumerate(node.inputs):
+            to = column_of_join[target] if side else placed.column[target]
+            if to != AXIS and placed.column[source] == AXIS:
+                turning.add(source)
+    return turning
+
+
+def _run(placed: Stack, column_of_join: dict[int, int], source: int, target: int, side: int) -> Run:
+    joins = side == 1
+    column = column_of_join[target] if joins else placed.column[target]
+    origin, begin = placed.column[source], placed.bottom[source]
+    end = placed.top[target]
+    if joins:
+        end = (placed.top[target] + placed.bottom[target]) // 2
+        placed.closes[column] = end
+    turn = begin
+    if origin != column:
+        turn = begin + TEE
+        if placed.before[column]:
+            origin = placed.before[column]
+            # From before the corner at which the earlier line leaves for its join.
+            begin, turn = placed.closes[origin] - BEND, placed.closes[origin] + TEE
+        placed.opens[column] = turn
+    skips = joins and placed.column[source] == AXIS
+    return Run(source, target, origin, begin, column, turn, end, joins, skips)

@@ -1,0 +1,61 @@
+"""Who does the work of a campaign, and what they need for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from cnngen.runs.campaign.worker_main import Report
+from cnngen.runs.campaign.worker_pool import PATIENCE, InProcess, Workers
+from cnngen.training.data import Dataset
+from cnngen.training.data.shared import SharedData, shared
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """An executor, and the data set in the form in which its jobs get it.
+
+    `slots` says how many jobs it should have at a time; `alone`, whether a model has the
+    machine for itself; `remote`, whether runs come back to be kept by the campaign, since
+    the workers do not see its folder.
+    """
+
+    executor: Executor
+    data: Dataset | SharedData
+    slots: Callable[[], int]
+    alone: bool
+    remote: bool = False
+
+
+Hire = Callable[[Dataset, Report], AbstractContextManager[Crew]]
+"""Makes a crew for a data set; epochs are to be told to the report as they end."""
+
+
+def local(workers: int = 1, *, patience: float = PATIENCE) -> Hire:
+    """Worker processes on this machine, the data set in memory that they share.
+
+    One that gives no sign of life for `patience` seconds is ended.
+    """
+
+    @contextmanager
+    def hire(data: Dataset, report: Report) -> Iterator[Crew]:
+        with (
+            shared(data) as handed,
+            Workers(workers, report, patience=patience, files=[handed.file]) as executor,
+        ):
+            # One more than there are workers waits, so that none has to.
+            yield Crew(executor, handed, lambda: workers + 1, alone=workers == 1)
+
+    return hire
+
+
+def in_process() -> Hire:
+    """This process itself: nothing to start, and nothing to outlive a model that crashes."""
+
+    @contextmanager
+    def hire(data: Dataset, report: Report) -> Iterator[Crew]:
+        yield Crew(InProcess(report), data, lambda: 1, alone=True)
+
+    return hire

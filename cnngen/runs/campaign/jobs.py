@@ -1,0 +1,142 @@
+"""What one worker does for one network: train it, and keep the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnngen.backend import get_backend
+from cnngen.errors import BackendError, BackendFault, CnnGenError, DataError, StoreError
+from cnngen.network import Network
+from cnngen.runs.campaign.worker_main import report_epoch
+from cnngen.runs.record import make_record
+from cnngen.runs.store import load_run, save
+from cnngen.runs.train import Trained, emitted, train
+from cnngen.training.data import Dataset
+from cnngen.training.data.shared import SharedData
+from cnngen.training.energy import Meter, Mode
+from cnngen.training.protocol import Protocol, Status, TrainingResult
+
+if TYPE_CHECKING:
+    from cnngen.backend.model_access import Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """How energy is measured; see `Meter`. `alone`: one model at a time on the machine.
+
+    Without a `mode` it is the machine's where a model is alone, else that of the process.
+    """
+
+    country: str | None = None
+    tdp: float | None = None
+    alone: bool = True
+    idle_seconds: float = 0.0
+    mode: Mode | None = None
+
+    def meter(self) -> Meter:
+        """The meter of this process. Raises `CnnGenError` as `Meter` does."""
+        return _meter(self)
+
+
+@cache
+def _meter(how: Metering) -> Meter:
+    return Meter(
+        country=how.country,
+        tdp=how.tdp,
+        mode=how.mode or ("machine" if how.alone else "process"),
+        idle_seconds=how.idle_seconds if how.alone else 0.0,
+        shared=not how.alone,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One network to train. `key` is that of its run; `seed` and `space` are recorded.
+
+    `weights` are those to start from, else the protocol's seed decides them. `framework` is
+    what the worker says it is, where this process cannot tell.
+    """
+
+    key: str
+    network: Network
+    protocol: Protocol
+    backend: str
+    metering: Metering
+    seed: int | None = None
+    space: str | None = None
+    weights: Weights | None = field(default=None, compare=False, repr=False)
+    framework: str | None = None
+
+
+def train_job(
+    job: Job, data: Dataset | SharedData, folder: Path | None, again: bool = False
+) -> Trained:
+    """Train a network, and save its run where there is a folder.
+
+    Whatever goes wrong with the network becomes the status of its record. Raises
+    `StoreError` where the run cannot be written, and ImportError for a broken framework.
+    """
+    report = report_epoch.get()
+    images = data.open() if isinstance(data, SharedData) else data
+    try:
+        trained = train(
+            job.network,
+            images,
+            job.protocol,
+            backend=job.backend,
+            meter=job.metering.meter(),
+            seed=job.seed,
+            space=job.space,
+            on_epoch=lambda epoch: report(job.key, epoch),
+            weights=job.weights,
+        )
+    except (ImportError, BackendError, DataError):
+        raise
+    except BackendFault as error:
+        trained = failed(job, images, "error", error.message)
+    except MemoryError as error:
+        cause = str(error) or "no memory was left"
+        trained = failed(job, images, "out_of_memory", f"{job.backend}: {cause}")
+    except (Exception, SystemExit) as error:
+        cause = f"{job.backend}: {type(error).__name__}: {error}"
+        trained = failed(job, images, "error", cause)
+    return trained if folder is None else keep(job, trained, folder, again)
+
+
+def failed(job: Job, data: Dataset, status: Status, cause: str) -> Trained:
+    """The record of a training that did not come to an end."""
+    backend = get_backend(job.backend)
+    try:
+        source = emitted(backend, job.network)
+    except (Exception, SystemExit):
+        source = ""  # which is then the cause, or one more of them
+    record = make_record(
+        job.network,
+        data,
+        job.protocol,
+        TrainingResult(status, cause[:1000], (), 0.0, None, None, "unknown"),
+        backend=job.backend,
+        framework=job.framework or backend.version() or "unknown",
+        energy=None,
+        energy_cause="the training did not come to an end",
+        seed=job.seed,
+        space=job.space,
+    )
+    return Trained(record, source)
+
+
+def keep(job: Job, trained: Trained, folder: Path, again: bool) -> Trained:
+    """Save a run; where another process was faster, its run counts."""
+    try:
+        save(folder, trained.record, job.network, trained.source, overwrite=again)
+    except StoreError:
+        if again or not (folder / job.key).is_dir():
+            raise
+        try:
+            return Trained(load_run(folder / job.key), trained.source)
+        except CnnGenError:
+            raise StoreError(f"{folder / job.key} is there already and cannot be read") from None
+    return trained

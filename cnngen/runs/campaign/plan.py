@@ -1,0 +1,189 @@
+"""What a campaign is: the settings that decide which networks are trained, and how."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from cnngen.errors import CnnGenError, StoreError
+from cnngen.space import load_space
+from cnngen.space.sampling import NO_BOUNDS, Bounds, Draw, draws
+from cnngen.system.files import write_file
+from cnngen.system.ranges import MAX_SEED, refuse_seeds
+from cnngen.system.untrusted import read_text
+from cnngen.training.data import Dataset
+from cnngen.training.protocol import Protocol
+
+FILE = "campaign.json"
+SCHEMA = 1
+MAX_FILE = 2**20
+"""Most bytes of settings that are read."""
+
+Settings = dict[str, object]
+"""A plan with the data set it met, flat: `protocol.epochs`. What JSON can hold."""
+
+
+class Shard(NamedTuple):
+    """Part `number` of `parts`, counted from 1: every so-manieth network of the list."""
+
+    number: int
+    parts: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.parts}"
+
+
+WHOLE = Shard(1, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The networks of a campaign and their training.
+
+    Network number i depends on `space`, `bounds`, `seed` and i alone: more of them, or
+    shards, never change the list. Raises `CnnGenError` for what cannot be planned.
+    """
+
+    count: int
+    space: str = "paper"
+    protocol: Protocol
+    backend: str = "torch"
+    seed: int = 0
+    bounds: Bounds = NO_BOUNDS
+    country: str | None = None
+    tdp: float | None = None
+    shard: Shard = WHOLE
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise CnnGenError(f"a campaign of {self.count} networks trains nothing")
+        number, parts = self.shard
+        if not 1 <= number <= parts:
+            raise CnnGenError(
+                f"there is no shard {self.shard}",
+                hint="Shards are counted from 1: 1/4, 2/4, 3/4, 4/4.",
+            )
+        if number > self.count:
+            raise CnnGenError(f"shard {self.shard} of {self.count} networks is empty")
+        refuse_seeds(self.seed, self.protocol.seed)
+
+    @property
+    def space_name(self) -> str:
+        """The name that records give for the space."""
+        return load_space(self.space).name
+
+    def draws(self, data: Dataset) -> Iterator[Draw]:
+        """The networks of this shard, in order, for the images of a data set."""
+        drawn = draws(
+            self.count,
+            self.space,
+            input_shape=data.input_shape,
+            classes=data.classes,
+            seed=self.seed,
+            bounds=self.bounds,
+        )
+        return islice(drawn, self.shard.number - 1, None, self.shard.parts)
+
+    def __len__(self) -> int:
+        """How many networks this shard has."""
+        return self.shard_of(self.count)
+
+    def shard_of(self, count: int) -> int:
+        """How many of so many networks are this shard's."""
+        return len(range(self.shard.number - 1, count, self.shard.parts))
+
+    def settings(self, data: Dataset) -> Settings:
+        """All that decides what the campaign's records will be."""
+        space = load_space(self.space)
+        content = hashlib.sha256(repr(space.model_dump()).encode()).hexdigest()[:16]
+        return _flat(
+            {
+                "schema": SCHEMA,
+                "count": self.count,
+                "seed": self.seed,
+                "seeds_below": MAX_SEED + 1,  # older versions drew other networks, from larger ones
+                "shard": str(self.shard),
+                "space": {"name": space.name, "digest": content},
+                "bounds": asdict(self.bounds),
+                "backend": self.backend,
+                "protocol": asdict(self.protocol),
+                "data": asdict(data.summary),
+                "country": self.country,
+                "tdp": self.tdp,
+            }
+        )
+
+
+def claim(folder: Path, settings: Settings, *, shrink: bool = False) -> None:
+    """Make a folder that of a campaign, or find that it is already.
+
+    A campaign that has only grown goes on; with `shrink`, also one for fewer networks. Raises `StoreError` that names the differences
+    where another one is there.
+    """
+    there = read(folder)
+    if there is not None:
+        differing = differences(there, settings)
+        if shrink or _count(there) < _count(settings):
+            differing.pop("count", None)
+        if differing:
+            told = "; ".join(
+                f"{name} is {json.dumps(old)} there, {json.dumps(new)} here"
+                for name, (old, new) in differing.items()
+            )
+            raise StoreError(
+                f"{folder} holds another campaign: {told}",
+                hint="Take another folder, or the same settings; only --count may grow.",
+            )
+        if there == settings:
+            return
+    write_file(folder, FILE, (json.dumps(settings, indent=2) + "\n").encode())
+
+
+def read(folder: Path) -> Settings | None:
+    """The settings of the campaign in a folder; None where there is none.
+
+    Raises `StoreError` where they cannot be read.
+    """
+    path = folder / FILE
+    try:
+        settings = json.loads(read_text(path, MAX_FILE, root=folder))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(
+            f"{path} cannot be read: {error}", hint="Remove it to begin a campaign over the runs."
+        ) from None
+    if not isinstance(settings, dict):
+        raise StoreError(f"{path} holds no settings")
+    if settings.get("schema") != SCHEMA:
+        raise StoreError(f"{path} is of another version of CNNGen")
+    return settings
+
+
+def differences(some: Settings, others: Settings) -> dict[str, tuple[object, object]]:
+    """The settings in which two campaigns differ, with both values."""
+    return {
+        name: (some.get(name), others.get(name))
+        for name in dict.fromkeys([*some, *others])
+        if some.get(name) != others.get(name)
+    }
+
+
+def _count(settings: Settings) -> int:
+    count = settings.get("count")
+    return count if isinstance(count, int) else 0
+
+
+def _flat(tree: Mapping[str, object], prefix: str = "") -> Settings:
+    flat: Settings = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = json.loads(json.dumps(value))  # tuples become lists
+    return flat

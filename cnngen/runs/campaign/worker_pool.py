@@ -1,0 +1,243 @@
+"""Executors that train on this machine: worker processes, or this process itself.
+
+They have the shape of `concurrent.futures.Executor`. The standard library's own pool breaks
+as a whole when a process of it dies; here that is the end of one future, and another process
+takes the place.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from cnngen.errors import CnnGenError
+from cnngen.runs.campaign.worker_main import Report, report_epoch
+from cnngen.system.process import Child, WorkerDied
+
+P = ParamSpec("P")
+T = TypeVar("T")
+PATIENCE = 6 * 3600.0
+"""Seconds without a sign of life after which a worker counts as hung."""
+
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+)
+"""What frameworks read when they are imported."""
+
+STARTS = 10
+"""Processes started in a row of which none gets to work, after which there is no use in it."""
+
+
+class InProcess(Executor):
+    """Runs each call at once, here."""
+
+    def __init__(self, on_epoch: Report | None = None) -> None:
+        self._on_epoch = on_epoch
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        token = report_epoch.set(self._on_epoch) if self._on_epoch else None
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        finally:
+            if token is not None:
+                report_epoch.reset(token)
+        return future
+
+
+class Workers(Executor):
+    """Worker processes on this machine, each with its part of the cores.
+
+    A call whose process dies, or gives no sign of life for `patience` seconds, ends with
+    `WorkerDied`. Leaving the context by an exception drops the calls that are running.
+    `OMP_NUM_THREADS` and its like are set to cores / `count` where they are not set already,
+    or to `OMP_NUM_THREADS` where that is. `environment` is set on top of ours, and the open
+    `files` are open there, too.
+    """
+
+    def __init__(
+        self,
+        count: int = 1,
+        on_epoch: Report | None = None,
+        *,
+        patience: float = PATIENCE,
+        environment: Mapping[str, str] | None = None,
+        files: Sequence[int] = (),
+    ) -> None:
+        self.threads = _threads(count)
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._seats = [
+            _Seat(self._tasks, self.threads, on_epoch, patience, environment or {}, files)
+            for _ in range(count)
+        ]
+        self._closed = False
+        for seat in self._seats:
+            seat.start()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        if self._closed:
+            raise RuntimeError("these workers take no more work")
+        future: Future[T] = Future()
+        self._tasks.put(_Task(future, fn, args, kwargs))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if not self._closed:
+            self._closed = True
+            if cancel_futures:
+                self._cancel_waiting()
+            for _ in self._seats:
+                self._tasks.put(None)
+        if wait:
+            for seat in self._seats:
+                seat.join()
+
+    def drop(self) -> None:
+        """End the workers at once, and with them what they do."""
+        self.shutdown(wait=False, cancel_futures=True)
+        for seat in self._seats:
+            seat.drop()
+        self.shutdown()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.shutdown()
+        else:
+            self.drop()
+
+    def _cancel_waiting(self) -> None:
+        while True:
+            try:
+                task = self._tasks.get_nowait()
+            except queue.Empty:
+                return
+            if task is not None:
+                task.future.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    future: Future[Any]
+    fn: Callable[..., object]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+
+
+class _Seat(threading.Thread):
+    """A place for a worker: hands it one task after the other, and replaces it."""
+
+    def __init__(
+        self,
+        tasks: queue.SimpleQueue[_Task | None],
+        threads: int,
+        on_epoch: Report | None,
+        patience: float,
+        environment: Mapping[str, str],
+        files: Sequence[int],
+    ) -> None:
+        super().__init__(name="cnngen worker", daemon=True)
+        self.tasks = tasks
+        self.threads = threads
+        self.on_epoch = on_epoch
+        self.patience = patience
+        self.environment = environment
+        self.files = files
+        self.worker: _Worker | None = None
+        self.dropped = False
+
+    def run(self) -> None:
+        while (task := self.tasks.get()) is not None:
+            if not task.future.set_running_or_notify_cancel():
+                continue
+            try:
+                task.future.set_result(self._do(task))
+            except Exception as error:
+                task.future.set_exception(error)
+        self._end()
+
+    def drop(self) -> None:
+        self.dropped = True
+        if (worker := self.worker) is not None:
+            worker.kill()
+
+    def _do(self, task: _Task) -> object:
+        for _ in range(STARTS):
+            if self.worker is None:
+                self.worker = _Worker(self.threads, self.environment, self.files)
+            worker = self.worker
+            if self.dropped:
+                worker.kill()
+            try:
+                return worker.do(task, self.on_epoch, self.patience)
+            except WorkerDied:
+                self._end()
+                if worker.ready or self.dropped:
+                    raise
+        raise CnnGenError(
+            "worker processes end before they begin",
+            hint="What they print tells why; is there memory left, and may processes start?",
+        )
+
+    def _end(self) -> None:
+        if self.worker is not None:
+            self.worker.end()
+            self.worker = None
+
+
+class _Worker(Child):
+    """A process that does one call after the other."""
+
+    def __init__(self, threads: int, environment: Mapping[str, str], files: Sequence[int]) -> None:
+        unset = [name for name in THREAD_VARIABLES if name not in os.environ]
+        environment = {**dict.fromkeys(unset, str(threads)), **environment}
+        super().__init__("cnngen.runs.campaign.worker_main", environment, files=files)
+        self.ready = False
+
+    def do(self, task: _Task, on_epoch: Report | None, patience: float) -> object:
+        self.tell((task.fn, task.args, task.kwargs))
+        while True:
+            match self._next(patience):
+                case "ready", _:
+                    self.ready = True
+                case "epoch", (key, epoch):
+                    if on_epoch is not None:
+                        on_epoch(key, epoch)
+                case "done", value:
+                    return value
+                case "failed", error:
+                    raise error
+
+    def _next(self, patience: float) -> tuple[str, Any]:
+        """The next message. Raises `WorkerDied` where none comes in time, or ever."""
+        self.wait(patience)
+        try:
+            kind, value = self.line.recv()
+        except (EOFError, OSError):  # the latter within a message
+            raise self.death() from None
+        return kind, value
+
+
+def _threads(count: int) -> int:
+    """Threads for each of so many workers."""
+    # PyTorch takes MKL's number over OpenMP's, so one that is stated must be both.
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    return int(stated) if stated.isdecimal() and int(stated) else max(1, _cores() // count)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

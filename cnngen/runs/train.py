@@ -1,0 +1,149 @@
+"""One network trained, measured and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+from cnngen.backend import Backend, get_backend
+from cnngen.errors import BackendError, BackendFault, CnnGenError
+from cnngen.network import Network
+from cnngen.operations import shapes
+from cnngen.runs.record import Record, make_record, record_id
+from cnngen.system.ranges import refuse_seeds
+from cnngen.training.data import Dataset
+from cnngen.training.energy import Meter
+from cnngen.training.protocol import Epoch, Protocol, TrainingResult
+
+if TYPE_CHECKING:
+    from cnngen.backend.model_access import Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came out of a training, and the source that was trained."""
+
+    record: Record
+    source: str = field(repr=False)
+
+
+def run_key(network: Network, data: Dataset, protocol: Protocol, backend: str) -> str:
+    """The key that the record of this training will have."""
+    return record_id(network.id, backend, protocol, data.summary)
+
+
+def train(
+    network: Network,
+    data: Dataset,
+    protocol: Protocol,
+    *,
+    backend: str = "torch",
+    meter: Meter | None = None,
+    seed: int | None = None,
+    space: str | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    weights: Weights | None = None,
+) -> Trained:
+    """Train the source that a backend emits for a network, and measure its energy.
+
+    `seed` and `space` are those the network was sampled with; they are recorded. `weights`
+    are those to start from, else the protocol's seed decides them. A training that fails is
+    a record with a status and a cause. Raises `CnnGenError` for a backbone, or where the
+    images do not fit the network, `BackendError` for a backend that is not there or cannot
+    train, and `BackendFault` for one that emits no source or gives no valid result.
+    """
+    check_trainable(network, data)
+    refuse_seeds(seed, protocol.seed)
+    chosen, framework = trainer(backend)
+    source = emitted(chosen, network)
+    chosen.prepare()
+    # Only where they are given: a backend may be older than they are.
+    start = {} if weights is None else {"weights": weights}
+    with (meter or Meter()).window(network.id) as window:
+        result = chosen.train(source, network, data, protocol, _checking(on_epoch, chosen), **start)
+    if not isinstance(result, TrainingResult):
+        raise BackendFault(f"the {backend} backend gives a {type(result).__name__} for a training")
+    try:
+        record = make_record(
+            network,
+            data,
+            protocol,
+            result,
+            backend=backend,
+            framework=framework,
+            energy=window.energy,
+            energy_cause=window.cause,
+            seed=seed,
+            space=space,
+        )
+        # Written and read, since what cannot be read again would be lost.
+        record = Record.from_json(record.to_json())
+    except Exception as error:
+        raise BackendFault(f"the {backend} backend gives no valid result: {error}") from error
+    if record.status == "ok" and record.test_accuracy is None:
+        raise BackendFault(f"the {backend} backend says 'ok' and gives no test accuracy")
+    return Trained(record, source)
+
+
+def emitted(backend: Backend, network: Network) -> str:
+    """The source of a network, which can be written. Raises `BackendFault` where there is none."""
+    try:
+        source = backend.emit(network)
+        source.encode()
+    except ImportError:
+        raise
+    except Exception as error:
+        said = error.message if isinstance(error, CnnGenError) else str(error)
+        message = f"{type(error).__name__}: {said}"
+        raise BackendFault(f"the {backend.name} backend emits no source: {message}") from error
+    return source
+
+
+def _checking(
+    on_epoch: Callable[[Epoch], None] | None, backend: Backend
+) -> Callable[[Epoch], None] | None:
+    """`on_epoch`, which is told of nothing but epochs: it may stand in another process."""
+    if on_epoch is None:
+        return None
+
+    def told(epoch: Epoch) -> None:
+        try:
+            figures = map(float, (getattr(epoch, field.name) for field in fields(Epoch)))
+            number, *rest = figures
+            plain = Epoch(int(number), *rest)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise BackendFault(f"the {backend.name} backend tells of no epoch: {error}") from error
+        on_epoch(plain)
+
+    return told
+
+
+def trainer(backend: str) -> tuple[Backend, str]:
+    """The backend of that name, and its framework's version.
+
+    Raises `BackendError` for a backend that is not there or cannot train.
+    """
+    chosen = get_backend(backend)
+    framework = chosen.version()
+    if framework is None or "train" not in chosen.capabilities:
+        lacks = "needs its framework" if framework is None else "cannot train"
+        raise BackendError(f"the {backend} backend {lacks}", hint=f"Install: {chosen.install}")
+    return chosen, framework
+
+
+def check_trainable(network: Network, data: Dataset) -> None:
+    """Raise `CnnGenError` where a network cannot be trained on a data set."""
+    if network.is_backbone:
+        raise CnnGenError(
+            "a description without classification is a backbone and cannot be trained",
+            hint="End it with flatten or a global pooling and dense layers, then output.",
+            source=network.description.source,
+            span=network.description.output_span if network.description.source else None,
+        )
+    if network.input_shape != data.input_shape or network.classes != data.classes:
+        raise CnnGenError(
+            f"the network takes {shapes.text(network.input_shape)} images of {network.classes} "
+            f"classes, {data.name} has {shapes.text(data.input_shape)} of {data.classes}",
+            hint="Leave the ends of the description open: `input … output`.",
+        )

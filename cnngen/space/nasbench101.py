@@ -1,0 +1,318 @@
+"""NAS-Bench-101: its cells, and the networks that they stand for.
+
+The search space of Ying et al., "NAS-Bench-101: Towards Reproducible Neural Architecture
+Search" (2019, https://arxiv.org/abs/1902.09635), section 2, with the rules for channels and
+projections of the authors' reference, google-research/nasbench. A cell is a graph that no
+sentence of the language stands for: its values go to any later vertex, not along two columns.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, combinations, permutations
+from random import Random
+from typing import Literal, get_args
+
+from cnngen.errors import CnnGenError, shorten
+from cnngen.network import Network
+from cnngen.operations import (
+    Activate,
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    GlobalPool,
+    Input,
+    Operation,
+    Pool,
+    Truncate,
+)
+from cnngen.operations.shapes import Shape
+
+Label = Literal["conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"]
+LABELS: tuple[Label, ...] = get_args(Label)
+
+MAX_VERTICES = 7
+MAX_EDGES = 9
+STACKS = 3
+CELLS = 3
+"""Cells in a stack; channels double from stack to stack, and height and width halve."""
+STEM = 128
+"""Channels of the published networks' first stack."""
+EPSILON = 1e-5
+SPACE = "nasbench101"
+"""The space that records of cells are said to be of."""
+
+LETTERS = dict(zip("31m", LABELS, strict=True))
+NAME = re.compile(rf"{SPACE}_([2-7])_([0-9a-f]{{1,6}})_([31m]{{0,5}})_stem(\d{{1,4}})")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A graph of up to 7 vertices and 9 edges, pruned to what lies on a way from the first
+    vertex, the input, to the last, the output.
+
+    `matrix[i][j]` is 1 for an edge from i to a later j; `labels` are those of the vertices
+    between the ends. Raises `CnnGenError` for what is no cell of NAS-Bench-101.
+    """
+
+    matrix: tuple[tuple[int, ...], ...]
+    labels: tuple[Label, ...]
+
+    def __init__(self, matrix: Sequence[Sequence[int]], operations: Sequence[str]) -> None:
+        """`operations` are the labels of all vertices, `input` first and `output` last."""
+        edges, labels = _checked(matrix, operations)
+        kept = _between(edges)
+        pruned = tuple(tuple(edges[i][j] for j in kept) for i in kept)
+        object.__setattr__(self, "matrix", pruned)
+        object.__setattr__(self, "labels", tuple(labels[i - 1] for i in kept[1:-1]))
+        if sum(map(sum, pruned)) > MAX_EDGES:
+            raise CnnGenError(f"a cell has at most {MAX_EDGES} edges")
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The labels of all vertices."""
+        return ("input", *self.labels, "output")
+
+    def inputs(self, vertex: int) -> list[int]:
+        """The vertices that one reads, in order."""
+        return [i for i in range(vertex) if self.matrix[i][vertex]]
+
+    def channels(self, given: int, wanted: int) -> list[int]:
+        """Channels of each vertex of a cell that reads `given` and puts out `wanted`.
+
+        The output's are shared out among the vertices it reads, the first of them taking
+        what does not divide; any other vertex has as many as the widest that reads it.
+        """
+        last = len(self.matrix) - 1
+        counts = [given, *[0] * (last - 1), wanted]
+        joined = [i for i in self.inputs(last) if i]
+        for rank, vertex in enumerate(joined):
+            counts[vertex] = wanted // len(joined) + (rank < wanted % len(joined))
+        for vertex in range(last - 1, 0, -1):
+            if not self.matrix[vertex][last]:
+                readers = [j for j in range(vertex + 1, last) if self.matrix[vertex][j]]
+                counts[vertex] = max(counts[j] for j in readers)
+        return counts
+
+    def name(self, stem: int = STEM) -> str:
+        """The cell as an identifier, from which `from_name` gives it back."""
+        letters = {label: letter for letter, label in LETTERS.items()}
+        ops = "".join(letters[label] for label in self.labels)
+        bits = "".join(str(edge) for i, row in enumerate(self.matrix) for edge in row[i + 1 :])
+        return f"{SPACE}_{len(self.matrix)}_{int(bits, 2):x}_{ops}_stem{stem}"
+
+    @classmethod
+    def from_name(cls, name: str) -> tuple[Cell, int]:
+        """The cell and the stem's channels that `name` was made of.
+
+        Raises `CnnGenError` where it was not.
+        """
+        match = NAME.fullmatch(name)
+        size = int(match[1]) if match else 0
+        pairs = [(i, j) for i in range(size) for j in range(i + 1, size)]
+        if match is None or int(match[2], 16) >> len(pairs) or len(match[3]) != size - 2:
+            raise CnnGenError(f"'{shorten(name)}' names no cell of NAS-Bench-101")
+        bits = f"{int(match[2], 16):0{len(pairs)}b}"
+        matrix = [[0] * size for _ in range(size)]
+        for (i, j), bit in zip(pairs, bits, strict=True):
+            matrix[i][j] = int(bit)
+        labels = [LETTERS[letter] for letter in match[3]]
+        return cls(matrix, ["input", *labels, "output"]), int(match[4])
+
+
+def cell_network(
+    cell: Cell,
+    *,
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    stem: int = STEM,
+) -> Network:
+    """The network of nine cells: a 3x3 convolution to `stem` channels, three stacks of three
+    cells, max pooling before the second and third, global average pooling, dense.
+
+    Published networks take CIFAR-10's images and have a stem of 128. Networks of isomorphic
+    cells have the same id, though channels that do not divide go to other vertices. Raises `CnnGenError` for
+    a stem that leaves a vertex without channels.
+    """
+    graph = _Graph(input_shape)
+    value = graph.conv_bn_relu("stem1", 0, 3, stem)
+    channels = stem
+    for stack in range(STACKS):
+        if stack:
+            channels *= 2
+            pool = Pool("max", (2, 2), (2, 2), "same")
+            value = graph.append(f"downsample{stack}", pool, value)
+        for number in range(stack * CELLS + 1, (stack + 1) * CELLS + 1):
+            value = _append_cell(graph, cell, f"cell{number}", value, channels)
+    value = graph.append("pool1", GlobalPool("avg"), value)
+    graph.append("dense1", Dense(classes), value)
+    form = f"{SPACE} {canonical(cell)} {stem}"
+    return Network.from_graph(graph.operations, cell.name(stem), form)
+
+
+def sample(seed: int = 0) -> Cell:
+    """A random cell, each of the 423,624 that are not isomorphic as likely as any other."""
+    random = Random(seed)
+    sizes = range(2, MAX_VERTICES + 1)
+    # As often as there are matrices with labels of that size; most are no cell unpruned.
+    weights = [2 ** (size * (size - 1) // 2) * len(LABELS) ** (size - 2) for size in sizes]
+    ends = list(accumulate(weights))
+    while True:
+        size = sizes[bisect(ends, random.random() * ends[-1])]
+        matrix = [[int(j > i and random.random() < 0.5) for j in range(size)] for i in range(size)]
+        labels = [LABELS[int(random.random() * len(LABELS))] for _ in range(size - 2)]
+        if sum(map(sum, matrix)) > MAX_EDGES or not _is_whole(matrix):
+            continue
+        cell = Cell(matrix, ["input", *labels, "output"])
+        if random.random() * len(_forms(cell)) < 1:  # how many matrices there are of it
+            return cell
+
+
+def sample_many(count: int, seed: int = 0) -> Iterator[Cell]:
+    """Cells one after the other, no two of them isomorphic. The list depends on the seed
+    alone, whatever `count` is."""
+    seen: set[str] = set()
+    number = 0
+    while len(seen) < count:
+        cell = sample(Random(f"{seed} {number}").getrandbits(64))
+        number += 1
+        form = canonical(cell)
+        if form not in seen:
+            seen.add(form)
+            yield cell
+
+
+def canonical(cell: Cell) -> str:
+    """A text that isomorphic cells share and others do not."""
+    return min(_forms(cell))
+
+
+def _forms(cell: Cell) -> set[str]:
+    """The cell as text in every order of its vertices that leaves its matrix triangular."""
+    last = len(cell.matrix) - 1
+    forms = set()
+    for order in permutations(range(1, last)):
+        at = [0, *order, last]
+        if not any(cell.matrix[j][i] for i, j in combinations(at, 2)):
+            labels = ",".join(cell.labels[i - 1] for i in order)
+            forms.add(labels + "".join(str(cell.matrix[i][j]) for i, j in combinations(at, 2)))
+    return forms
+
+
+def _is_whole(matrix: Sequence[Sequence[int]]) -> bool:
+    """Whether every vertex reads one and is read, but for the ends: none would be pruned."""
+    return all(any(row) for row in matrix[:-1]) and all(
+        any(column) for column in list(zip(*matrix, strict=True))[1:]
+    )
+
+
+class _Graph:
+    """The operations of a network in the making; `append` gives the position of a new one."""
+
+    def __init__(self, input_shape: tuple[int, int, int]) -> None:
+        self.operations: list[tuple[str, Operation, tuple[int, ...]]] = []
+        self.shapes: list[Shape] = []
+        self.append("input", Input(input_shape))
+
+    def append(self, name: str, operation: Operation, *inputs: int) -> int:
+        self.operations.append((name, operation, inputs))
+        self.shapes.append(operation.output_shape(*(self.shapes[i] for i in inputs)))
+        return len(self.shapes) - 1
+
+    def channels(self, value: int) -> int:
+        return self.shapes[value][-1]
+
+    def conv_bn_relu(self, name: str, value: int, kernel: int, channels: int) -> int:
+        value = self.append(f"{name}_conv", Conv2d(channels, (kernel, kernel), bias=False), value)
+        value = self.append(f"{name}_norm", BatchNorm(EPSILON), value)
+        return self.append(f"{name}_relu", Activate("relu"), value)
+
+    def join(self, name: str, operation: Operation, values: list[int]) -> int:
+        return values[0] if len(values) == 1 else self.append(name, operation, *values)
+
+    def truncated(self, name: str, value: int, channels: int) -> int:
+        if self.channels(value) == channels:
+            return value
+        return self.append(name, Truncate(channels), value)
+
+
+def _append_cell(graph: _Graph, cell: Cell, name: str, entered: int, channels: int) -> int:
+    """A vertex adds up what it reads and applies its operation. The input comes through a 1x1
+    projection for each reader; from others a vertex takes its first channels, as many as it
+    has. The output puts its vertices together, and adds the input if it reads that as well.
+    """
+    counts = cell.channels(graph.channels(entered), channels)
+    if not all(counts):
+        raise CnnGenError("a stem as narrow leaves a vertex of the cell without channels")
+    last = len(cell.matrix) - 1
+    values = [entered]
+    for vertex in range(1, last):
+        own = f"{name}_v{vertex}"
+        read = [
+            graph.truncated(f"{own}_from{source}", values[source], counts[vertex])
+            for source in cell.inputs(vertex)
+            if source
+        ]
+        if cell.matrix[0][vertex]:
+            read.append(graph.conv_bn_relu(f"{own}_in", entered, 1, counts[vertex]))
+        value = graph.join(f"{own}_add", Add(), read)
+        match cell.labels[vertex - 1]:
+            case "conv3x3-bn-relu":
+                value = graph.conv_bn_relu(own, value, 3, counts[vertex])
+            case "conv1x1-bn-relu":
+                value = graph.conv_bn_relu(own, value, 1, counts[vertex])
+            case "maxpool3x3":
+                value = graph.append(f"{own}_pool", Pool("max", (3, 3), (1, 1), "same"), value)
+        values.append(value)
+    ends = [values[source] for source in cell.inputs(last) if source]
+    put_out = [graph.join(f"{name}_concat", Concat(), ends)] if ends else []
+    if cell.matrix[0][last]:
+        put_out.append(graph.conv_bn_relu(f"{name}_in", entered, 1, channels))
+    return graph.join(f"{name}_add", Add(), put_out)
+
+
+def _checked(
+    matrix: Sequence[Sequence[int]], operations: Sequence[str]
+) -> tuple[list[list[int]], list[Label]]:
+    """The matrix, and the labels between the ends. Raises `CnnGenError` for what is no cell."""
+    size = len(matrix)
+    if not 2 <= size <= MAX_VERTICES or any(len(row) != size for row in matrix):
+        raise CnnGenError(f"the matrix of a cell is square, of 2 to {MAX_VERTICES} vertices")
+    rows = [[int(edge) for edge in row] for row in matrix]
+    if any(rows[i][j] not in ((0, 1) if j > i else (0,)) for i in range(size) for j in range(size)):
+        raise CnnGenError("the matrix of a cell is upper triangular, of 0 and 1")
+    labels: list[Label] = []
+    for name in operations[1:-1]:
+        label = next((label for label in LABELS if label == name), None)
+        if label is None:
+            raise CnnGenError(
+                f"a cell has no operation '{shorten(str(name))}'",
+                hint=f"Known: {', '.join(LABELS)}.",
+            )
+        labels.append(label)
+    if len(operations) != size or (operations[0], operations[-1]) != ("input", "output"):
+        raise CnnGenError("a cell's operations are input, one for each vertex between, output")
+    return rows, labels
+
+
+def _between(matrix: list[list[int]]) -> list[int]:
+    """The vertices on a way from the first to the last.
+
+    Raises `CnnGenError` where there is none.
+    """
+    size = len(matrix)
+    after, before = {0}, {size - 1}
+    for j in range(size):
+        if any(matrix[i][j] for i in after):
+            after.add(j)
+    for i in reversed(range(size)):
+        if any(matrix[i][j] for j in before):
+            before.add(i)
+    if size - 1 not in after:
+        raise CnnGenError("no way leads from the cell's input to its output")
+    return sorted(after & before)

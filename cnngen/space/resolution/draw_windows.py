@@ -1,0 +1,198 @@
+"""Windows drawn so that every branch ends where it must: valid by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnngen.errors import MergeError, ResolveError, Span
+from cnngen.language.tree import Description, Layer, Merge
+from cnngen.space.resolution.reach import (
+    BodyReach,
+    Item,
+    Reach,
+    Reached,
+    Step,
+    after,
+    before,
+    reach,
+)
+from cnngen.space.resolution.windows import WINDOW_NAMES, Size, Window, moves
+from cnngen.space.space import Random, Space
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """For each place of a layer with a window: the window. `reducing` are the places where
+    the map becomes smaller, `end` is the size at the end of the main column."""
+
+    windows: dict[int, Window]
+    reducing: set[int]
+    end: Size
+
+
+def draw_windows(
+    items: Sequence[Item], description: Description, space: Space, start: Size, random: Random
+) -> Drawn:
+    """Windows with which the map gets from the input to the output.
+
+    A merge takes a size that both sides can reach, each as likely as the other; windows are
+    drawn by the space's weights among those from which the rest can go on. Raises
+    `ResolveError` where the given hyper-parameters leave no solution.
+    """
+    sizes = reach(items, description, space, start)
+    universe = sizes.universe
+    anywhere = np.ones(len(universe.sizes), np.bool_)
+    drawn: dict[int, Window] = {}
+    reducing: set[int] = set()
+    end = start
+    pending: list[tuple[list[Step], int, Reached]] = [
+        (sizes.chain, universe.numbers[start], anywhere)
+    ]
+    while pending:
+        chain, at, wanted = pending.pop()
+        for step, following in zip(chain, _ways_on(chain, wanted), strict=True):
+            size = universe.sizes[at]
+            if step.known is not None:
+                options = moves(space, step.known, sizes.freedom, size)
+                on = following.tolist()
+                numbers = universe.numbers
+                allowed = [
+                    i for i, s in enumerate(options.sizes) if s in numbers and on[numbers[s]]
+                ]
+                if not allowed:
+                    raise _contradiction(items, description, sizes, start)
+                window, output = options.draw(allowed, random)
+                drawn[step.place] = window
+                if output != size:
+                    reducing.add(step.place)
+                at = universe.numbers[output]
+                continue
+            meeting = [body.relation for body in step.bodies]
+            ways = [following]
+            for relation in reversed(meeting[1:]):
+                ways.append(before(ways[-1], relation))
+            for body, way in zip(step.bodies, reversed(ways), strict=True):
+                met = np.flatnonzero(way & (body.relation[at] > 0))
+                if not len(met):
+                    raise _contradiction(items, description, sizes, start)
+                target = int(met[int(random() * len(met))])
+                exactly = np.zeros_like(anywhere)
+                exactly[target] = True
+                pending += ((body.right, at, exactly), (body.left, at, exactly))
+                at = target
+        if chain is sizes.chain:
+            end = universe.sizes[at]
+    return Drawn(drawn, reducing, end)
+
+
+def _ways_on(chain: list[Step], wanted: Reached) -> list[Reached]:
+    """After each step, the sizes from which the rest of the chain reaches what is wanted."""
+    ways = [wanted]
+    for step in reversed(chain[1:]):
+        ways.append(before(ways[-1], step.relation))
+    return ways[: len(chain)][::-1]
+
+
+def _contradiction(
+    items: Sequence[Item], description: Description, sizes: Reach, start: Size
+) -> ResolveError:
+    """Say which layer does not fit, or which merge's sides can never meet.
+
+    Goes through the description as a map would: whatever could reach a step and not leave
+    it is where the contradiction lies.
+    """
+    reached = np.zeros(len(sizes.universe.sizes), np.bool_)
+    reached[sizes.universe.numbers[start]] = True
+    chain = sizes.chain
+    while True:
+        step, reached = _first_blocked(chain, reached)
+        if step.known is not None:
+            return _no_fit(items[step.place], description, sizes, reached)
+        for body in step.bodies:
+            inner = next(
+                (side for side in (body.left, body.right) if not _through(side, reached).any()),
+                None,
+            )
+            if inner is not None:
+                chain = inner
+                break
+            if not after(reached, body.relation).any():
+                return _no_meeting(items, description, sizes, body, step, reached)
+            reached = after(reached, body.relation)
+        else:
+            raise AssertionError("a merge is blocked and each of its bodies is not")
+
+
+def _through(chain: list[Step], reached: Reached) -> Reached:
+    for step in chain:
+        reached = after(reached, step.relation)
+    return reached
+
+
+def _first_blocked(chain: list[Step], reached: Reached) -> tuple[Step, Reached]:
+    for step in chain:
+        following = after(reached, step.relation)
+        if not following.any():
+            return step, reached
+        reached = following
+    raise AssertionError("nothing is blocked")
+
+
+def _no_fit(item: Item, description: Description, sizes: Reach, reached: Reached) -> ResolveError:
+    assert isinstance(item, Layer)
+    name = WINDOW_NAMES[item.kind]
+    return ResolveError(
+        f"no {name} that this {item.kind} may have fits its input of {sizes.names(reached)}",
+        hint=f"Give it a smaller {name} or padding=same, or reduce the map less before it.",
+        source=description.source,
+        span=item.span,
+    )
+
+
+def _no_meeting(
+    items: Sequence[Item],
+    description: Description,
+    sizes: Reach,
+    body: BodyReach,
+    merge: Step,
+    reached: Reached,
+) -> MergeError:
+    item = items[merge.place]
+    assert isinstance(item, Merge)
+    # One size to start from, the largest: over several, both sides may reach a size, only
+    # never from the same.
+    start = np.zeros_like(reached)
+    start[np.flatnonzero(reached)[-1]] = True
+    others = int(reached.sum()) - 1
+    same = f" (and the same from {others} other sizes)" if others else ""
+    number = next(i for i, other in enumerate(merge.bodies) if other is body)
+    tree = item.bodies[number]
+    ends = [_through(side, start) for side in (body.left, body.right)]
+    left, right = map(sizes.names, ends)
+    source = description.source
+
+    def place(span: Span) -> str:
+        if source is None:
+            return ""
+        line, column = source.position(span.start)
+        return f" (line {line}, column {column})"
+
+    right_span = tree.right[0].span if tree.right else tree.span
+    narrowed = (
+        ""
+        if sizes.freedom == "full"
+        else (" For so many sizes, open windows here only keep the size or use padding=same.")
+    )
+    return MergeError(
+        f"the sides of this merge can never meet: from {sizes.names(start)}{same}, left"
+        f"{place(tree.left[0].span)} can reach {left}, right{place(right_span)} "
+        f"{'can reach' if tree.right else 'is Empty and stays at'} {right}",
+        hint="Leave a stride, window or padding open on one side, or give both the same."
+        + narrowed,
+        source=source,
+        span=Span(tree.span.start, tree.span.end) if source else None,
+        sizes=(sizes.of(ends[0]), sizes.of(ends[1])),
+    )

@@ -1,0 +1,196 @@
+"""From a description to a network: open hyper-parameters fixed, every shape inferred."""
+
+from __future__ import annotations
+
+import random as random_module
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+
+from cnngen.errors import ResolveError
+from cnngen.language import sentence
+from cnngen.language.tree import Description, Layer, Merge, MergeMode, Value, filled, gather
+from cnngen.language.values import LARGEST
+from cnngen.network import Network
+from cnngen.operations import WORDS, shapes
+from cnngen.space.resolution.channels import choose_filters
+from cnngen.space.resolution.draw_windows import draw_windows
+from cnngen.space.resolution.lower import lower
+from cnngen.space.resolution.reach import Item
+from cnngen.space.resolution.windows import WINDOW_NAMES
+from cnngen.space.space import Random, Space, load_space
+
+DEFAULT_INPUT = (32, 32, 3)
+DEFAULT_CLASSES = 10
+
+
+def resolve(
+    description: Description,
+    *,
+    space: str | Path | Space = "paper",
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    seed: int = 0,
+) -> Network:
+    """The network of a description: what is given is kept, what is open is drawn.
+
+    `input_shape` (height, width, channels) and `classes` stand in where the description
+    leaves its ends open; 32x32x3 and 10 where both do. The same arguments give the same
+    network on every machine. A resolved description needs no seed: nothing is left to draw.
+
+    Raises `DescriptionError` for a tree that is not a sentence, `ResolveError` where the
+    description contradicts itself or the arguments, and `SpaceError` for a space that is not
+    valid.
+    """
+    sentence.check(description)
+    return resolve_sentence(
+        description, space=space, input_shape=input_shape, classes=classes, seed=seed
+    )
+
+
+def resolve_sentence(
+    description: Description,
+    *,
+    space: str | Path | Space = "paper",
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    seed: int = 0,
+) -> Network:
+    """As `resolve`, for what is a sentence by construction: it is not checked."""
+    space = load_space(space)
+    random = random_module.Random(seed).random
+    shape = _input_shape(description, input_shape)
+    classes = _classes(description, classes)
+    items = [_closed(item, space, random) for item in description.walk()]
+    activation = space.convolution.activations.draw(random)
+    mode: MergeMode = space.merge.modes.draw(random)
+    items = [
+        replace(item, mode=item.mode or mode) if isinstance(item, Merge) else item for item in items
+    ]
+    drawn = draw_windows(items, description, space, shape[:2], random)
+    filters, channels = choose_filters(items, description, space, shape[2], drawn.reducing)
+
+    features = 0
+    for place, item in enumerate(items):
+        if not isinstance(item, Layer):
+            continue
+        known: dict[str, Value] = dict(item.parameters)
+        if place in drawn.windows:
+            window = drawn.windows[place]
+            known |= {
+                WINDOW_NAMES[item.kind]: window.extent,
+                "stride": window.stride,
+                "padding": window.padding,
+            }
+        if place in filters:
+            known["filters"] = filters[place]
+        match item.kind:
+            case "flatten":
+                features = prod(drawn.end) * channels
+            case "global_avg_pooling" | "global_max_pooling":
+                features = channels
+            case "dense" if place == len(items) - 1:
+                assert classes is not None
+                known.setdefault("units", classes)
+                known.setdefault("activation", "linear")
+            case "dense":
+                units = known.get("units") or _hidden_units(features, space, random)
+                assert isinstance(units, int)
+                features = known["units"] = units
+        items[place] = _filled(item, known, activation, space, random)
+
+    nodes = gather(items)
+    end = len(nodes) - len(description.head)
+    head = tuple(node for node in nodes[end:] if isinstance(node, Layer))
+    return lower(
+        replace(description, features=nodes[:end], head=head, input_shape=shape, classes=classes)
+    )
+
+
+def _input_shape(
+    description: Description, wanted: tuple[int, int, int] | None
+) -> tuple[int, int, int]:
+    own = description.input_shape
+    if wanted and not (len(wanted) == 3 and all(1 <= size <= LARGEST for size in wanted)):
+        raise ResolveError(
+            f"an image cannot have the shape {wanted}",
+            hint=f"Give height, width and channels, each from 1 to {LARGEST:,}.",
+        )
+    if own and wanted and own != wanted:
+        raise ResolveError(
+            f"the description is for {shapes.text(own)} images, these are {shapes.text(wanted)}",
+            hint="Change one, or write `input` alone.",
+            source=description.source,
+            span=description.input_span if description.source else None,
+        )
+    return own or wanted or DEFAULT_INPUT
+
+
+def _classes(description: Description, wanted: int | None) -> int | None:
+    """How many classes the last dense layer tells apart; None for a backbone."""
+    if wanted is not None and not 1 <= wanted <= LARGEST:
+        raise ResolveError(f"there cannot be {wanted} classes", hint=f"From 1 to {LARGEST:,}.")
+    if description.is_backbone:
+        return None
+    last = description.head[-1]
+    units = last.parameters.get("units")
+    assert units is None or isinstance(units, int)
+    said = (
+        (units, "the last dense layer has", last.parameter_spans.get("units", last.span)),
+        (description.classes, "the output has", description.output_span),
+        (wanted, "the data have", description.output_span),
+    )
+    found = [(count, who, span) for count, who, span in said if count is not None]
+    for (first, who, span), (second, other, _) in pairwise(found):
+        if first != second:
+            raise ResolveError(
+                f"{who} {first:,} classes, {other} {second:,}",
+                hint="The last dense layer has one unit for each class.",
+                source=description.source,
+                span=span if description.source else None,
+            )
+    return found[0][0] if found else DEFAULT_CLASSES
+
+
+def _closed(item: Item, space: Space, random: Random) -> Item:
+    """An open word such as `pooling` as one of the words it stands for."""
+    if isinstance(item, Layer) and WORDS[item.kind].choice:
+        return replace(item, kind=space.draw_kind(item.kind, random))
+    return item
+
+
+def _hidden_units(features: int, space: Space, random: Random) -> int:
+    """Units of a dense layer inside the head: an even share of its inputs, at least 2."""
+    head = space.classification
+    if features >= 1000:
+        units = min(int(features * head.wide), head.wide_limit)
+    else:
+        low, high = head.narrow
+        units = int(features * (low + (high - low) * random()))
+    return max(2, units // 2 * 2)
+
+
+def _filled(
+    layer: Layer, known: Mapping[str, Value], activation: str, space: Space, random: Random
+) -> Layer:
+    """A layer with every hyper-parameter, in canonical order."""
+    parameters: dict[str, Value] = {}
+    for name in WORDS[layer.kind].parameter_names:
+        if name in known:
+            parameters[name] = known[name]
+            continue
+        match name:
+            case "activation":
+                parameters[name] = activation
+            case "bias":
+                # Batch norm takes away what a bias adds, unless an activation is between.
+                parameters[name] = layer.kind != "convbn" or parameters["activation"] != "linear"
+            case "epsilon":
+                parameters[name] = space.batch_norm_epsilons.draw(random)
+            case "rate":
+                parameters[name] = space.dropout_rates.draw(random)
+            case _:
+                raise AssertionError(f"{layer.kind} is left with open {name}")
+    return filled(layer, parameters)

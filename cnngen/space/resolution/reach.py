@@ -1,0 +1,256 @@
+"""Which sizes every branch can reach: dynamic programming over the windows it may have.
+
+A relation is a square matrix of zeros and ones over the sizes that can occur at all: row
+`a`, column `b` is 1 where a branch that starts at size `a` can end at size `b`. Branches in
+sequence multiply; the two sides of a merge meet where both are 1. So a merge is solvable
+from a size exactly where its row is not empty, whatever it contains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnngen.errors import ResolveError
+from cnngen.language.tree import Description, Layer, Merge
+from cnngen.space.resolution.windows import FREEDOMS, Freedom, Given, Size, given, moves, spread
+from cnngen.space.space import Space
+
+Relation = NDArray[np.float32]
+"""(sizes, sizes), 0 or 1; float32 since BLAS multiplies those fastest."""
+
+Reached = NDArray[np.bool_]
+"""(sizes,): which sizes are reached, or lead to where one wants to go."""
+
+MAX_SIZES = 1000
+MAX_BYTES = 2**28
+FEW_SIZES = 256
+ONE_THREAD = 2**18
+"""Multiply-adds up to which OpenBLAS stays on one thread. Beyond, its threads wait for each
+other longer than they work: ten times slower on a busy machine."""
+
+Item = Layer | Merge | str
+"""A step of `Description.walk`. Its place in the walk is what identifies a layer: sampled
+descriptions use one `Layer` in many places."""
+
+Windows = Sequence[Given | None]
+"""What each item of a walk says of its window; None for those that have none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Universe:
+    """The sizes that can occur, numbered."""
+
+    sizes: tuple[Size, ...]
+    numbers: dict[Size, int]
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """A layer with a window, or a merge, in a chain."""
+
+    place: int
+    relation: Relation
+    known: Given | None = None
+    bodies: list[BodyReach] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class BodyReach:
+    """The two sides of a merge's body, and the sizes at which they can meet."""
+
+    left: list[Step]
+    right: list[Step]
+    relation: Relation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reach:
+    """The main column of a description with the relation of every step in it."""
+
+    chain: list[Step]
+    universe: Universe
+    freedom: Freedom
+    space: Space
+
+    def of(self, reached: Reached) -> list[Size]:
+        """The sizes that are reached, the largest first."""
+        pairs = zip(self.universe.sizes, reached, strict=True)
+        return [size for size, here in pairs if here][::-1]
+
+    def names(self, reached: Reached, most: int = 3) -> str:
+        """Sizes in words, for messages: `16x16, 15x15 or 6 more`."""
+        sizes = [f"{height}x{width}" for height, width in self.of(reached)]
+        if len(sizes) > most + 1:
+            sizes = [*sizes[:most], f"{len(sizes) - most} more"]
+        return " or ".join(filter(None, (", ".join(sizes[:-1]), sizes[-1]))) if sizes else "none"
+
+
+def reach(items: Sequence[Item], description: Description, space: Space, start: Size) -> Reach:
+    """The sizes that every step of a walk can reach from the input's size.
+
+    Raises `ResolveError` where they are too many to compute with even if open windows keep
+    the size.
+    """
+    merges = sum(isinstance(item, Merge) for item in items)
+    windows = [given(item) if isinstance(item, Layer) else None for item in items]
+    for freedom in FREEDOMS:
+        sizes = _possible(items, windows, space, start, freedom)
+        if len(sizes) <= MAX_SIZES and merges * len(sizes) ** 2 * 4 <= MAX_BYTES:
+            universe = _universe(sizes)
+            chain = _relate(items, windows, space, universe, freedom)
+            return Reach(chain, universe, freedom, space)
+    raise ResolveError(
+        f"the map of a {start[0]}x{start[1]} image can take {len(sizes):,} sizes here, too many "
+        "to match in merges",
+        hint="Give the layers strides, or start from a smaller image.",
+        source=description.source,
+        span=description.input_span if description.source else None,
+    )
+
+
+def after(reached: Reached, relation: Relation) -> Reached:
+    """The sizes that a step leads to."""
+    return (reached @ relation) > 0
+
+
+def before(wanted: Reached, relation: Relation) -> Reached:
+    """The sizes from which a step can lead to the wanted ones."""
+    return (relation @ wanted) > 0
+
+
+OPEN = (Given(False, None, None, None), Given(True, None, None, None))
+
+
+@lru_cache(maxsize=64)
+def _closure(space: Space, start: Size, freedom: Freedom) -> frozenset[Size]:
+    """Every size that open windows lead to, however many; stops beyond `FEW_SIZES`."""
+    sizes: frozenset[Size] = frozenset()
+    more = frozenset((start,))
+    while sizes != more and len(more) <= FEW_SIZES:
+        sizes = more
+        more = sizes.union(*(spread(space, known, freedom, sizes) for known in OPEN))
+    return more
+
+
+def _possible(
+    items: Sequence[Item], windows: Windows, space: Space, start: Size, freedom: Freedom
+) -> frozenset[Size]:
+    """The sizes that may occur, taking the sides of a merge to meet wherever they can."""
+    if {*windows} <= {None, *OPEN}:
+        # One universe for all sampled descriptions, so that their relations are cached.
+        sizes = _closure(space, start, freedom)
+        if len(sizes) <= FEW_SIZES:
+            return sizes
+    here = frozenset((start,))
+    seen: dict[frozenset[Size], None] = {here: None}
+    merges: list[frozenset[Size]] = []
+    lefts: list[frozenset[Size]] = []
+    for item, known in zip(items, windows, strict=True):
+        match item:
+            case Layer():
+                if known is not None:
+                    here = spread(space, known, freedom, here)
+                    seen[here] = None
+                    if len(here) > MAX_SIZES:
+                        break
+            case Merge():
+                merges.append(here)
+            case "(":
+                here = merges[-1]
+            case ",":
+                lefts.append(here)
+                here = merges[-1]
+            case ")":
+                merges[-1] = here & lefts.pop()
+            case "]":
+                here = merges.pop()
+    return frozenset().union(*seen)
+
+
+@lru_cache(maxsize=256)
+def _universe(sizes: frozenset[Size]) -> Universe:
+    ordered = tuple(sorted(sizes))
+    return Universe(ordered, {size: number for number, size in enumerate(ordered)})
+
+
+@lru_cache(maxsize=64)
+def _window_relation(space: Space, known: Given, freedom: Freedom, universe: Universe) -> Relation:
+    relation = np.zeros((len(universe.sizes),) * 2, np.float32)
+    for row, size in enumerate(universe.sizes):
+        for output in moves(space, known, freedom, size).sizes:
+            # A size that the walk cannot meet may lead out of the universe.
+            if output in universe.numbers:
+                relation[row, universe.numbers[output]] = 1
+    return relation
+
+
+@lru_cache(maxsize=16)
+def _identity(universe: Universe) -> Relation:
+    return np.eye(len(universe.sizes), dtype=np.float32)
+
+
+@dataclass(slots=True)
+class _OpenMerge:
+    """A merge whose bodies are still being related, and the chain it stands in."""
+
+    step: Step
+    chain: list[Step]
+    relation: Relation
+    left: list[Step] = field(default_factory=list)
+    left_relation: Relation | None = None
+
+
+def _relate(
+    items: Sequence[Item], windows: Windows, space: Space, universe: Universe, freedom: Freedom
+) -> list[Step]:
+    """The steps of the main column, from the innermost merge outwards."""
+    identity = _identity(universe)
+    chain: list[Step] = []
+    relation = identity
+    merges: list[_OpenMerge] = []
+    for place, (item, known) in enumerate(zip(items, windows, strict=True)):
+        match item:
+            case Layer():
+                if known is not None:
+                    step = Step(place, _window_relation(space, known, freedom, universe), known)
+                    chain.append(step)
+                    relation = _then(relation, step.relation, identity) if merges else identity
+            case Merge():
+                merges.append(_OpenMerge(Step(place, identity), chain, relation))
+            case "(":
+                chain, relation = [], identity
+            case ",":
+                merges[-1].left, merges[-1].left_relation = chain, relation
+                chain, relation = [], identity
+            case ")":
+                merge = merges[-1]
+                assert merge.left_relation is not None
+                body = BodyReach(merge.left, chain, merge.left_relation * relation)
+                merge.step.bodies.append(body)
+                merge.step.relation = _then(merge.step.relation, body.relation, identity)
+            case "]":
+                merge = merges.pop()
+                merge.chain.append(merge.step)
+                chain = merge.chain
+                relation = identity
+                if merges:
+                    relation = _then(merge.relation, merge.step.relation, identity)
+    return chain
+
+
+def _then(first: Relation, second: Relation, identity: Relation) -> Relation:
+    if first is identity:
+        return second
+    if second is identity:
+        return first
+    size = len(second)
+    rows = max(1, ONE_THREAD // size**2)
+    product = np.empty_like(second)
+    for row in range(0, size, rows):
+        np.matmul(first[row : row + rows], second, out=product[row : row + rows])
+    return np.minimum(product, np.float32(1), out=product)

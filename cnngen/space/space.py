@@ -1,0 +1,299 @@
+"""Spaces: what is sampled, and from what open hyper-parameters are chosen. Data, not code.
+
+A space is a TOML file. Shares are probabilities from 0 to 1; ranges are `[from, to]`, both
+included; a choice is a list, drawn evenly, or a table of weights such as
+`strides = { 1 = 3, 2 = 1 }`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from cnngen.errors import SpaceError, shorten
+from cnngen.language.tree import MergeMode
+from cnngen.operations import WORDS, Activation
+from cnngen.operations.shapes import Padding
+from cnngen.system.untrusted import read_text
+
+Item = TypeVar("Item")
+Random = Callable[[], float]
+"""Draws evenly from [0, 1). `random.Random(seed).random` is the same on every machine and
+Python version; the module's other draws promise no such thing."""
+
+MAX_FILE = 2**20
+"""Most bytes of a space that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[Item]):
+    """Values to draw from, each with a weight."""
+
+    values: tuple[Item, ...]
+    weights: tuple[float, ...]
+    _sums: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[Item], weights: Sequence[float] | None = None) -> Self:
+        """Values with their weights; all the same where none are given."""
+        weights = tuple(weights or [1.0] * len(values))
+        return cls(tuple(values), weights, tuple(accumulate(weights)))
+
+    def draw(self, random: Random) -> Item:
+        """One of the values."""
+        return self.values[bisect_right(self._sums, random() * self._sums[-1])]
+
+
+def _choice(kind: Any, low: float | None = None, high: float | None = None) -> Any:
+    """The validated type of a choice among values of a kind."""
+    words = get_args(kind)
+
+    def read(raw: object) -> Choice[Any]:
+        if isinstance(raw, dict):
+            keys, weights = list(raw), list(raw.values())
+        elif isinstance(raw, list):
+            keys, weights = raw, [1.0] * len(raw)
+        else:
+            raise ValueError("must be a list of values, or a table of values and weights")
+        if not keys:
+            raise ValueError("must not be empty")
+        values = [_value(key) for key in keys]
+        if len(set(values)) < len(values):
+            raise ValueError("names a value twice")
+        for weight in weights:
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+                raise ValueError("has a weight that is no number")
+            # Three of them are multiplied, and many such products summed.
+            if not 1e-90 <= weight <= 1e90:
+                raise ValueError("has a weight that is not between 1e-90 and 1e90")
+        return Choice.of(values, [float(weight) for weight in weights])
+
+    def _value(key: object) -> Any:
+        if words:
+            if key not in words:
+                raise ValueError(f"has {key!r}; it may hold {', '.join(words)}")
+            return key
+        try:
+            if isinstance(key, bool) or (kind is int and isinstance(key, float)):
+                raise ValueError
+            value = kind(key)  # the keys of a TOML table are strings
+        except (TypeError, ValueError):
+            raise ValueError(f"has {key!r}, which is no number of the right kind") from None
+        # So written that not a number is refused.
+        if low is not None and high is not None and not low <= value <= high:
+            raise ValueError(f"has {value}, which is not between {low} and {high}")
+        return value
+
+    return Annotated[Choice[kind], BeforeValidator(read)]
+
+
+def _ordered(pair: tuple[int, int]) -> tuple[int, int]:
+    if pair[0] > pair[1]:
+        raise ValueError("is empty: it runs from more to less")
+    return pair
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Range = Annotated[
+    tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1, le=1000)]],
+    AfterValidator(_ordered),
+]
+RangeFrom0 = Annotated[
+    tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0, le=1000)]],
+    AfterValidator(_ordered),
+]
+Kind = Literal["conv", "convbn", "bnconv"]
+PoolKind = Literal["max_pooling", "avg_pooling"]
+IntersticeKind = Literal["flatten", "global_avg_pooling", "global_max_pooling"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Features(_Section):
+    """The main column: how many feature extractions, and what follows each."""
+
+    count: Range
+    merge: Share
+    dropout: Share
+    pooling: Share
+
+
+class _Windows(_Section):
+    strides: _choice(int, 1, 64)  # type: ignore[valid-type]
+    paddings: _choice(Padding)  # type: ignore[valid-type]
+
+    def _keeps_size(self, windows: Choice[int]) -> None:
+        if 1 not in self.strides.values or not (
+            "same" in self.paddings.values or 1 in windows.values
+        ):
+            raise ValueError(
+                "cannot keep a size, which merges need: it must offer stride 1, and padding "
+                "'same' or a window of 1"
+            )
+
+
+class Convolution(_Windows):
+    """Convolutions. Filters start at `first_filters`; each reducing convolution has
+    `filter_growth` more than the one before."""
+
+    kinds: _choice(Kind)  # type: ignore[valid-type]
+    kernels: _choice(int, 1, 256)  # type: ignore[valid-type]
+    activations: _choice(Activation)  # type: ignore[valid-type]
+    first_filters: Annotated[int, Field(ge=1, le=4096)]
+    filter_growth: Annotated[int, Field(ge=0, le=4096)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._keeps_size(self.kernels)
+        return self
+
+
+class Pooling(_Windows):
+    """Poolings."""
+
+    kinds: _choice(PoolKind)  # type: ignore[valid-type]
+    sizes: _choice(int, 1, 256)  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._keeps_size(self.sizes)
+        return self
+
+
+class Merges(_Section):
+    """Merges. A left branch is a row of convolutions or, with the share `nested`, has
+    merges in it; the right side of a lone body is Empty with the share `empty_right`."""
+
+    modes: _choice(MergeMode)  # type: ignore[valid-type]
+    bodies: Range
+    empty_right: Share
+    right_convolutions: Range
+    left_convolutions: Range
+    pooling_first: Share
+    pooling_last: Share
+    dropout: Share
+    nested: Share
+    nested_merges: Range
+    nested_bodies: Range
+    convolutions_before_nested: RangeFrom0
+    convolutions_after_nested: RangeFrom0
+    max_depth: Annotated[int, Field(ge=1, le=100)]
+
+
+class Classification(_Section):
+    """The head. A hidden dense layer on `n` inputs has a share of them as units: `wide`
+    (with at most `wide_limit` units) from 1000 inputs on, else one between `narrow`."""
+
+    interstices: _choice(IntersticeKind)  # type: ignore[valid-type]
+    dense: Range
+    dropout: Share
+    wide: Share
+    wide_limit: Annotated[int, Field(ge=2, le=65536)]
+    narrow: tuple[Share, Share]
+
+
+class Space(_Section):
+    """A distribution over networks; see `cnngen/space/spaces/paper.toml` for an example."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
+    description: str = ""
+    max_layers: Annotated[int, Field(ge=10, le=100_000)] = 2000
+    features: Features
+    convolution: Convolution
+    pooling: Pooling
+    merge: Merges
+    dropout_rates: _choice(float, 0, 0.99)  # type: ignore[valid-type]
+    batch_norm_epsilons: _choice(float, 1e-30, 1)  # type: ignore[valid-type]
+    classification: Classification
+
+    def __repr__(self) -> str:
+        about = f": {shorten(self.description, 60)}" if self.description else ""
+        return f"<Space {self.name}{about}>"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def draw_kind(self, word: str, random: Random) -> str:
+        """What an open word such as `pooling` becomes."""
+        if word == "pooling":
+            kind: str = self.pooling.kinds.draw(random)
+            return kind
+        options = WORDS[word].choice
+        return options[int(random() * len(options))]
+
+
+def builtin_spaces() -> list[str]:
+    """Names of the spaces that come with CNNGen."""
+    return sorted(path.stem for path in (Path(__file__).parent / "spaces").glob("*.toml"))
+
+
+@cache
+def _read(path: Path, stamp: int) -> Space:
+    try:
+        raw = tomllib.loads(read_text(path, MAX_FILE))
+    except tomllib.TOMLDecodeError as error:
+        raise SpaceError(f"{path}: is no TOML: {error}") from None
+    try:
+        return Space.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"  {_place(e['loc'])}: {_reason(e)}" for e in error.errors()[:5]]
+        raise SpaceError(f"{path}: is no valid space:\n" + "\n".join(lines)) from None
+
+
+def load_space(name: str | Path | Space) -> Space:
+    """A space by its name, from a TOML file, or as it is.
+
+    Raises `SpaceError` where there is none, or where the file says what a space cannot.
+    """
+    if isinstance(name, Space):
+        return name
+    path = Path(__file__).parent / "spaces" / f"{name}.toml"
+    if str(name) not in builtin_spaces():
+        path = Path(name)
+        if path.suffix != ".toml":
+            raise SpaceError(
+                f"there is no space '{name}'",
+                hint=f"Known: {', '.join(builtin_spaces())}, or a file ending in .toml.",
+            )
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise SpaceError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(part for part in location if isinstance(part, str)) or "the space"
+
+
+def _reason(error: Any) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "is no key of a space"
+        case "missing":
+            return "is missing"
+        case _:
+            return str(error["msg"]).removeprefix("Value error, ")

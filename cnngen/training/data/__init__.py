@@ -1,0 +1,6 @@
+"""Data sets: images with labels, from where they lie to arrays in memory."""
+
+from cnngen.training.data.dataset import Dataset, Splits, save_npz, splits
+from cnngen.training.data.load import known_datasets, load_data
+
+__all__ = ["Dataset", "Splits", "known_datasets", "load_data", "save_npz", "splits"]

@@ -1,0 +1,90 @@
+"""Data sets as folders of image files, one folder for each class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cnngen.errors import DataError
+from cnngen.training.data.dataset import PARTS, Dataset, check_size, part_of
+from cnngen.training.data.images import Encoded, decode
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+
+BATCH = 256
+
+
+def load_folder(path: Path) -> Dataset:
+    """A folder that has a folder for each class, or that has those in `train` and, if there
+    are such parts, in `val` (which counts as training images) and `test`. Classes are numbered
+    by their names in alphabetical order.
+
+    Raises `DataError` for files that are no images, and for test images of a class that has
+    no training images.
+    """
+    name = path.resolve().name
+    parts = _parts(path)
+    classes = [folder.name for folder in _inside(parts[0]) if folder.is_dir()]
+    if not classes:
+        raise DataError(
+            f"{path}: holds no data set",
+            hint="A folder must hold train*.parquet, or a folder of images for each class.",
+        )
+    files: list[Path] = []
+    labels: list[int] = []
+    start = None
+    for part in parts:
+        if part != path and part_of(part.name) == "test" and start is None:
+            start = len(files)
+        for folder in _inside(part):
+            if not folder.is_dir():
+                raise DataError(f"{folder}: is a file beside the classes' folders")
+            if folder.name not in classes:
+                raise DataError(f"{folder}: is a class that has no training images")
+            images = _inside(folder)
+            files += images
+            labels += [classes.index(folder.name)] * len(images)
+    check_size(name, len(files), (1, 1, 1))
+    for file in files:
+        if file.suffix.lower() not in SUFFIXES or not file.is_file():
+            raise DataError(
+                f"{file}: is no image file", hint=f"Those end in {', '.join(SUFFIXES)}."
+            )
+    encoded: list[Encoded] = [(str(file), file) for file in files]
+    batches = (encoded[i : i + BATCH] for i in range(0, len(encoded), BATCH))
+    return Dataset(
+        name,
+        decode(name, len(files), batches),
+        np.array(labels, np.int64),
+        tuple(classes),
+        start if start != len(files) else None,
+    )
+
+
+def _parts(path: Path) -> list[Path]:
+    """The folders that hold the classes' folders, in the order of `PARTS`; else the folder."""
+    by_part: dict[str, list[Path]] = {part: [] for part in PARTS}
+    for inner in _inside(path):
+        part = part_of(inner.name)
+        # A class may well be called `train` or `valley`: it holds no folders.
+        if part is not None and inner.is_dir() and any(map(Path.is_dir, _inside(inner))):
+            by_part[part].append(inner)
+    if not by_part["train"]:
+        return [path]
+    parts = [inner for part in PARTS for inner in by_part[part]]
+    for inner in _inside(path):
+        if inner.is_dir() and inner not in parts and any(_inside(inner)):
+            raise DataError(
+                f"{inner}: belongs to no part of the data set",
+                hint="Beside a folder `train` there may be `val` and `test`.",
+            )
+    return parts
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What lies in a folder, in alphabetical order; hidden files are the system's own."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read: {error.strerror}") from None

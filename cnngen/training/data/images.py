@@ -1,0 +1,138 @@
+"""Encoded images as one array."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from cnngen.errors import DataError
+from cnngen.training.data.dataset import Images, check_size
+
+Encoded = tuple[str, bytes | Path]
+"""The place of an image for messages, and its bytes or the file that holds them."""
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""What Pillow may take an image for. Some of its other readers start programs."""
+
+MODES = {
+    **dict.fromkeys(("1", "L", "LA", "La"), "L"),
+    **dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"), "RGB"),
+}
+"""Pillow's modes of 8 bits a channel, and what becomes of them. Transparency is left out."""
+
+DEEP = re.compile(r";(16|32|64)[BLNS]")
+"""In the name of a file's pixels, where Pillow cuts them to the highest 8 bits of a channel."""
+
+ORIENTATION = 0x0112
+"""EXIF's tag for how the camera was held."""
+
+MAX_FILE = 2**26
+MAX_PIXELS = 2**26
+
+
+def decode(name: str, count: int, batches: Iterable[Sequence[Encoded]]) -> Images:
+    """All images of a data set, (count, height, width, channels), decoded by threads.
+
+    Grey images have 1 channel, all others 3. Raises `DataError` for the first image that is
+    broken, too large, or of another shape than the very first.
+    """
+    images: Images | None = None
+    done, workers = 0, min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as threads:
+        pending: deque[Future[None]] = deque()
+        for batch in batches:
+            if images is None:
+                shape = _decode(*batch[0]).shape
+                check_size(name, count, shape)
+                images = np.empty((count, *shape), np.uint8)
+            part = images[done : done + len(batch)]
+            done += len(batch)
+            if done > count:
+                break
+            pending.append(threads.submit(_fill, part, batch))
+            if len(pending) > 2 * workers:  # no more bytes in memory than threads need
+                pending.popleft().result()
+        for last in pending:
+            last.result()
+    if images is None:
+        raise DataError(f"{name}: there are no images")
+    if done != count:
+        raise DataError(f"{name}: it declares {count:,} images and has others")
+    return images
+
+
+def _fill(images: Images, batch: Sequence[Encoded]) -> None:
+    height, width, channels = images.shape[1:]
+    for i, (place, encoded) in enumerate(batch):
+        images[i] = _decode(place, encoded, (height, width, channels))
+
+
+def _decode(
+    place: str, encoded: bytes | Path, expected: tuple[int, int, int] | None = None
+) -> Images:
+    """One image, (height, width, channels). Nothing is decoded of one that is too large or
+    of another shape than expected."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        data = encoded if isinstance(encoded, bytes) else _read(encoded)
+        if len(data) > MAX_FILE:
+            raise DataError(f"{place}: holds more than {MAX_FILE >> 20} MiB")
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            mode = MODES.get(image.mode)
+            if mode is None:
+                raise DataError(
+                    f"{place}: has pixels of mode {image.mode}",
+                    hint="Images must have 8 bits a channel, grey or coloured.",
+                )
+            if image.tile and DEEP.search(str(image.tile[0].args)):
+                raise DataError(
+                    f"{place}: has more than 8 bits a channel",
+                    hint="Scale its values to 8 bits yourself: Pillow would cut them off.",
+                )
+            shape = (image.height, image.width, 1 if mode == "L" else 3)
+            # What a camera held on its side is turned below, when it can be decoded.
+            turned = (shape[1], shape[0], shape[2])
+            if expected is not None and expected not in (shape, turned):
+                raise _odd(place, shape, expected)
+            if shape[0] * shape[1] > MAX_PIXELS:
+                raise DataError(
+                    f"{place}: is an image of {_text(shape)}, far too large to train on"
+                )
+            image.load()  # which turns TIFF by itself
+            upright = ImageOps.exif_transpose(image) if ORIENTATION in image.getexif() else image
+            shape = (upright.height, upright.width, shape[2])
+            if expected is not None and shape != expected:
+                raise _odd(place, shape, expected)
+            pixels = upright if upright.mode == mode else upright.convert(mode)
+            return np.frombuffer(pixels.tobytes(), np.uint8).reshape(shape)
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        known = ", ".join(FORMATS)
+        raise DataError(f"{place}: is no image", hint=f"Formats: {known}.") from None
+    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+        raise DataError(f"{place}: is no readable image ({error})") from None
+
+
+def _odd(place: str, shape: tuple[int, int, int], expected: tuple[int, int, int]) -> DataError:
+    return DataError(
+        f"{place}: is an image of {_text(shape)}, those before are {_text(expected)}",
+        hint="All images of a data set must have one size and one number of channels.",
+    )
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_FILE + 1)
+
+
+def _text(shape: tuple[int, int, int]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,61 @@
+"""Finding a data set by its name or path."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+from cnngen.errors import DataError
+from cnngen.training.data.dataset import Dataset
+from cnngen.training.data.digits import load_digits
+from cnngen.training.data.folder import load_folder
+from cnngen.training.data.npz import load_npz
+from cnngen.training.data.parquet import load_parquet
+from cnngen.training.data.vision import VISION, load_vision
+
+
+def known_datasets() -> tuple[str, ...]:
+    """Names of the data sets that need no path."""
+    return ("digits", *VISION)
+
+
+def load_data(name: str | Path, *, root: str | Path | None = None) -> Dataset:
+    """A data set by its name, or from a Parquet file, an .npz file or a folder.
+
+    Named data sets but `digits`, which is always there, are looked for as `root/<name>`,
+    else downloaded into `root` by torchvision. `root` is the folder that the environment
+    variable CNNGEN_DATA names, or `~/.cache/cnngen`, if not given. Raises `DataError` where
+    there is no such data set or it cannot be used.
+    """
+    if str(name) == "digits":
+        return load_digits()
+    if str(name) in VISION:
+        root = Path(root or os.environ.get("CNNGEN_DATA") or Path.home() / ".cache" / "cnngen")
+        here = root / str(name)
+        return _load_path(here) if here.exists() else load_vision(str(name), root / "torchvision")
+    path = Path(name)
+    if not path.exists():
+        near = get_close_matches(str(name), known_datasets(), 1)
+        meant = f"Did you mean '{near[0]}'? " if near else ""
+        raise DataError(
+            f"there is no data set '{name}'",
+            hint=f"{meant}Known: {', '.join(known_datasets())}; or the path of a Parquet file, "
+            "an .npz file or a folder.",
+        )
+    return _load_path(path)
+
+
+def _load_path(path: Path) -> Dataset:
+    if path.is_dir():
+        parquet = any(path.glob("*.parquet")) or any(path.glob("*/*.parquet"))
+        return load_parquet(path) if parquet else load_folder(path)
+    match path.suffix:
+        case ".parquet":
+            return load_parquet(path)
+        case ".npz":
+            return load_npz(path)
+    raise DataError(
+        f"{path}: is of no kind that a data set can be read from",
+        hint="Those are .parquet, .npz, and folders of Parquet files or images.",
+    )

@@ -1,0 +1,197 @@
+"""Data sets as Parquet files in the layout of Hugging Face."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnngen.errors import DataError
+from cnngen.system.columnar import MAX_FILE, check_sizes, reading
+from cnngen.system.untrusted import opened
+from cnngen.training.data.dataset import PARTS, Dataset, Labels, check_size, class_names, part_of
+from cnngen.training.data.images import Encoded, decode
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+IMAGES = ("img", "image")
+LABELS = ("label", "fine_label")
+
+BATCH_BYTES = 2**28
+"""Most bytes that a batch of rows may unfold to. A value that repeats is stored once, so
+that a small file can hold terabytes."""
+
+
+def load_parquet(path: Path) -> Dataset:
+    """One Parquet file, or a folder of `train*.parquet` and, if it has any, `test*.parquet`.
+
+    A row has an image (column `img` or `image`: a struct with `bytes`, or the bytes) and a
+    whole number `label`. Files of a validation part count as training images, for a protocol
+    draws its own. The classes' names are read from the metadata where they are there; files that
+    list them in another order are renumbered.
+    """
+    train, test = _parts(path)
+    name = path.stem if path.is_file() else path.resolve().name
+    tables = [_Table(file) for file in train + test]
+    names = next((table.class_names for table in tables if table.class_names), ())
+    for table in tables:
+        table.check_names(names)
+    check_size(name, sum(table.rows for table in tables), (1, 1, 1))
+    labels = np.concatenate([table.labels(names) for table in tables])
+    images = decode(name, len(labels), (batch for table in tables for batch in table.images()))
+    start = sum(table.rows for table in tables[: len(train)])
+    return Dataset(name, images, labels, class_names(name, labels, names), start if test else None)
+
+
+def _parts(path: Path) -> tuple[list[Path], list[Path]]:
+    """The files of the training and of the test part."""
+    if path.is_file():
+        return [path], []
+    files = sorted(path.glob("*.parquet")) or sorted(path.glob("*/*.parquet"))
+    parts: dict[str, list[Path]] = {part: [] for part in PARTS}
+    for file in files:
+        inside = file.relative_to(path)
+        part = next(filter(None, map(part_of, inside.parts)), None)
+        if part is None:
+            raise DataError(
+                f"{file}: belongs to no part of the data set",
+                hint="Files are named train*.parquet and test*.parquet; or name one file.",
+            )
+        parts[part].append(file)
+    if not parts["train"]:
+        raise DataError(
+            f"{path}: has no training images", hint="They are looked for in train*.parquet."
+        )
+    return parts["train"] + parts["val"], parts["test"]
+
+
+class _Table:
+    """One file, its columns found and its promises checked."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.path = path
+        with _reading(path):
+            with opened(path, MAX_FILE):
+                pass  # no pipe and no device
+            self.file: pq.ParquetFile = pq.ParquetFile(path)
+        self.schema: pa.Schema = self.file.schema_arrow
+        self.rows: int = self.file.metadata.num_rows
+        self.image = self._column(IMAGES)
+        self.label = self._column(LABELS)
+        kind = self.schema.field(self.image).type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            self.leaf, kind = f"{self.image}.bytes", kind.field("bytes").type
+        else:
+            self.leaf = self.image
+        if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+            raise DataError(
+                f"{path}: column '{self.image}' is {self.schema.field(self.image).type}",
+                hint="It must hold encoded images: a struct with 'bytes', or binary.",
+            )
+        if not pa.types.is_integer(self.schema.field(self.label).type):
+            raise DataError(
+                f"{path}: column '{self.label}' is {self.schema.field(self.label).type}",
+                hint="Labels must be whole numbers from 0.",
+            )
+
+    def _column(self, names: Sequence[str]) -> str:
+        for name in names:
+            if name in self.schema.names:
+                return name
+        raise DataError(
+            f"{self.path}: has no column {' or '.join(map(repr, names))}",
+            hint=f"Its columns are {', '.join(self.schema.names[:20])}.",
+        )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names from Hugging Face's metadata, or from a plain list under `classes`."""
+        metadata = self.schema.metadata or {}
+        try:
+            features = json.loads(metadata[b"huggingface"])["info"]["features"]
+            names = features[self.label]["names"]
+        except (KeyError, TypeError, ValueError, RecursionError):
+            names = metadata.get(b"classes", b"").decode(errors="replace").split(",")
+        if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
+            return ()
+        return tuple(names)
+
+    def check_names(self, names: tuple[str, ...]) -> None:
+        """Raise `DataError` where this file names other classes than those, in any order."""
+        own = self.class_names
+        if own and own != names and (sorted(own) != sorted(names) or len(set(own)) != len(own)):
+            other = next(iter(sorted(set(own) - set(names))), None)
+            said = f"has a class '{other}'" if other else f"names {len(own)} classes"
+            raise DataError(
+                f"{self.path}: {said}, unlike the files before",
+                hint=f"All files must name the same classes; those before: {', '.join(names[:20])}.",
+            )
+
+    def labels(self, names: tuple[str, ...]) -> Labels:
+        """The labels, as positions in these names if this file has names at all."""
+        with _reading(self.path):
+            check_sizes(self.file, [self.label])
+            column = self.file.read(columns=[self.label])[self.label]
+        if column.null_count:
+            row = column.is_null().to_pylist().index(True)
+            raise DataError(f"{self.path}, row {row}: has no label")
+        labels: Labels = column.to_numpy().astype(np.int64)
+        own = self.class_names
+        if not own or own == names:
+            return labels
+        odd = np.flatnonzero((labels < 0) | (labels >= len(own)))
+        if len(odd):
+            raise DataError(
+                f"{self.path}, row {odd[0]}: has label {labels[odd[0]]}, "
+                f"but there are {len(own)} classes"
+            )
+        places = {name: i for i, name in enumerate(names)}
+        return np.array([places[name] for name in own], np.int64)[labels]
+
+    def images(self) -> Iterator[list[Encoded]]:
+        """The encoded images, a batch at a time."""
+        row = 0
+        for group in range(self.file.num_row_groups):
+            with _reading(self.path):
+                for batch in self.file.iter_batches(
+                    self._batch_rows(group), row_groups=[group], columns=[self.leaf]
+                ):
+                    column = batch.column(0)
+                    if self.leaf != self.image:
+                        column = column.field("bytes")
+                    yield [self._encoded(row + i, x) for i, x in enumerate(column.to_pylist())]
+                    row += batch.num_rows
+
+    def _batch_rows(self, group: int) -> int:
+        """Rows of a group that cannot unfold to more than `BATCH_BYTES`."""
+        facts = self.file.metadata.row_group(group)
+        columns = map(facts.column, range(facts.num_columns))
+        size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema == self.leaf)
+        return int(max(1, min(256, BATCH_BYTES // max(1, size))))
+
+    def _encoded(self, row: int, data: bytes | None) -> Encoded:
+        place = f"{self.path}, row {row}"
+        if data is None:
+            raise DataError(
+                f"{place}: has no bytes", hint="Images must lie in the file, not beside it."
+            )
+        return place, data
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what Arrow makes of a broken file into a `DataError`."""
+    try:
+        with reading():
+            yield
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: is no Parquet file that can be read ({error})") from None

@@ -1,0 +1,204 @@
+"""Measuring windows of work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from cnngen.errors import CnnGenError
+from cnngen.training.energy.apportion import TooShort, apportion
+from cnngen.training.energy.country import known_country
+from cnngen.training.energy.figures import JOULES_PER_KWH, Energy, Mode, Provenance
+from cnngen.training.energy.idle import Idle, measure_idle
+from cnngen.training.energy.instrument import (
+    Busy,
+    Instrument,
+    Reading,
+    Run,
+    Setting,
+    discard,
+    instrument,
+)
+from cnngen.training.energy.provenance import BY_LOAD
+
+
+@dataclass(slots=True)
+class Window:
+    """A stretch of work being measured. Either `energy` or `cause` is set when it ends."""
+
+    name: str
+    energy: Energy | None = None
+    cause: str | None = None
+
+
+class Meter:
+    """Measures windows with one CodeCarbon tracker a process; needs no network.
+
+    `country` (ISO 3166-1 alpha-3) decides the CO2 of a kWh; without it the world's average
+    does. `tdp` states the CPU's power at full load in W; it replaces counters too. `mode`
+    `process` leaves other processes' load out of a modelled CPU.
+
+    `idle_seconds` above 0 is for a machine that does nothing else: before its first window
+    the meter measures the idle machine for so long, and again when that is `idle_minutes`
+    old. `shared` is for workers side by side: each gets its part of the machine's energy, by
+    CPU and GPU time. The machine's CodeCarbon configuration files are not read.
+
+    Raises `CnnGenError` for a country that CodeCarbon does not know, an impossible TDP or
+    time, and for an idle baseline of a machine that is shared.
+
+        meter = Meter(country="FRA", idle_seconds=5)
+        with meter.window("training") as window:
+            train()
+        window.energy
+    """
+
+    def __init__(
+        self,
+        *,
+        country: str | None = None,
+        tdp: float | None = None,
+        mode: Mode = "machine",
+        idle_seconds: float = 0.0,
+        idle_minutes: float = 30.0,
+        shared: bool = False,
+    ) -> None:
+        if tdp is not None and not 0 < tdp < 100_000:
+            raise CnnGenError(
+                f"a TDP of {tdp} W is impossible", hint="State watts of the whole CPU: 65, for one."
+            )
+        if not 0 <= idle_seconds <= 600 or not idle_minutes > 0:
+            raise CnnGenError(
+                f"an idle baseline of {idle_seconds} s for {idle_minutes} minutes is impossible",
+                hint="Some 5 s serve for half an hour; 0 s leave it out.",
+            )
+        if shared and idle_seconds:
+            raise CnnGenError(
+                "an idle baseline needs the machine for itself, and this one is shared",
+                hint="Measure one model at a time, or leave the baseline out.",
+            )
+        self._setting = Setting(
+            known_country(country) if country is not None else None, tdp, mode, shared
+        )
+        self._idle_seconds = idle_seconds
+        self._idle_minutes = idle_minutes
+        self._idle: tuple[int, Idle] | None = None
+
+    def __repr__(self) -> str:
+        given = {
+            "country": self._setting.country,
+            "tdp": self._setting.tdp,
+            "mode": self._setting.mode,
+            "idle_seconds": self._idle_seconds,
+            "shared": self._setting.shared,
+        }
+        return f"Meter({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+    @contextmanager
+    def window(self, name: str) -> Iterator[Window]:
+        """Measure what runs inside. A failure of measuring is a cause in the window, and no
+        exception; windows of one meter do not overlap."""
+        window = Window(name)
+        run: Run | None = None
+        idle: Idle | None = None
+        age = 0.0
+        try:
+            own = instrument(os.getpid(), self._setting)
+            provenance = own.provenance
+            idle = self._baseline(own)
+            age = idle.age if idle else 0.0
+            run = own.start()
+        except Exception as error:
+            window.cause = _cause(error)
+        try:
+            yield window
+        finally:
+            if run is not None:
+                try:
+                    window.energy = _energy(run.stop(), provenance, idle, age)
+                except Exception as error:
+                    window.cause = _cause(error)
+
+    def measure_idle(self) -> float:
+        """Measure the idle machine now, for the windows to come; gives its power in W.
+
+        It lasts `idle_seconds`, or 5 s where those are 0. Raises `CnnGenError` where the
+        machine is shared or cannot be measured.
+        """
+        if self._setting.shared:
+            raise CnnGenError("an idle baseline needs the machine for itself")
+        self._idle_seconds = self._idle_seconds or 5.0
+        try:
+            return self._take_baseline(instrument(os.getpid(), self._setting)).power
+        except Exception as error:
+            raise CnnGenError(f"the idle machine cannot be measured: {_cause(error)}") from None
+
+    def _baseline(self, own: Instrument) -> Idle | None:
+        """The baseline in force, measured if there is none yet or it is too old."""
+        if not self._idle_seconds:
+            return None
+        if self._idle is not None:
+            process, idle = self._idle
+            # A meter may have come here with a fork.
+            if process == os.getpid() and idle.age < self._idle_minutes * 60:
+                return idle
+        return self._take_baseline(own)
+
+    def _take_baseline(self, own: Instrument) -> Idle:
+        idle = measure_idle(own, self._idle_seconds)
+        self._idle = (os.getpid(), idle)
+        return idle
+
+
+def _cause(error: Exception) -> str:
+    match error:
+        case Busy():
+            return "another window was open"
+        case TooShort():
+            return "the window was too short to be apportioned"
+    discard()
+    return f"CodeCarbon failed: {type(error).__name__}: {error}"
+
+
+def _energy(reading: Reading, provenance: Provenance, idle: Idle | None, idle_age: float) -> Energy:
+    """A reading in the paper's metrics, less what is others' or idle."""
+    provenance = replace(
+        provenance,
+        others_before=reading.before.others,
+        others_during=reading.during.others,
+        gpu_share=reading.gpu_share,
+    )
+    if provenance.shared:
+        own = provenance.mode == "process" and provenance.cpu.means == BY_LOAD
+        part = apportion(reading, cpu_is_own=own)
+        reading, provenance = part.reading, replace(provenance, cpu_share=part.cpu_share)
+    if idle is not None:
+        provenance = replace(
+            provenance,
+            idle_seconds=idle.seconds,
+            idle_age=idle_age,
+            idle_spread=idle.spread,
+            idle_others=idle.others,
+        )
+    seconds = reading.seconds
+    total = reading.cpu + reading.gpu + reading.ram
+    return Energy(
+        emissions=reading.emissions,
+        emissions_rate=reading.emissions / seconds,
+        # CodeCarbon's own powers are running means over all windows.
+        cpu_power=reading.cpu * JOULES_PER_KWH / seconds,
+        gpu_power=reading.gpu * JOULES_PER_KWH / seconds,
+        ram_power=reading.ram * JOULES_PER_KWH / seconds,
+        cpu_energy=reading.cpu,
+        gpu_energy=reading.gpu,
+        ram_energy=reading.ram,
+        total_energy=total,
+        idle_power=idle.power if idle else None,
+        net_energy=total - idle.power * seconds / JOULES_PER_KWH if idle else None,
+        gpu_counter_energy=reading.gpu_counter,
+        duration=seconds,
+        country_name=reading.country_name,
+        country_code=reading.country_code,
+        provenance=provenance,
+    )

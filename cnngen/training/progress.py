@@ -1,0 +1,154 @@
+"""The course of a training: what it has reached, and the protocol's rules for ending it.
+
+For the trainers of backends: their loops differ, and what a status means must not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import isfinite
+
+import numpy as np
+
+from cnngen.errors import BackendFault, CnnGenError
+from cnngen.network import Network
+from cnngen.training.data.dataset import Labels
+from cnngen.training.protocol import Epoch, Protocol, Status, TrainingResult, chance
+
+
+class Course:
+    """One training under way; the clock runs from now on.
+
+    `labels` are those of the training images. `on_epoch` is told of each epoch as it ends.
+    """
+
+    def __init__(
+        self, protocol: Protocol, labels: Labels, on_epoch: Callable[[Epoch], None] | None
+    ) -> None:
+        self.number = 0
+        """That of the epoch under way, counted from 1."""
+        self.status: Status = "ok"
+        self._protocol = protocol
+        self._by_chance = chance(np.bincount(labels).tolist())
+        self._on_epoch = on_epoch
+        self._cause: str | None = None
+        self._cause_epoch: int | None = None
+        self._epochs: list[Epoch] = []
+        self._dead = 0
+        self._test: tuple[float | None, float | None] = None, None
+        self._seconds = 0.0
+        self._began = self._epoch_began = time.perf_counter()
+
+    def begin(self) -> None:
+        """An epoch begins."""
+        self.number += 1
+        self._epoch_began = time.perf_counter()
+
+    def end(self, trained: tuple[float, float], validated: tuple[float, float]) -> None:
+        """The epoch has ended, with these losses and accuracies (NaN: there are none)."""
+        now = time.perf_counter()
+        self._seconds = now - self._began
+        epoch = Epoch(self.number, now - self._epoch_began, *trained, *validated)
+        self._epochs.append(epoch)
+        if self._on_epoch is not None:
+            try:
+                self._on_epoch(epoch)
+            except Exception as error:
+                raise _CallersOwn(error) from error
+
+    def goes_on(self, is_constant: Callable[[], bool]) -> bool:
+        """Whether another epoch follows the one that has ended.
+
+        `is_constant` says whether all guesses are one class; it is asked only where the
+        training accuracy is no better than chance.
+        """
+        epoch, protocol = self._epochs[-1], self._protocol
+        if not isfinite(epoch.train_loss):
+            # Weights that are no numbers stay so.
+            self._stop("nan", f"the training loss became {epoch.train_loss} in epoch {self.number}")
+            return False
+        dead = epoch.train_accuracy <= self._by_chance and is_constant()
+        self._dead = self._dead + 1 if dead else 0
+        if self._dead == protocol.abort_dead or self.number == protocol.epochs:
+            return False
+        return not self.is_over()
+
+    def is_over(self) -> bool:
+        """Whether the time budget is spent, which then is the status."""
+        budget = self._protocol.time_budget
+        if budget is None or time.perf_counter() - self._began <= budget:
+            return False
+        self._seconds = time.perf_counter() - self._began
+        self._stop("time_budget", f"{budget:g} s were over in epoch {self.number}")
+        return True
+
+    def test(self, evaluate: Callable[[], tuple[float, float]]) -> None:
+        """Take loss and accuracy on the test images, if the weights are numbers."""
+        if self.status == "nan":
+            return
+        if self._dead and self.status == "ok":
+            since = self.number - self._dead + 1
+            self._stop("dead", f"it gives one class for all images since epoch {since}")
+        loss, accuracy = evaluate()
+        if isfinite(loss):
+            self._test = loss, accuracy
+        else:  # guesses that are no numbers are right by chance
+            self._stop("nan", f"the test loss after epoch {self.number} is {loss}")
+
+    @contextmanager
+    def kept(self, no_memory: Sequence[str], *kinds: type[Exception]) -> Iterator[None]:
+        """Whatever stops the training becomes its status, but for what the caller raised.
+
+        A lack of memory is a `MemoryError`, one of `kinds`, or has one of the texts.
+        """
+        try:
+            yield
+        except CnnGenError:
+            raise
+        except _CallersOwn as raised:
+            raise raised.error from None
+        except Exception as error:
+            # Whatever it is that a network cannot be trained for, is a result to keep.
+            told = str(error)
+            lacks = isinstance(error, (MemoryError, *kinds)) or any(s in told for s in no_memory)
+            first = (told.strip().splitlines() or [type(error).__name__])[0]
+            self._stop("out_of_memory" if lacks else "error", first[:300])
+
+    def result(self, device: str, threads: int | None, gpu: str | None) -> TrainingResult:
+        """What the training gave, and where it computed."""
+        loss, accuracy = self._test
+        return TrainingResult(
+            status=self.status,
+            cause=self._cause,
+            epochs=tuple(self._epochs),
+            train_seconds=self._seconds,
+            test_loss=loss,
+            test_accuracy=accuracy,
+            device=device,
+            threads=threads,
+            gpu=gpu,
+            cause_epoch=self._cause_epoch,
+        )
+
+    def _stop(self, status: Status, cause: str) -> None:
+        self.status, self._cause, self._cause_epoch = status, cause, self.number or None
+
+
+def check_parameters(network: Network, count: int) -> None:
+    """Raise `BackendFault` where a loaded model has another number of trained weights than its
+    network, and so is another one: its figures would be recorded under a wrong name."""
+    if count != network.cost.parameters:
+        raise BackendFault(
+            f"the model has {count:,} weights, its network {network.cost.parameters:,}",
+            hint="A setting of the framework has changed it, or the emitted file is wrong.",
+        )
+
+
+class _CallersOwn(Exception):
+    """What `on_epoch` raised, which is no failure of the training."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
