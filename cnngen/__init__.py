@@ -26,6 +26,8 @@ if (
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from cnngen.system import moved
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -47,18 +49,18 @@ if TYPE_CHECKING:
 _HOMES = {
     "backend": ("Backend", "backend_names", "get_backend"),
     "comparison": ("Comparison", "compare", "read_comparison"),
-    "data": ("Dataset", "load_data"),
-    "energy": ("Energy", "Meter"),
     "errors": ("CnnGenError",),
     "language": ("Description", "format", "format_text", "parse", "read"),
     "network": ("Network",),
-    "protocol": ("PROTOCOLS", "Protocol"),
-    "record": ("Record",),
-    "resolution": ("resolve",),
-    "sampling": ("Bounds", "sample", "sample_description", "sample_many"),
+    "runs.record": ("Record",),
+    "runs.store": ("Runs", "load", "save"),
+    "runs.train": ("Trained", "train"),
     "space": ("Space", "load_space"),
-    "store": ("Runs", "load", "save"),
-    "training": ("Trained", "train"),
+    "space.resolution": ("resolve",),
+    "space.sampling": ("Bounds", "sample", "sample_description", "sample_many"),
+    "training.data": ("Dataset", "load_data"),
+    "training.energy": ("Energy", "Meter"),
+    "training.protocol": ("PROTOCOLS", "Protocol"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -96,6 +98,9 @@ __all__ = [
     "save",
     "train",
 ]
+
+
+moved.install()
 
 
 def __getattr__(name: str) -> object:

@@ -10,7 +10,6 @@ from types import ModuleType
 
 import pytest
 
-import cnngen.backend as backend_module
 from cnngen.backend import Backend, backend_names, get_backend
 from cnngen.backend.testing.random_networks import random_network
 from cnngen.errors import BackendError
@@ -26,6 +25,7 @@ from cnngen.operations import (
     Pool,
 )
 from cnngen.space.sampling import sample
+from cnngen.system import plugins
 
 ROOT = Path(__file__).parent.parent
 
@@ -62,21 +62,23 @@ def in_python(program: str, **environment: str) -> str:
 def declare(tmp_path, monkeypatch):
     """Install a package with an entry point, as pip would leave it on the path."""
 
-    def install(value: str, *, interface: int = 1, source: str = THIRD_PARTY) -> None:
+    def install(
+        value: str, *, name: str = "toy", interface: int = 1, source: str = THIRD_PARTY
+    ) -> None:
         (tmp_path / "cnngen_toy.py").write_text(source.format(interface=interface))
         info = tmp_path / "cnngen_toy-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: cnngen-toy\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[cnngen.backends]\ntoy = {value}\n")
+        (info / "entry_points.txt").write_text(f"[cnngen.backends]\n{name} = {value}\n")
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.delitem(sys.modules, "cnngen_toy", raising=False)
 
-    backend_module._declared.cache_clear()
+    plugins._declared.cache_clear()
     get_backend.cache_clear()
     yield install
     monkeypatch.undo()
     sys.modules.pop("cnngen_toy", None)
-    backend_module._declared.cache_clear()
+    plugins._declared.cache_clear()
     get_backend.cache_clear()
 
 
@@ -118,14 +120,18 @@ class Toynet(ModuleType):
 def test_the_backend_of_the_documentation_works(declare, monkeypatch):
     page = (ROOT / "docs/backends.md").read_text()
     example = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
-    declare("cnngen_toy:ToynetBackend", source=example.replace("{", "{{").replace("}", "}}"))
+    declare(
+        "cnngen_toy:ToynetBackend",
+        name="toynet",
+        source=example.replace("{", "{{").replace("}", "}}"),
+    )
     monkeypatch.setitem(sys.modules, "toynet", Toynet("toynet"))
     for seed in range(30):
         network = random_network(seed)
         module = ModuleType("emitted")
-        exec(network.to_source("toy"), module.__dict__)
+        exec(network.to_source("toynet"), module.__dict__)
         assert module.network(network.input_shape) == network.output_shape
-    assert get_backend("toy").version() is None
+    assert get_backend("toynet").version() is None
 
 
 def test_an_unknown_backend_is_an_error_that_names_the_known_ones():
@@ -140,7 +146,7 @@ def test_an_unknown_backend_is_an_error_that_names_the_known_ones():
         ("cnngen_toy:Toy", 99, "interface 99"),
         ("cnngen_toy:Missing", 1, "cannot be loaded"),
         ("cnngen_missing:Toy", 1, "cannot be loaded"),
-        ("cnngen_toy:NoBackend", 1, "no Backend"),
+        ("cnngen_toy:NoBackend", 1, "not a Backend"),
     ],
 )
 def test_a_backend_that_does_not_fit_is_an_error_and_no_crash(declare, value, interface, message):
@@ -152,12 +158,12 @@ def test_a_backend_that_does_not_fit_is_an_error_and_no_crash(declare, value, in
 
 def test_a_checkout_that_is_not_installed_has_its_backends_beside_installed_ones(monkeypatch):
     toy = EntryPoint("toy", "cnngen_toy:Toy", "cnngen.backends")
-    monkeypatch.setattr(backend_module, "entry_points", lambda group: (toy,))
-    backend_module._declared.cache_clear()
+    monkeypatch.setattr(plugins, "entry_points", lambda group: (toy,))
+    plugins._declared.cache_clear()
     try:
         assert OURS | {"toy"} <= set(backend_names())
     finally:
-        backend_module._declared.cache_clear()
+        plugins._declared.cache_clear()
 
 
 def test_finding_a_backend_and_emitting_imports_no_framework():

@@ -24,7 +24,6 @@ import pytest
 import stand_in
 from stand_in import images, plan
 
-import cnngen.backend as backend_module
 from cnngen.backend import get_backend
 from cnngen.errors import CnnGenError, DataError, StoreError
 from cnngen.runs.campaign import Job, Plan, Shard, Tally, Watch, Workers, local, run_campaign
@@ -34,6 +33,7 @@ from cnngen.runs.record import Record
 from cnngen.runs.store import load
 from cnngen.runs.table import table
 from cnngen.space.sampling import Bounds, sample, sample_many
+from cnngen.system import plugins
 from cnngen.training.data.shared import SharedData, shared
 from cnngen.training.protocol import Protocol
 
@@ -48,10 +48,10 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "log"))
     (tmp_path / "log").touch()
-    backend_module._declared.cache_clear()
+    plugins._declared.cache_clear()
     get_backend.cache_clear()
     yield path
-    backend_module._declared.cache_clear()
+    plugins._declared.cache_clear()
     get_backend.cache_clear()
 
 

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import rivals
 
-import cnngen.backend as backend_module
 from cnngen.backend import get_backend
 from cnngen.cli.app import run
 from cnngen.comparison import Comparison, compare, read_comparison
@@ -25,6 +24,7 @@ from cnngen.errors import BackendError, CnnGenError, StoreError
 from cnngen.network import Network
 from cnngen.runs.store import load
 from cnngen.space.sampling import sample_many
+from cnngen.system import plugins
 from cnngen.training.data import Dataset, save_npz
 from cnngen.training.protocol import PROTOCOLS, Protocol
 
@@ -36,10 +36,10 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path / "plugins")
     monkeypatch.setenv("RIVALS_LOG", str(tmp_path / "log"))
     (tmp_path / "log").touch()
-    backend_module._declared.cache_clear()
+    plugins._declared.cache_clear()
     get_backend.cache_clear()
     yield tmp_path / "log"
-    backend_module._declared.cache_clear()
+    plugins._declared.cache_clear()
     get_backend.cache_clear()
 
 

@@ -13,19 +13,19 @@ from pathlib import Path
 import numeric
 import pytest
 
-import cnngen.backend as backend_module
 from cnngen.backend import get_backend
 from cnngen.backend.mode_process import Mode, ModeError, ModeProcess, parse_mode
 from cnngen.errors import BackendError
+from cnngen.system import plugins
 
 
 @pytest.fixture(scope="module", autouse=True)
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(numeric.install(tmp_path_factory.mktemp("numeric") / "site"))
-        backend_module._declared.cache_clear()
+        plugins._declared.cache_clear()
         yield
-    backend_module._declared.cache_clear()
+    plugins._declared.cache_clear()
     get_backend.cache_clear()
 
 

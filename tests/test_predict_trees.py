@@ -281,6 +281,7 @@ def test_what_is_no_file_of_a_predictor_is_refused(tmp_path: Path) -> None:
 
 def test_a_package_adds_a_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cnngen.predict import registry
+    from cnngen.system import plugins
 
     package = tmp_path / "added-1.dist-info"
     package.mkdir()
@@ -293,7 +294,7 @@ def test_a_package_adds_a_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "@dataclass\nclass Mean(Trees):\n    name = 'mean'\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    registry._declared.cache_clear()
+    plugins._declared.cache_clear()
     try:
         assert "mean" in PREDICTORS
         assert PREDICTORS["mean"].name == "mean"
@@ -304,4 +305,4 @@ def test_a_package_adds_a_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         with pytest.raises(CnnGenError, match="no predictor 'x'"):
             registry.get_predictor("x")
     finally:
-        registry._declared.cache_clear()
+        plugins._declared.cache_clear()

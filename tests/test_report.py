@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from cnngen.cli.app import run
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.network import Network
-from cnngen.predict import Example, Prediction, Predictor, Target, registry
+from cnngen.predict import Example, Prediction, Predictor, Target
 from cnngen.predict.model_file import State
 from cnngen.report import Fit, Plan, contests, read_material, study, write_report
 from cnngen.report import fits as fits_module
@@ -32,6 +32,7 @@ from cnngen.report.significance import corrected
 from cnngen.report.spread import Outcomes, Spread, p_of_equal_spreads, pareto
 from cnngen.space.nasbench101 import Cell, cell_network
 from cnngen.space.sampling import sample_many
+from cnngen.system import plugins
 
 NETWORKS = list(sample_many(60, "compact", input_shape=(8, 8, 1), seed=1))
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'](javascript:alert(3))|`$\\frac$"
@@ -77,12 +78,12 @@ class Blind(ByDepth):
 @pytest.fixture(autouse=True)
 def _predictors(monkeypatch: pytest.MonkeyPatch) -> None:
     ByDepth.fitted = 0
-    declared = registry._declared()
+    declared = plugins.PREDICTORS.declared()
     added = {
-        name: EntryPoint(name, f"{__name__}:{kind.__name__}", registry.GROUP)
+        name: EntryPoint(name, f"{__name__}:{kind.__name__}", plugins.PREDICTORS.name)
         for name, kind in {"depth": ByDepth, "blind": Blind}.items()
     }
-    monkeypatch.setattr(registry, "_declared", lambda: declared | added)
+    monkeypatch.setattr(plugins.PluginGroup, "declared", lambda group: declared | added)
 
 
 def table(**changes: object) -> pd.DataFrame:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-import cnngen.backend as backend_module
 from cnngen.backend import get_backend
 from cnngen.backend.definitions import cross_entropy, evaluate
 from cnngen.backend.mode_process import parse_mode
@@ -30,6 +29,7 @@ from cnngen.network import Network
 from cnngen.operations import Conv2d, Dense, Dropout, Flatten
 from cnngen.space.resolution import resolve
 from cnngen.space.sampling import sample
+from cnngen.system import plugins
 from cnngen.training.data import load_data
 from cnngen.training.protocol import Protocol
 
@@ -45,9 +45,9 @@ tiny -> input(4x4x1)
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(numeric.install(tmp_path_factory.mktemp("numeric") / "site"))
-        backend_module._declared.cache_clear()
+        plugins._declared.cache_clear()
         yield
-    backend_module._declared.cache_clear()
+    plugins._declared.cache_clear()
     get_backend.cache_clear()
 
 

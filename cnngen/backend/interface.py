@@ -1,4 +1,4 @@
-"""The interface between CNNGen and a framework, and how backends are found.
+"""The interface between CNNGen and a framework.
 
 A backend is a class in a package of its own, named in the entry-point group
 `cnngen.backends`. It reads a `Network` and writes source code; it loads that source and
@@ -7,16 +7,12 @@ trains it. Nothing in `cnngen` names a backend.
 
 from __future__ import annotations
 
-import sys
-import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnngen.errors import BackendError
+from cnngen.system.plugins import BACKENDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,10 +24,8 @@ if TYPE_CHECKING:
     from cnngen.training.data import Dataset
     from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
-INTERFACE = 1
+INTERFACE = BACKENDS.interface
 """Version of this interface. A backend made for another one is refused."""
-
-GROUP = "cnngen.backends"
 
 
 class Backend(ABC):
@@ -113,53 +107,3 @@ class Backend(ABC):
         `seed` decides the weights.
         """
         raise BackendError(f"the {self.name} backend has no signals")
-
-
-def _checkout_entry_points() -> list[EntryPoint]:
-    """The entry points of a checkout that is not installed, from its pyproject.toml."""
-    root = Path(__file__).parent.parent
-    project = root / "pyproject.toml"
-    if not (root / "backends").is_dir() or not project.is_file():
-        return []
-    declared = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["entry-points"][GROUP]
-    if str(root / "backends") not in sys.path:
-        sys.path.append(str(root / "backends"))
-    return [EntryPoint(name, value, GROUP) for name, value in declared.items()]
-
-
-@cache
-def _declared() -> dict[str, EntryPoint]:
-    # What is installed comes last and wins over the checkout.
-    found = [*_checkout_entry_points(), *entry_points(group=GROUP)]
-    return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.name)}
-
-
-def backend_names() -> list[str]:
-    """The names of all backends that are installed, in alphabetical order."""
-    return list(_declared())
-
-
-@cache
-def get_backend(name: str) -> Backend:
-    """The backend of that name.
-
-    Raises `BackendError` where there is none, or where it cannot be loaded or was made for
-    another interface.
-    """
-    entry = _declared().get(name)
-    if entry is None:
-        known = ", ".join(backend_names()) or "none"
-        raise BackendError(f"there is no backend '{name}'", hint=f"Installed: {known}.")
-    try:
-        backend = entry.load()()
-    except Exception as error:
-        raise BackendError(f"backend '{name}' ({entry.value}) cannot be loaded: {error}") from error
-    if getattr(backend, "interface", None) != INTERFACE:
-        made_for = getattr(backend, "interface", "none")
-        raise BackendError(
-            f"backend '{name}' is made for interface {made_for}, this CNNGen has {INTERFACE}",
-            hint="Install versions of the two that belong together.",
-        )
-    if not isinstance(backend, Backend):
-        raise BackendError(f"backend '{name}' ({entry.value}) is no Backend")
-    return backend

@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import IO, Concatenate, ParamSpec, Self
 
 from cnngen.backend.registry import get_backend
-
 from cnngen.errors import BackendError, CnnGenError, printable
 from cnngen.system.process import Child, WorkerDied
 

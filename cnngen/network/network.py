@@ -201,9 +201,10 @@ class Network:
 
         Raises `BackendError` for a backend that is not there.
         """
-        from cnngen.backend import get_backend
+        from cnngen.system.plugins import BACKENDS
 
-        return get_backend(backend).emit(self, script=script)
+        source: str = BACKENDS.make(backend).emit(self, script=script)
+        return source
 
     def to_svg(self) -> str:
         """A drawing of the network."""

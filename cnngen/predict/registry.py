@@ -3,74 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cnngen.errors import CnnGenError
 from cnngen.predict import model_file as saved
 from cnngen.predict.examples import TARGETS, Target
+from cnngen.system import plugins
 
 if TYPE_CHECKING:
     from cnngen.predict.predictor import Predictor
-
-GROUP = "cnngen.predictors"
-
-OWN: Mapping[str, str] = {
-    "trees": "cnngen.predict.trees:Trees",
-    "proxies": "cnngen.predict.proxies:Proxies",
-    "ensemble": "cnngen.predict.ensemble:Ensemble",
-    "image": "cnngen.predict.image:Image",
-    "code": "cnngen.predict.code:Code",
-    "neural": "cnngen.predict.neural:Neural",
-    "graph": "cnngen.predict.graph:Graph",
-}
-"""CNNGen's own, which no package can replace."""
 
 
 class _Registry(Mapping[str, "type[Predictor]"]):
     """Name and class of each predictor; a class is imported when it is asked for."""
 
     def __getitem__(self, name: str) -> type[Predictor]:
-        entry = _declared()[name]
-        from cnngen.predict.predictor import Predictor
-
-        try:
-            kind = entry.load()
-        except Exception as error:
-            raise CnnGenError(
-                f"predictor '{name}' ({entry.value}) cannot be loaded: {error}"
-            ) from error
-        if not (isinstance(kind, type) and issubclass(kind, Predictor) and kind.name == name):
-            raise CnnGenError(f"predictor '{name}' ({entry.value}) is no Predictor of that name")
+        if name not in plugins.PREDICTORS.declared():
+            raise KeyError(name)
+        kind: type[Predictor] = plugins.PREDICTORS.load(name)
         return kind
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_declared())
+        return iter(plugins.PREDICTORS.declared())
 
     def __len__(self) -> int:
-        return len(_declared())
+        return len(plugins.PREDICTORS.declared())
 
 
 PREDICTORS: Mapping[str, type[Predictor]] = _Registry()
 """All predictors that are installed, by name."""
 
 
-@cache
-def _declared() -> dict[str, EntryPoint]:
-    own = {name: EntryPoint(name, value, GROUP) for name, value in OWN.items()}
-    added = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
-    return own | {entry.name: entry for entry in added if entry.name not in own}
-
-
 def get_predictor(name: str) -> type[Predictor]:
     """The predictor of that name. Raises `CnnGenError` where there is none."""
-    if name not in PREDICTORS:
-        raise CnnGenError(
-            f"there is no predictor '{name}'", hint=f"Installed: {', '.join(PREDICTORS)}."
-        )
-    return PREDICTORS[name]
+    kind: type[Predictor] = plugins.PREDICTORS.load(name)
+    return kind
 
 
 def load(path: str | Path) -> Predictor:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from cnngen.backend.registry import get_backend
 
 from cnngen.backend.mode_process import ModeProcess
 from cnngen.backend.model_access import Array, Model, Runner, Weights
+from cnngen.backend.registry import get_backend
 from cnngen.backend.weights import by_operation, flat, pack, unpack
 from cnngen.operations.shapes import Shape
 

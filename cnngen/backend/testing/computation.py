@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
-from cnngen.backend.registry import get_backend
 
 from cnngen.backend.definitions import evaluate, random_weights, weight_shapes
 from cnngen.backend.mode_process import ModeProcess, parse_mode
+from cnngen.backend.registry import get_backend
 from cnngen.backend.testing.cases import Case, Outcome, run, run_apart
 from cnngen.backend.testing.networks import (
     NAMES,

@@ -15,7 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
 
-from cnngen.backend.interface import INTERFACE, Backend, get_backend
+from cnngen.backend.interface import INTERFACE, Backend
+from cnngen.backend.registry import get_backend
 from cnngen.backend.testing.networks import BACKBONE, NAMES, SMALL, by_hand, fixed, nested
 from cnngen.backend.testing.random_networks import random_network
 from cnngen.errors import BackendError, CnnGenError

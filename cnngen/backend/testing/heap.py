@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
-from cnngen.backend.registry import get_backend
 
 from cnngen.backend.mode_process import Mode, ModeError, ModeProcess
 from cnngen.backend.model_access import Batch
+from cnngen.backend.registry import get_backend
 from cnngen.network import Network
 
 LIBRARY = "libc_malloc_debug.so.0"

@@ -1,0 +1,43 @@
+"""The operations of a network: hyper-parameters, output shape and cost of each."""
+
+from cnngen.operations.operations import (
+    BATCH_NORM_MOMENTUM,
+    WORDS,
+    Activate,
+    Activation,
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Input,
+    Operation,
+    Pool,
+    Truncate,
+    Windowed,
+    Word,
+)
+
+__all__ = [
+    "BATCH_NORM_MOMENTUM",
+    "WORDS",
+    "Activate",
+    "Activation",
+    "Add",
+    "BatchNorm",
+    "Concat",
+    "Conv2d",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalPool",
+    "Input",
+    "Operation",
+    "Pool",
+    "Truncate",
+    "Windowed",
+    "Word",
+]
