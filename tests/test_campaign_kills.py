@@ -15,7 +15,8 @@ import stand_in
 
 from cnngen.runs.parquet_index import read_index
 from cnngen.runs.record import Record
-from cnngen.runs.store import load, run_paths
+from cnngen.runs.run_folder import run_paths
+from cnngen.runs.store import load
 from cnngen.runs.table import table
 from cnngen.space.sampling import sample_many
 

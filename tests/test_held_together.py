@@ -25,7 +25,8 @@ from cnngen.predict import examples
 from cnngen.runs.campaign import Plan
 from cnngen.runs.parquet_index import FILE, read_index, update_index, write_index
 from cnngen.runs.record import Record
-from cnngen.runs.store import load, load_network, save
+from cnngen.runs.run_folder import load_network
+from cnngen.runs.store import load, save
 from cnngen.runs.table import columns, read_rows, table
 from cnngen.space.sampling import draws, sample
 from cnngen.system.ranges import check

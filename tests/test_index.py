@@ -27,7 +27,8 @@ from cnngen.language import parse
 from cnngen.runs.dataset_card import MARK, write_card
 from cnngen.runs.parquet_index import FILE, read_index, schema, update_index, write_index
 from cnngen.runs.record import Record
-from cnngen.runs.store import adopt, load, load_run, save
+from cnngen.runs.run_folder import load_run
+from cnngen.runs.store import adopt, load, save
 from cnngen.runs.table import table
 from cnngen.space.resolution import lower
 from cnngen.training.energy import Energy

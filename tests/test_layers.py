@@ -61,7 +61,7 @@ def imports(name: str) -> Iterator[str]:
 
 
 def room(name: str) -> str:
-    return (name.split(".") + [""])[1]
+    return [*name.split("."), ""][1]
 
 
 def test_the_rooms_are_those_of_the_table():

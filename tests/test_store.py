@@ -20,7 +20,8 @@ from cnngen.language import parse
 from cnngen.network import Network
 from cnngen.network.adjacency import Graph
 from cnngen.runs.record import Record, make_record, record_id, this_machine
-from cnngen.runs.store import load, load_run, save
+from cnngen.runs.run_folder import load_run
+from cnngen.runs.store import load, save
 from cnngen.runs.table import table
 from cnngen.space.resolution import lower
 from cnngen.system.files import sweep

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from cnngen.errors import BackendError, CnnGenError, counted, shorten
-from cnngen.network import GRAPH_NAME, Network, Node
+from cnngen.network import Network, Node
+from cnngen.network.network import GRAPH_NAME
 from cnngen.operations import Add, Concat, Conv2d, shapes
 from cnngen.operations.shapes import Shape
 

@@ -184,7 +184,8 @@ def show(
     """
     from cnngen.cli.output import console, print_json
     from cnngen.cli.show_records import one, table
-    from cnngen.runs.store import find_run, is_run, load, load_run
+    from cnngen.runs.run_folder import find_run, is_run, load_run
+    from cnngen.runs.store import load
 
     run = folder if is_run(folder) else None
     if run_id is not None:

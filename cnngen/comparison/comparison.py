@@ -15,7 +15,7 @@ from cnngen.comparison.measures import Measure, measure
 from cnngen.comparison.verdicts import Verdict, agreements, verdicts
 from cnngen.errors import StoreError, shorten
 from cnngen.runs.record import Record
-from cnngen.runs.store import load_run
+from cnngen.runs.run_folder import load_run
 
 if TYPE_CHECKING:
     import pandas as pd

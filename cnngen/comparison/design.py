@@ -11,9 +11,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from cnngen.errors import CnnGenError, StoreError, counted, shorten
-from cnngen.runs.record import DataSummary, record_id
+from cnngen.runs.record import record_id
 from cnngen.system.files import write_file
 from cnngen.system.untrusted import read_bytes, refuse_links
+from cnngen.training.data.summary import DataSummary
 from cnngen.training.energy import Mode as EnergyMode
 from cnngen.training.protocol import Protocol
 

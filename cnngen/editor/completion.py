@@ -10,7 +10,7 @@ from cnngen.editor.analysis import DEFAULTS, MAX_CHARACTERS, Settings, comments
 from cnngen.editor.meanings import WordKind, kind_of, meaning
 from cnngen.editor.recovery import Expected, expected
 from cnngen.errors import CnnGenError, Span
-from cnngen.language.formatter import value_text
+from cnngen.language.tree import value_text
 from cnngen.operations import shapes
 
 if TYPE_CHECKING:

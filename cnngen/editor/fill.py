@@ -5,8 +5,7 @@ from __future__ import annotations
 from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse, word_at
 from cnngen.editor.edits import Edit
 from cnngen.errors import Span
-from cnngen.language.formatter import value_text
-from cnngen.language.tree import Layer, Merge
+from cnngen.language.tree import Layer, Merge, value_text
 from cnngen.operations import WORDS, shapes
 
 

@@ -13,8 +13,7 @@ from itertools import islice
 from cnngen.editor.analysis import DEFAULTS, Settings, analyse, reading_of, word_at
 from cnngen.editor.edits import Edit, apply, difference
 from cnngen.errors import CnnGenError, MergeError, Span
-from cnngen.language.formatter import value_text
-from cnngen.language.tree import Body, Description, Extent, Layer, Merge
+from cnngen.language.tree import Body, Description, Extent, Layer, Merge, value_text
 from cnngen.operations.shapes import output_size
 
 Size = Extent

@@ -9,9 +9,8 @@ from cnngen.editor.analysis import DEFAULTS, Analysis, Place, Settings, analyse
 from cnngen.editor.meanings import meaning
 from cnngen.editor.recovery import Token
 from cnngen.errors import Span
-from cnngen.language.formatter import layer_text, value_text
 from cnngen.language.grammar import LABELS
-from cnngen.language.tree import Layer, Merge
+from cnngen.language.tree import Layer, Merge, layer_text, value_text
 from cnngen.network import Network
 from cnngen.network.cost import short
 from cnngen.operations import shapes

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 
-from cnngen.errors import CnnGenError
 from cnngen.language.trampoline import Deep, run
-from cnngen.language.tree import Body, Description, Layer, Merge, Node, Value
-from cnngen.operations import WORDS, shapes
-from cnngen.operations.hyperparameters import VALUE_WORDS, shown
+from cnngen.language.tree import (
+    Body,
+    Description,
+    Layer,
+    Merge,
+    Node,
+    ends,
+    layer_text,
+    line,
+    opening,
+)
 
 WIDTH = 88
 """Longest line of the long form, unless one layer alone is longer."""
@@ -27,82 +33,13 @@ def format(description: Description, *, long: bool = False, named: bool = True) 
     Short: one line. Long: a convolution with its dropout and pooling on each line, merges
     indented. Without `named`, the architecture's name is left out.
     """
-    begin = _begin(description, named)
-    end = _end(description)
     if not long:
-        return " ".join([begin, *_words(description.walk()), end])
+        return line(description, named=named)
+    begin, end = ends(description, named=named)
     lines = [begin]
     run(_write(description.features, 1, lines))
     lines += _head_lines(description.head)
     return "\n".join([*lines, end]) + "\n"
-
-
-def beginning(description: Description, width: int) -> str:
-    """The short form, or as much of it as `width` characters hold, however long it is."""
-    text = _begin(description)
-    for word in (*islice(_words(description.walk()), width // 2), _end(description)):
-        text += f" {word}"
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def _begin(description: Description, named: bool = True) -> str:
-    begin = f"{description.name} -> " if named and description.name else ""
-    shape = f"({shapes.text(description.input_shape)})" if description.input_shape else ""
-    return f"{begin}input{shape}"
-
-
-def _end(description: Description) -> str:
-    return "output" if description.classes is None else f"output({description.classes})"
-
-
-def layer_text(layer: Layer) -> str:
-    """One layer with its given hyper-parameters, in canonical order."""
-    if not layer.parameters:
-        return layer.kind
-    order = WORDS[layer.kind].parameter_names
-    names = sorted(layer.parameters, key=order.index)
-    given = ", ".join(f"{name}={value_text(layer.parameters[name])}" for name in names)
-    return f"{layer.kind}({given})"
-
-
-def value_text(value: Value) -> str:
-    """A hyper-parameter's value as the language writes it.
-
-    Raises `CnnGenError` for what is no value of the language, so that no text holds it.
-    """
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str() if value in VALUE_WORDS:
-            return VALUE_WORDS[value]
-        case int():
-            return int.__repr__(value)
-        case float():
-            return float.__repr__(value)
-        case (int(height), int(width)):
-            both = int.__repr__(height), int.__repr__(width)
-            return both[0] if height == width else "x".join(both)
-        case _:
-            raise CnnGenError(f"{shown(value)} is no value of a hyper-parameter")
-
-
-def _words(items: Iterable[Layer | Merge | str]) -> Iterable[str]:
-    previous: object = None
-    for item in items:
-        if (previous, item) == (",", ")"):
-            yield "Empty"
-        match item:
-            case Layer():
-                yield layer_text(item)
-            case Merge():
-                yield _opening(item)
-            case _:
-                yield item
-        previous = item
-
-
-def _opening(merge: Merge) -> str:
-    return "[" if merge.mode is None else f"[{merge.mode}"
 
 
 def _write(nodes: Iterable[Node], depth: int, lines: list[str]) -> Deep[None]:
@@ -111,7 +48,7 @@ def _write(nodes: Iterable[Node], depth: int, lines: list[str]) -> Deep[None]:
     alone = True
     for node in nodes:
         if isinstance(node, Merge):
-            lines.append(indent + _opening(node))
+            lines.append(indent + opening(node))
             for body in node.bodies:
                 yield _write_body(body, depth + 1, lines)
             lines.append(indent + "]")

@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from cnngen.errors import DescriptionError, Source, Span
-from cnngen.operations import WORDS
+from cnngen.errors import CnnGenError, DescriptionError, Source, Span
+from cnngen.operations import WORDS, shapes
+from cnngen.operations.hyperparameters import VALUE_WORDS, checked, count, refusal, shape, shown
 from cnngen.operations.hyperparameters import Value as Value
-from cnngen.operations.hyperparameters import checked, count, refusal, shape, shown
 
 Extent = tuple[int, int]
 """Height and width of a window or of its step, in pixels."""
@@ -229,13 +230,9 @@ class Description:
         return hash(self._key())
 
     def __str__(self) -> str:
-        from cnngen.language.formatter import format
-
-        return format(self)
+        return line(self)
 
     def __repr__(self) -> str:
-        from cnngen.language.formatter import beginning
-
         return f"<Description {beginning(self, 80)}>"
 
 
@@ -247,6 +244,80 @@ def _name(name: object) -> str:
             hint="A name has up to 64 of A-Z a-z 0-9 _ and does not begin with a digit.",
         )
     return str.__str__(found.string)
+
+
+def line(description: Description, *, named: bool = True) -> str:
+    """A description as text on one line that parses to an equal description."""
+    begin, end = ends(description, named=named)
+    return " ".join([begin, *_words(description.walk()), end])
+
+
+def beginning(description: Description, width: int) -> str:
+    """The short form, or as much of it as `width` characters hold, however long it is."""
+    text, end = ends(description)
+    for word in (*islice(_words(description.walk()), width // 2), end):
+        text += f" {word}"
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def ends(description: Description, *, named: bool = True) -> tuple[str, str]:
+    """What a text begins with, such as `NAME -> input(8x8x1)`, and what it ends with."""
+    begin = f"{description.name} -> " if named and description.name else ""
+    begin += "input"
+    if description.input_shape:
+        begin += f"({shapes.text(description.input_shape)})"
+    return begin, "output" if description.classes is None else f"output({description.classes})"
+
+
+def layer_text(layer: Layer) -> str:
+    """One layer with its given hyper-parameters, in canonical order."""
+    if not layer.parameters:
+        return layer.kind
+    order = WORDS[layer.kind].parameter_names
+    names = sorted(layer.parameters, key=order.index)
+    given = ", ".join(f"{name}={value_text(layer.parameters[name])}" for name in names)
+    return f"{layer.kind}({given})"
+
+
+def value_text(value: Value) -> str:
+    """A hyper-parameter's value as the language writes it.
+
+    Raises `CnnGenError` for what is no value of the language, so that no text holds it.
+    """
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str() if value in VALUE_WORDS:
+            return VALUE_WORDS[value]
+        case int():
+            return int.__repr__(value)
+        case float():
+            return float.__repr__(value)
+        case (int(height), int(width)):
+            both = int.__repr__(height), int.__repr__(width)
+            return both[0] if height == width else "x".join(both)
+        case _:
+            raise CnnGenError(f"{shown(value)} is no value of a hyper-parameter")
+
+
+def _words(items: Iterable[Layer | Merge | str]) -> Iterable[str]:
+    previous: object = None
+    for item in items:
+        if (previous, item) == (",", ")"):
+            yield "Empty"
+        match item:
+            case Layer():
+                yield layer_text(item)
+            case Merge():
+                yield opening(item)
+            case _:
+                yield item
+        previous = item
+
+
+def opening(merge: Merge) -> str:
+    """What the text of a merge begins with."""
+    return "[" if merge.mode is None else f"[{merge.mode}"
 
 
 def gather(items: Iterable[Layer | Merge | str]) -> tuple[Node, ...]:

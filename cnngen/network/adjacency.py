@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from cnngen.errors import CnnGenError, counted
-from cnngen.language.formatter import value_text
+from cnngen.language.tree import value_text
 from cnngen.network.network import Network
 from cnngen.operations import WORDS, Input, Operation
 

@@ -9,8 +9,8 @@ A predictor reads networks alone. Others are added by packages, in the entry-poi
 """
 
 from cnngen.predict.examples import TARGETS, Example, Target, examples
-from cnngen.predict.predictor import Prediction, Predictor
-from cnngen.predict.registry import PREDICTORS, load
+from cnngen.predict.predictor import Prediction, Predictor, load
+from cnngen.predict.registry import PREDICTORS
 from cnngen.predict.scores import Score, judge, kendall, score
 from cnngen.predict.splits import Split, by_data, by_size, repeats, split
 

@@ -109,7 +109,7 @@ class Ensemble(Predictor):
         return State({"members": values, "scale": self.scale_.values()}, {**arrays, **own})
 
     def restore(self, state: State) -> None:
-        from cnngen.predict.registry import restored
+        from cnngen.predict.predictor import restored
 
         members = state.values.get("members")
         if not isinstance(members, list) or not 1 <= len(members) <= 8:

@@ -144,7 +144,8 @@ def told_by(status: Status, epochs: object, asked: object) -> frozenset[Target]:
 def _folder(
     folder: Path, on_broken: Callable[[Path, str], None] | None
 ) -> tuple[int, Iterator[Example]]:
-    from cnngen.runs.store import load, load_network
+    from cnngen.runs.run_folder import load_network
+    from cnngen.runs.store import load
     from cnngen.runs.table import cells
 
     runs = load(folder)

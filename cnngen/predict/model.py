@@ -14,8 +14,8 @@ from cnngen.predict import model_file as saved
 from cnngen.predict.domain import Domain
 from cnngen.predict.examples import TARGETS, Example, Target
 from cnngen.predict.model_file import Saved, State
-from cnngen.predict.predictor import Prediction, Predictor
-from cnngen.predict.registry import get_predictor, restored
+from cnngen.predict.predictor import Prediction, Predictor, restored
+from cnngen.predict.registry import get_predictor
 
 NAME = "model"
 SHIPPED = Path(__file__).parent / "models" / "digits.zip"

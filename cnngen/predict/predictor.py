@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnngen.errors import CnnGenError, counted
 from cnngen.network import Network
+from cnngen.predict import model_file
 from cnngen.predict.examples import TARGETS, Example, Target
 from cnngen.predict.model_file import State, write
+from cnngen.system.plugins import PREDICTORS
 
 Floats = NDArray[np.float64]
 
@@ -115,8 +117,6 @@ class Predictor(ABC):
 
         Raises `CnnGenError` for a file that is none, or that holds another predictor.
         """
-        from cnngen.predict.registry import load
-
         predictor = load(path)
         if not isinstance(predictor, cls):
             raise CnnGenError(f"{path} holds a predictor '{predictor.name}', not '{cls.name}'")
@@ -137,6 +137,27 @@ class Predictor(ABC):
                 )
             setattr(self, name, value)
         return self
+
+
+def load(path: str | Path) -> Predictor:
+    """A saved predictor of any kind.
+
+    Raises `CnnGenError` for a file that is none, and for a predictor that is not installed.
+    """
+    return restored(model_file.read(Path(path)))
+
+
+def restored(read: model_file.Saved) -> Predictor:
+    """The predictor that was saved so. Raises `CnnGenError` where it is none."""
+    kind: type[Predictor] = PREDICTORS.load(read.name)
+    if read.target not in TARGETS:
+        raise CnnGenError(f"a saved predictor has the target {read.target!r:.40}, which is none")
+    check_params(kind, read.params)
+    with model_file.restoring(f"a saved predictor '{read.name}'"):
+        predictor = kind(**read.params)
+        predictor.target_ = cast("Target", read.target)
+        predictor.restore(read.state)
+    return predictor
 
 
 def with_target(

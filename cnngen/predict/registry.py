@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from cnngen.errors import CnnGenError
-from cnngen.predict import model_file as saved
-from cnngen.predict.examples import TARGETS, Target
 from cnngen.system import plugins
 
 if TYPE_CHECKING:
@@ -39,26 +35,3 @@ def get_predictor(name: str) -> type[Predictor]:
     """The predictor of that name. Raises `CnnGenError` where there is none."""
     kind: type[Predictor] = plugins.PREDICTORS.load(name)
     return kind
-
-
-def load(path: str | Path) -> Predictor:
-    """A saved predictor of any kind.
-
-    Raises `CnnGenError` for a file that is none, and for a predictor that is not installed.
-    """
-    return restored(saved.read(Path(path)))
-
-
-def restored(read: saved.Saved) -> Predictor:
-    """The predictor that was saved so. Raises `CnnGenError` where it is none."""
-    from cnngen.predict.predictor import check_params
-
-    kind = get_predictor(read.name)
-    if read.target not in TARGETS:
-        raise CnnGenError(f"a saved predictor has the target {read.target!r:.40}, which is none")
-    check_params(kind, read.params)
-    with saved.restoring(f"a saved predictor '{read.name}'"):
-        predictor = kind(**read.params)
-        predictor.target_ = cast("Target", read.target)
-        predictor.restore(read.state)
-    return predictor

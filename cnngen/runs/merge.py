@@ -10,7 +10,7 @@ from pathlib import Path
 from cnngen.errors import StoreError
 from cnngen.runs.campaign import plan as plans
 from cnngen.runs.parquet_index import update_index
-from cnngen.runs.store import MAX_RECORD, RECORD, load_run, run_files, run_paths
+from cnngen.runs.run_folder import MAX_RECORD, RECORD, load_run, run_files, run_paths
 from cnngen.system.files import write_folder
 from cnngen.system.folder_lock import hold
 from cnngen.system.untrusted import read_bytes

@@ -21,7 +21,7 @@ import numpy as np
 
 from cnngen.errors import StoreError
 from cnngen.runs.record import KEY
-from cnngen.runs.store import DESCRIPTION, RECORD, load_network, load_run
+from cnngen.runs.run_folder import DESCRIPTION, RECORD, load_network, load_run
 from cnngen.runs.table import cells, columns
 from cnngen.system.files import write_file
 from cnngen.system.seal import BLANK, is_sealed, seal
@@ -159,7 +159,7 @@ def _write(folder: Path, old: _Index | None) -> Broken:
         "pandas": _pandas_types(),
         "cnngen.stamps": np.array(list(stamps.values()), np.int64).tobytes(),
         "cnngen.broken": json.dumps(broken),
-        "cnngen.system.seal": BLANK,
+        "cnngen.seal": BLANK,
     }
     table = table.sort_by("key").replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()

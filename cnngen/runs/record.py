@@ -22,6 +22,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.system.ranges import check, is_within
+from cnngen.training.data.summary import DataSummary, Text
 from cnngen.training.energy import Energy
 from cnngen.training.protocol import ADDED, Epoch, Protocol, Status, TrainingResult
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 KEY = r"[0-9a-f]{16}-[a-z][a-z0-9_]{0,31}-[0-9a-f]{8}"
 """What a run's key looks like: network id, backend, hash of protocol and data."""
-
-Text = Annotated[str, Field(max_length=10_000)]
 
 
 def _nan_for_null(epoch: object) -> object:
@@ -65,18 +64,6 @@ class Hardware:
     memory: int
     gpu: str | None
     threads: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DataSummary:
-    """The data set: height, width and channels of an image, counts, and a hash of all
-    images and labels."""
-
-    name: Text
-    shape: tuple[int, int, int]
-    classes: int
-    images: int
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

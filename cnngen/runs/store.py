@@ -7,20 +7,19 @@ the source that was trained `<backend>.py`, `model.svg` and `model.png`, `adjace
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from cnngen.errors import CnnGenError, Source, StoreError, counted, printable, shorten
-from cnngen.network import id_of_text
+from cnngen.errors import CnnGenError, StoreError, counted, printable
 from cnngen.runs.record import KEY, Record
+from cnngen.runs.run_folder import DESCRIPTION, RECORD, load_run, read_record, run_files, run_paths
 from cnngen.system.files import write_folder, writing
-from cnngen.system.untrusted import read_bytes, read_text, refuse_links
+from cnngen.system.untrusted import refuse_links
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,14 +27,6 @@ if TYPE_CHECKING:
     from cnngen.network import Network
 
 BROKEN = ".broken"
-RECORD = "record.json"
-DESCRIPTION = "model.cnn"
-MAX_RECORD = 2**26
-"""Most bytes of a record that are read."""
-MAX_TEXT = 2**25
-"""Most bytes of a description that are read."""
-MAX_FILES = 2**28
-"""Most bytes of a run's files together that are copied."""
 
 
 def save(
@@ -64,24 +55,6 @@ def adopt(folder: str | Path, run: str | Path) -> Path:
     Raises `StoreError` as `save` does, and where the run is not whole.
     """
     return write_folder(folder, load_run(run).key, run_files(run))
-
-
-def run_files(run: str | Path) -> dict[str, bytes]:
-    """Name and content of each file of a run; links and whatever else is no file are left out.
-
-    Raises `StoreError` where one cannot be read, or they are larger together than runs are.
-    """
-    run = Path(run)
-    files: dict[str, bytes] = {}
-    room = MAX_FILES
-    try:
-        for entry in sorted(os.scandir(run), key=lambda entry: entry.name):
-            if entry.is_file(follow_symlinks=False):
-                files[entry.name] = read_bytes(run / entry.name, room, root=run)
-                room -= len(files[entry.name])
-    except OSError as error:
-        raise StoreError(f"{run} cannot be read: {error.strerror}") from None
-    return files
 
 
 def set_aside(run: str | Path) -> Path:
@@ -146,7 +119,7 @@ class Runs(Sequence[Record]):
         broken: list[tuple[Path, str]] = []
         for run in run_paths(self.folder):
             try:
-                records.append(_read(run))
+                records.append(read_record(run))
             except StoreError as error:
                 broken.append((run, error.message))
         return records, broken
@@ -159,99 +132,6 @@ def load(folder: str | Path) -> Runs:
     """
     run_paths(folder)
     return Runs(Path(folder))
-
-
-def run_paths(folder: str | Path) -> list[Path]:
-    """The folders of all runs, whole or broken, in the order of their keys.
-
-    Raises `StoreError` where the folder cannot be read.
-    """
-    folder = Path(folder)
-    try:
-        names = sorted(name for name in os.listdir(folder) if re.fullmatch(KEY, name))
-    except OSError as error:
-        raise StoreError(
-            f"{folder} cannot be read: {error.strerror}",
-            hint="Name the folder that runs were saved into.",
-        ) from None
-    return [folder / name for name in names]
-
-
-def load_run(run: str | Path) -> Record:
-    """The record of one run's folder. Raises `StoreError` where there is none."""
-    try:
-        return _read(Path(run))
-    except StoreError as error:
-        raise StoreError(error.message, source=Source("", str(run))) from None
-
-
-def load_network(run: str | Path, record: Record) -> Network | None:
-    """The network of a run, from its description; None where it has none.
-
-    Raises `StoreError` where the description cannot be read, or is of another network than
-    the record.
-    """
-    from cnngen.language import parse
-    from cnngen.space.resolution import resolve
-
-    text = _text(Path(run))
-    if text is None:
-        return None
-    try:
-        network = resolve(parse(text, DESCRIPTION))
-    except CnnGenError as error:
-        raise StoreError(f"{DESCRIPTION} is not a description: {error.message}") from None
-    if network.id != record.id:
-        raise StoreError(f"{DESCRIPTION} is that of another network, {network.id}")
-    return network
-
-
-def is_run(path: Path) -> bool:
-    """Whether a folder is that of a run, whole or broken."""
-    return re.fullmatch(KEY, path.absolute().name) is not None and path.is_dir()
-
-
-def find_run(start: str, folders: Sequence[Path]) -> Path:
-    """The one run in some folders whose key starts so. Raises `StoreError` for none or more."""
-    found = []
-    for folder in folders:
-        with suppress(StoreError) if len(folders) > 1 else nullcontext():
-            found += [run for run in run_paths(folder) if run.name.startswith(start)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise StoreError(f"no run in {folders[0]} starts with '{shorten(start)}'")
-    some = ", ".join(run.name for run in found[:4])
-    raise StoreError(
-        f"{len(found):,} runs start with '{start}': {some}", hint="Name more of its digits."
-    )
-
-
-def _read(run: Path) -> Record:
-    """The record of a run. Raises `StoreError` with the reason alone."""
-    run = run.absolute()
-    try:
-        content = read_bytes(run / RECORD, MAX_RECORD, root=run.parent)
-    except OSError as error:
-        raise StoreError(f"{RECORD} cannot be read: {error.strerror}") from None
-    record = Record.from_json(content)
-    if record.key != run.name:
-        raise StoreError(f"{RECORD} is that of another run, {record.key}")
-    text = _text(run)
-    if text is not None and id_of_text(text) != record.id:
-        load_network(run, record)
-    return record
-
-
-def _text(run: Path) -> str | None:
-    """The description of a run, if it has one."""
-    run = run.absolute()
-    try:
-        return read_text(run / DESCRIPTION, MAX_TEXT, root=run.parent)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StoreError(f"{DESCRIPTION} cannot be read: {error.strerror}") from None
 
 
 def _check(record: Record, network: Network) -> None:

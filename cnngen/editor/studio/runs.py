@@ -16,7 +16,8 @@ from cnngen.editor.studio.limits import Limits
 from cnngen.errors import Source, StoreError, shorten
 from cnngen.language import format
 from cnngen.runs.record import Record
-from cnngen.runs.store import DESCRIPTION, load, load_network, load_run, run_paths
+from cnngen.runs.run_folder import DESCRIPTION, load_network, load_run, run_paths
+from cnngen.runs.store import load
 from cnngen.system.untrusted import read_bytes
 
 SHOWN_BROKEN = 20

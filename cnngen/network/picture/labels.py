@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from cnngen.language.formatter import value_text
+from cnngen.language.tree import value_text
 from cnngen.network.adjacency import label
 from cnngen.network.network import Node
 from cnngen.operations import (

@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import log2
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
-from cnngen.predict.code.tokens import NUMBER, network_statements
+from cnngen.predict.code.tokens import NUMBER, Encoded, network_statements
 from cnngen.predict.examples import Example, Target
 from cnngen.predict.model_file import State
 from cnngen.predict.torch_predictor import ModulePredictor
@@ -28,15 +27,6 @@ LEAST_SEEN = 2
 """Files that a word is in before it counts as known."""
 
 UNKNOWN = "<unknown>"
-
-
-class Encoded(NamedTuple):
-    """Tokens as numbers: `words` and `statements` of shape (tokens,), `values` (tokens, 4)."""
-
-    words: NDArray[np.int64]
-    values: NDArray[np.float32]
-    statements: NDArray[np.int64]
-    length: int
 
 
 @dataclass

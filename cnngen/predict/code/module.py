@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cnngen.predict.torch_fit import PointRegressor
 
 if TYPE_CHECKING:
-    from cnngen.predict.code import Encoded
+    from cnngen.predict.code.tokens import Encoded
 
 NEIGHBOURS = 5
 """Tokens that are read together: a number with the name that it is given for."""

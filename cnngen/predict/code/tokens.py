@@ -8,6 +8,9 @@ from functools import lru_cache
 from io import StringIO
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cnngen.network import Network
 
 MOST_STATEMENTS = 1024
@@ -19,6 +22,15 @@ SKIPPED = (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER, tokenize.ENCODING)
 
 PART = re.compile(r"\d+|[^\d_]+")
 """Names such as `left_2` and `conv12` are words and numbers."""
+
+
+class Encoded(NamedTuple):
+    """Tokens as numbers: `words` and `statements` of shape (tokens,), `values` (tokens, 4)."""
+
+    words: NDArray[np.int64]
+    values: NDArray[np.float32]
+    statements: NDArray[np.int64]
+    length: int
 
 
 class Token(NamedTuple):

@@ -8,39 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
-from cnngen.network.adjacency import graph
+from cnngen.predict.neural.encoding import VERTICES, Encoded, encode
 from cnngen.predict.torch_predictor import ModulePredictor
-from cnngen.predict.vocabulary import OPERATIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cnngen.predict.torch_fit import Descent, Regressor
-
-VERTICES = (*OPERATIONS, "output")
-
-
-class Encoded(NamedTuple):
-    """The position of each vertex's label in `VERTICES`, and edges (2, edges), sources first."""
-
-    operations: NDArray[np.int64]
-    edges: NDArray[np.int64]
-
-
-@lru_cache(4096)
-def encode(network: Network) -> Encoded:
-    """A network as NAS-Bench-101 stores its cells, its matrix as a list of edges."""
-    stored = graph(network)
-    operations = [VERTICES.index(name) for name in stored.operations]
-    return Encoded(np.array(operations), np.array(stored.edges, np.int64).T)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from torch.nn import functional
 from cnngen.predict.torch_fit import PointRegressor, Regressor
 
 if TYPE_CHECKING:
-    from cnngen.predict.neural import Encoded
+    from cnngen.predict.neural.encoding import Encoded
 
 
 def collate(graphs: Sequence[Encoded]) -> tuple[Tensor, ...]:

@@ -19,7 +19,8 @@ from cnngen.runs.campaign.plan import Plan, claim
 from cnngen.runs.campaign.worker_main import Report
 from cnngen.runs.parquet_index import update_index
 from cnngen.runs.record import Record
-from cnngen.runs.store import load_run, set_aside
+from cnngen.runs.run_folder import load_run
+from cnngen.runs.store import set_aside
 from cnngen.runs.train import Trained, run_key, trainer
 from cnngen.space.sampling import ExhaustedError
 from cnngen.system.folder_lock import hold

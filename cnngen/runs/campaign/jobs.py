@@ -12,7 +12,8 @@ from cnngen.errors import BackendError, BackendFault, CnnGenError, DataError, St
 from cnngen.network import Network
 from cnngen.runs.campaign.worker_main import report_epoch
 from cnngen.runs.record import make_record
-from cnngen.runs.store import load_run, save
+from cnngen.runs.run_folder import load_run
+from cnngen.runs.store import save
 from cnngen.runs.train import Trained, emitted, train
 from cnngen.training.data import Dataset
 from cnngen.training.data.shared import SharedData

@@ -18,7 +18,7 @@ from cnngen.operations import shapes
 from cnngen.system.files import replacing
 
 if TYPE_CHECKING:
-    from cnngen.runs.record import DataSummary
+    from cnngen.training.data.summary import DataSummary
     from cnngen.training.protocol import Protocol
 
 Images = npt.NDArray[np.uint8]
@@ -92,7 +92,7 @@ class Dataset:
     @property
     def summary(self) -> DataSummary:
         """What a record keeps of a data set."""
-        from cnngen.runs.record import DataSummary
+        from cnngen.training.data.summary import DataSummary
 
         return DataSummary(self.name, self.input_shape, self.classes, len(self.images), self.digest)
 
