@@ -1,7 +1,8 @@
 """Every block of the tutorials runs, in its order, as a reader would run it.
 
 Files are written under their titles, Python and commands are executed, with fewer networks and
-epochs than are printed. `pip install .` leaves on the path what pip would.
+epochs than are printed. `pip install .` leaves on the path what pip would. What a `text` block
+shows is printed or written; a `console` block has times and energies, which differ.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def steps(page: Path, folder: Path) -> str:
                     line = re.sub(pattern, fewer, line)
                 program.append(f"command({shlex.join(shlex.split(line)[1:])!r})")
         else:
-            assert kind == "text", f"a {kind} block that nobody runs"
+            assert kind in ("text", "console"), f"a {kind} block that nobody runs"
     return "\n".join(program)
 
 
@@ -97,3 +98,7 @@ def test_a_tutorial_runs_as_it_is_printed(page: Path, tutorial: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    written = done.stdout + "".join(file.read_text("utf-8") for file in tutorial.glob("*.py"))
+    shown = [text for kind, title, text in BLOCK.findall(page.read_text("utf-8")) if kind == "text"]
+    for line in "\n".join(shown).splitlines():
+        assert "…" in line or line in written, line
