@@ -4,6 +4,7 @@
     network = cnngen.resolve(cnngen.read("lenet.cnn"))
     network.to_source("torch")
 
+The names here are public, and what `docs/stability.md` lists; other modules may change.
 Importing this package imports none of what it offers; each name is loaded when it is used.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import site
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import cnngen
 from cnngen.backend import backend_names
 from cnngen.language import parse
 from cnngen.space.resolution import resolve
@@ -21,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 
 TRY = """
 import pathlib, sys
+import cnngen
 import cnngen
 from cnngen.backend import backend_names, get_backend
 from cnngen.language.grammar import grammar_file
@@ -90,7 +93,7 @@ def run(
         text=True,
         check=False,
     )
-    assert (done.returncode == 0) == succeeds, done.stderr
+    assert (done.returncode == 0) == succeeds, done.stdout + done.stderr
     return done
 
 
@@ -129,6 +132,24 @@ def test_textx_itself_checks_and_generates(
 
     (tmp_path / "bad.cnn").write_text("input\nconv poling output", "utf-8")
     assert "bad.cnn:2:6: found 'poling'" in textx("check", "bad.cnn", succeeds=False)
+
+
+def test_a_users_program_has_types(installed: Path, tmp_path: Path) -> None:
+    program = Path(__file__).parent / "user_program.py"
+    used = set(re.findall(r"\bcnngen\.([A-Za-z_]+)", program.read_text("utf-8")))
+    assert used == set(cnngen.__all__)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", str(program)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    # Mypy believes the types of installed packages that are marked, and of no others.
+    for package in ("cnngen", "cnngen_torch", "cnngen_keras", "cnngen_flax", "cnngen_onnx"):
+        assert (installed / package / "py.typed").is_file()
 
 
 def test_a_checkout_works_without_being_installed(dependencies: Path, tmp_path: Path) -> None:
