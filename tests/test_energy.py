@@ -12,10 +12,9 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from cnngen.runs.train.energy import idle, instrument
 
 from cnngen.errors import CnnGenError
-from cnngen.training.energy import Energy, Meter
+from cnngen.training.energy import Energy, Meter, idle, instrument
 from cnngen.training.energy.gpu import GpuShare
 from cnngen.training.energy.instrument import Setting
 

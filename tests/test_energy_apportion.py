@@ -4,8 +4,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from cnngen.runs.train.energy import gpu
 
+from cnngen.training.energy import gpu
 from cnngen.training.energy.apportion import TooShort, apportion
 from cnngen.training.energy.gpu import Nvml
 from cnngen.training.energy.instrument import Reading

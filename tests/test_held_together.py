@@ -20,7 +20,7 @@ from cnngen.editor.studio.limits import Limits
 from cnngen.editor.studio.runs import open_run
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.language import format
-from cnngen.network import id_of_text
+from cnngen.network.network import id_of_text
 from cnngen.predict import examples
 from cnngen.runs.campaign import Plan
 from cnngen.runs.parquet_index import FILE, read_index, update_index, write_index
