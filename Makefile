@@ -19,7 +19,7 @@ check: .venv/installed-dev
 
 # The documentation site, in site/index.html: reads without a network.
 docs: .venv/installed-docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --clean
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix-only --quiet .

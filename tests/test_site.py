@@ -8,6 +8,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import griffe
 import pytest
@@ -30,7 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built so that any broken link or page outside the navigation fails."""
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(folder)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder)],
         cwd=ROOT,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
@@ -42,17 +43,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Loads(HTMLParser):
-    """Collects what a page loads, and the classes of its elements."""
+    """Collects what a page loads, what it links to, and the classes of its elements."""
 
     def __init__(self) -> None:
         super().__init__()
         self.urls: list[str] = []
+        self.links: list[str] = []
         self.classes: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
             if name in LOADING or (tag == "link" and name == "href"):
                 self.urls.append(value or "")
+            elif name == "href":
+                self.links.append(value or "")
             elif name == "style":
                 self.urls += urls(value or "")
             elif name == "class":
@@ -84,6 +88,16 @@ def test_nothing_of_the_site_is_loaded_from_another_host(site: Path) -> None:
         assert "md-source" not in found.classes
     for style in site.rglob("*.css"):
         assert not list(filter(elsewhere, urls(style.read_text("utf-8")))), style
+
+
+def test_every_link_within_the_site_leads_somewhere(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        found = Loads()
+        found.feed(page.read_text("utf-8"))
+        for url in (*found.links, *found.urls):
+            path = unquote(url.partition("#")[0].partition("?")[0])
+            if page.name != "404.html" and path and not re.match(r"[a-z]+:|//", path):
+                assert (page.parent / path).is_file(), f"{page}: {url}"
 
 
 def test_the_search_works_in_a_page_opened_as_a_file(site: Path) -> None:

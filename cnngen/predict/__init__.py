@@ -9,6 +9,7 @@ A predictor reads networks alone. Others are added by packages, in the entry-poi
 """
 
 from cnngen.predict.examples import TARGETS, Example, Target, examples
+from cnngen.predict.model_file import State
 from cnngen.predict.predictor import Prediction, Predictor, load
 from cnngen.predict.registry import PREDICTORS
 from cnngen.predict.scores import Score, judge, kendall, score
@@ -22,6 +23,7 @@ __all__ = [
     "Predictor",
     "Score",
     "Split",
+    "State",
     "Target",
     "by_data",
     "by_size",

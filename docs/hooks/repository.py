@@ -34,7 +34,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         seen.add(path)
         text = _content(path)
         files.append(File.generated(config, _uri(path), content=text))
-        if path.suffix == ".md" or (ROOT / path).is_dir():
+        if (ROOT / path).is_dir():
+            waiting += _outside(text, path)
+        elif path.suffix == ".md":
             waiting += _outside(text, path.parent)
     return files
 
@@ -66,7 +68,8 @@ def _parts(markdown: str) -> list[str]:
 
 def _named(nav: object) -> list[str]:
     if isinstance(nav, str):
-        return [nav.removeprefix("repository/")] if nav.startswith("repository/") else []
+        own = nav.startswith("repository/")
+        return [nav.removeprefix("repository/").replace("about.md", "README.md")] if own else []
     within = nav.values() if isinstance(nav, dict) else nav if isinstance(nav, list) else ()
     return [uri for one in within for uri in _named(one)]
 
@@ -85,6 +88,8 @@ def _uri(path: PurePosixPath) -> str:
         return str(path.relative_to("docs"))
     if (ROOT / path).is_dir():
         return f"repository/{path}/files.md"
+    if path.name == "README.md":  # MkDocs would make the index of a section of it.
+        path = path.with_name("about.md")
     return f"repository/{path}" + (".md" if path.suffix != ".md" else "")
 
 
@@ -95,7 +100,7 @@ def _content(path: PurePosixPath) -> str:
             for file in (ROOT / path).rglob("*")
             if file.suffix in SOURCES
         )
-        links = [f"- [{name}]({path.name}/{name})" for name in names]
+        links = [f"- [{name}]({name})" for name in names]
         return "\n".join([f"# {path}", "", *links, ""])
     text = (ROOT / path).read_text("utf-8")
     if path.suffix == ".md":
