@@ -48,7 +48,7 @@ def test_neovim_starts_the_same_and_its_brackets_close() -> None:
 def test_settings_and_limits_are_those_of_the_code() -> None:
     package = json.loads((ROOT / "editors" / "vscode" / "package.json").read_text("utf-8"))
     properties = package["contributes"]["configuration"]["properties"].keys()
-    assert set(re.findall(r"`(cnngen\.\w+)`", PAGE)) == properties
+    assert set(re.findall(r"`(cnngen\.(?!py`)\w+)`", PAGE)) == properties
     assert f"{MAX_CHARACTERS:,} characters" in PAGE
     assert f"{MAX_LAYERS:,}\nlayers" in PAGE
     assert f"{SECONDS:.0f} seconds of computing or {MEMORY >> 30} GiB" in PAGE
