@@ -151,3 +151,13 @@ class _NoTags(yaml.SafeLoader):
 
 
 _NoTags.add_multi_constructor("tag:yaml.org,2002:python/name:", lambda *_: None)
+
+
+def test_the_citation_and_the_changelog_know_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == cnngen.__version__
+    assert citation["authors"]
+    for work in (citation["preferred-citation"], *citation["references"]):
+        assert {"type", "title", "authors"} <= work.keys()
+    headings = re.findall(r"^## \[(.+)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert headings[:2] == ["Unreleased", cnngen.__version__]
