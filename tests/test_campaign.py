@@ -244,6 +244,28 @@ def test_another_campaign_on_a_folder_is_refused_and_the_difference_named(tmp_pa
         run(plan(2), tmp_path / "runs")
 
 
+@pytest.mark.parametrize("younger", [("schedule", "warmup", "augmentation", "abort_dead"), ()])
+def test_a_campaign_of_an_older_version_goes_on_with_the_networks_it_began_with(
+    tmp_path: Path, younger: tuple[str, ...]
+) -> None:
+    """It stated no limit of seeds, and perhaps not every field of the protocol."""
+    settings = plan(2).settings(images())
+    for name in ("seeds_below", *(f"protocol.{name}" for name in younger)):
+        del settings[name]
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/campaign.json").write_text(json.dumps(settings))
+    run(plan(3), tmp_path / "runs")
+    seeds = {record.id: record.seed for record in load(tmp_path / "runs")}
+    # As that version drew them.
+    assert seeds.items() >= {
+        ("75963ea1c225f133", 15862011820431526373),
+        ("e8de68b7e5608946", 8392984980442859653),
+    }
+    check(tmp_path / "runs", list(seeds))
+    assert "seeds_below" not in json.loads((tmp_path / "runs/campaign.json").read_text())
+    assert run(plan(3), tmp_path / "runs").new == 0
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path

@@ -133,13 +133,17 @@ def draws(
     classes: int = 10,
     seed: int = 0,
     bounds: Bounds = NO_BOUNDS,
+    seeds_below: int = MAX_SEED + 1,
 ) -> Iterator[Draw]:
-    """The networks of `sample_many`, each with the seed that is its own."""
+    """The networks of `sample_many`, each with the seed that is its own.
+
+    `seeds_below` is the limit of those seeds; another one gives other networks.
+    """
     space = load_space(space)
     seen: set[str] = set()
     number = repeats = 0  # since the last new one
     while len(seen) < count:
-        own_seed = _mix(seed, number, "network")
+        own_seed = _mix(seed, number, "network") % seeds_below
         network = sample(
             space, input_shape=input_shape, classes=classes, seed=own_seed, bounds=bounds
         )
@@ -161,7 +165,8 @@ def sample_descriptions(
     repeat."""
     space = load_space(space)
     for number in range(count):
-        yield sample_description(space, seed=_mix(_mix(seed, number, "network"), 0))
+        own_seed = _mix(seed, number, "network") % (MAX_SEED + 1)
+        yield sample_description(space, seed=_mix(own_seed, 0))
 
 
 def sample_description(
@@ -177,11 +182,9 @@ def sample_description(
 
 
 def _mix(seed: int, number: int, purpose: str = "attempt") -> int:
-    """An independent seed for each number, the same everywhere. What draws a network goes into
-    records, which seeds up to `MAX_SEED` survive in any reader."""
+    """An independent seed below 2^64 for each number, the same everywhere."""
     digest = hashlib.sha256(f"{purpose} {seed} {number}".encode()).digest()
-    mixed = int.from_bytes(digest[:8], "big")
-    return mixed & MAX_SEED if purpose == "network" else mixed
+    return int.from_bytes(digest[:8], "big")
 
 
 class _Sampler:

@@ -15,7 +15,7 @@ from cnngen.errors import CnnGenError, StoreError
 from cnngen.network import Network
 from cnngen.runs.campaign.executors import Crew, Hire
 from cnngen.runs.campaign.jobs import Job, Metering, failed, keep, train_job
-from cnngen.runs.campaign.plan import Plan, claim
+from cnngen.runs.campaign.plan import Plan, as_begun, claim
 from cnngen.runs.campaign.worker_main import Report
 from cnngen.runs.parquet_index import update_index
 from cnngen.runs.record import Record
@@ -141,6 +141,7 @@ def run_campaign(
     tally = Tally(len(plan))
     watches = (tally, *watches)
     with hold(folder):
+        plan = as_begun(plan, folder)
         claim(folder, plan.settings(data))
         with hire(data, tell_epochs(watches)) as crew:
             metering = Metering(plan.country, plan.tdp, crew.alone, idle_seconds)

