@@ -15,7 +15,7 @@ from rich.text import Text
 from cnngen.cli.output import console
 from cnngen.errors import printable
 from cnngen.network.cost import short
-from cnngen.runs.record import Record
+from cnngen.runs.record import COLUMNS, Record, best_first
 
 MOST_ROWS = 40
 MOST_CAUSES = 10
@@ -26,25 +26,15 @@ def table(records: Sequence[Record]) -> None:
     """Records as a table, the best first, and what its figures are worth."""
     one_setting = len({(r.backend, r.data.name, r.protocol.name) for r in records}) == 1
     rows = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("network", "layers", "weights", "FLOPs", "accuracy", "time", "energy", "CO2"):
+    for name in COLUMNS:
         rows.add_column(name, justify="left" if name == "network" else "right", no_wrap=True)
     if not one_setting:
         rows.add_column("trained")
     if any(r.status != "ok" for r in records):
         rows.add_column("status", no_wrap=True)
-    ordered = sorted(records, key=lambda r: -1 if r.test_accuracy is None else r.test_accuracy)
-    for r in ordered[: -MOST_ROWS - 1 : -1]:
-        energy = r.energy
-        row = [
-            f"{r.id[:8]} {r.name or ''}",
-            str(r.layers),
-            short(r.parameters),
-            short(r.flops),
-            "-" if r.test_accuracy is None else f"{r.test_accuracy:.1%}",
-            f"{r.train_seconds:.1f} s",
-            f"{energy.total_energy * 1000:.3f} Wh" if energy else "-",
-            f"{energy.emissions * 1e6:.1f} mg" if energy else "-",
-        ]
+    ordered = best_first(records)
+    for r in ordered[:MOST_ROWS]:
+        row = r.cells()
         if not one_setting:
             row.append(_setting(r))
         row.append("" if r.status == "ok" else r.status)
@@ -54,12 +44,12 @@ def table(records: Sequence[Record]) -> None:
     console.print(rows)
     if len(ordered) > MOST_ROWS:
         console.print(f"… and {len(ordered) - MOST_ROWS:,} more", style="dim")
-    causes = [f"{r.id[:8]} {r.status}: {r.cause}" for r in ordered if r.cause is not None]
+    causes = [f"{r.id[:8]} {r.status}: {r.cause}" for r in records if r.cause is not None]
     for cause in causes[:MOST_CAUSES]:
         console.print(_line(cause))
     if len(causes) > MOST_CAUSES:
         console.print(f"… and {len(causes) - MOST_CAUSES:,} more causes", style="dim")
-    for line in (*dict.fromkeys(_worth(record) for record in ordered), *_others(ordered)):
+    for line in (*dict.fromkeys(map(_worth, records)), *_others(records)):
         console.print(_line(line), style="dim")
 
 

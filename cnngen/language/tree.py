@@ -18,6 +18,7 @@ from cnngen.errors import CnnGenError, DescriptionError, Source, Span
 from cnngen.operations import WORDS, shapes
 from cnngen.operations.hyperparameters import VALUE_WORDS, checked, count, refusal, shape, shown
 from cnngen.operations.hyperparameters import Value as Value
+from cnngen.system import markup
 
 Extent = tuple[int, int]
 """Height and width of a window or of its step, in pixels."""
@@ -25,6 +26,9 @@ Extent = tuple[int, int]
 MergeMode = Literal["add", "concat"]
 
 NOWHERE = Span(0, 0)
+
+MOST_SHOWN = 1000
+"""Most words and brackets of a description that a notebook shows."""
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 """The grammar's `Name`, for descriptions that were not parsed."""
@@ -234,6 +238,12 @@ class Description:
 
     def __repr__(self) -> str:
         return f"<Description {beginning(self, 80)}>"
+
+    def _repr_html_(self) -> str | None:
+        """The sentence in a notebook, which shows the beginning alone of a longer one."""
+        if next(islice(self.walk(), MOST_SHOWN, None), None) is not None:
+            return None
+        return f'<pre style="white-space: pre-wrap">{markup.text(line(self))}</pre>'
 
 
 def _name(name: object) -> str:

@@ -21,6 +21,9 @@ from cnngen.operations.shapes import Shape
 if TYPE_CHECKING:
     from cnngen.network.cost import Cost
 
+MOST_SHOWN = 400
+"""Most operations of a network that a notebook draws."""
+
 GRAPH_NAME = re.compile(r"[a-z][a-z_]*[0-9][a-z0-9_]*")
 """Such names are neither Python's nor a framework's."""
 
@@ -217,6 +220,10 @@ class Network:
         from cnngen.network.picture import to_png
 
         return to_png(self, scale)
+
+    def _repr_svg_(self) -> str | None:
+        """The drawing in a notebook, which shows the text of a larger network."""
+        return self.to_svg() if len(self) <= MOST_SHOWN else None
 
     def __len__(self) -> int:
         return len(self.nodes)

@@ -6,13 +6,12 @@ Whatever stands in a block is text: neither form takes any of it for markup.
 from __future__ import annotations
 
 import base64
-import html
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cnngen.errors import printable
 from cnngen.runs.dataset_card import plain
+from cnngen.system import markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,8 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{_text(title)}</h1>\n{body}\n</body>\n</html>\n"
+        f"<title>{markup.text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{markup.text(title)}</h1>\n{body}\n</body>\n</html>\n"
     )
 
 
@@ -84,34 +83,18 @@ def to_markdown(title: str, blocks: Sequence[Block], pictures: str) -> str:
     return "\n".join(lines)
 
 
-def _text(text: str) -> str:
-    """A text that HTML takes for nothing but text."""
-    return html.escape(printable(text))
-
-
 def _html(block: Block) -> Iterator[str]:
     match block:
         case Heading(text):
-            yield f"<h2>{_text(text)}</h2>"
+            yield f"<h2>{markup.text(text)}</h2>"
         case Paragraph(text):
-            yield f"<p>{_text(text)}</p>"
+            yield f"<p>{markup.text(text)}</p>"
         case Image(_, caption, svg):
             data = base64.b64encode(svg).decode()
-            yield f'<figure><img alt="{_text(caption)}" src="data:image/svg+xml;base64,{data}">'
-            yield f"<figcaption>{_text(caption)}</figcaption></figure>"
+            yield f'<figure><img alt="{markup.text(caption)}" src="data:image/svg+xml;base64,{data}">'
+            yield f"<figcaption>{markup.text(caption)}</figcaption></figure>"
         case Table(columns, rows, texts):
-            yield "<table><thead>" + _row("th", columns, texts) + "</thead><tbody>"
-            for row in rows:
-                yield _row("td", row, texts)
-            yield "</tbody></table>"
-
-
-def _row(tag: str, cells: Sequence[str], texts: int) -> str:
-    marked = (
-        f"<{tag}{'' if at < texts else ' class=n'}>{_text(cell)}</{tag}>"
-        for at, cell in enumerate(cells)
-    )
-    return f"<tr>{''.join(marked)}</tr>"
+            yield markup.table(columns, rows, texts)
 
 
 def _markdown(block: Block, pictures: str) -> Iterator[str]:

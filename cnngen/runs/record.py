@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cnngen.errors import CnnGenError, StoreError
+from cnngen.network.cost import short
+from cnngen.system import markup
 from cnngen.system.ranges import check, is_within
 from cnngen.training.data.summary import DataSummary, Text
 from cnngen.training.energy import Energy
@@ -64,6 +67,10 @@ class Hardware:
     memory: int
     gpu: str | None
     threads: int | None
+
+
+COLUMNS = ("network", "layers", "weights", "FLOPs", "accuracy", "time", "energy", "CO2")
+"""The columns of a table for people."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -121,6 +128,27 @@ class Record:
         if self.energy is not None:
             found.append(f"{self.energy.total_energy * 1000:.3g} Wh")
         return f"<Record {self.key}: {', '.join(found)}>"
+
+    def _repr_html_(self) -> str:
+        status = self.status if self.cause is None else f"{self.status}: {self.cause}"
+        done = f"{self.epochs} of {self.protocol.epochs} epochs"
+        trained = f"{self.backend} on {self.data.name}, {self.protocol.name}, {done}"
+        rows = zip((*COLUMNS, "trained", "status"), (*self.cells(), trained, status), strict=True)
+        return markup.notebook_table((), list(rows), texts=2)
+
+    def cells(self) -> list[str]:
+        """What a table for people says of it, in the order of `COLUMNS`."""
+        energy = self.energy
+        return [
+            f"{self.id[:8]} {self.name or ''}".strip(),
+            str(self.layers),
+            short(self.parameters),
+            short(self.flops),
+            "-" if self.test_accuracy is None else f"{self.test_accuracy:.1%}",
+            f"{self.train_seconds:.1f} s",
+            f"{energy.total_energy * 1000:.3f} Wh" if energy else "-",
+            f"{energy.emissions * 1e6:.1f} mg" if energy else "-",
+        ]
 
     def to_json(self) -> str:
         """The record as JSON text; figures that are no finite number become null."""
@@ -277,3 +305,8 @@ def _within(epoch: Epoch) -> Epoch:
         validation_loss=known("validation_loss"),
         validation_accuracy=known("validation_accuracy"),
     )
+
+
+def best_first(records: Sequence[Record]) -> list[Record]:
+    """Records by test accuracy; those that reached none come last."""
+    return sorted(records, key=lambda r: -1 if r.test_accuracy is None else r.test_accuracy)[::-1]

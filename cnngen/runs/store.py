@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from cnngen.errors import CnnGenError, StoreError, counted, printable
-from cnngen.runs.record import KEY, Record
+from cnngen.runs.record import COLUMNS, KEY, Record, best_first
 from cnngen.runs.run_folder import DESCRIPTION, RECORD, load_run, read_record, run_files, run_paths
+from cnngen.system import markup
 from cnngen.system.files import write_folder, writing
 from cnngen.system.untrusted import refuse_links
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from cnngen.network import Network
 
 BROKEN = ".broken"
+MOST_SHOWN = 20
+"""Most runs that a notebook shows."""
 
 
 def save(
@@ -91,6 +94,12 @@ class Runs(Sequence[Record]):
     def __repr__(self) -> str:
         broken = f", {len(self.broken)} broken" if self.broken else ""
         return f"<{counted(len(self), 'run')} of {printable(str(self.folder))}{broken}>"
+
+    def _repr_html_(self) -> str:
+        rows = [[*record.cells(), record.status] for record in best_first(self)[:MOST_SHOWN]]
+        more = f"<p>… and {len(self) - MOST_SHOWN:,} more</p>" if len(self) > MOST_SHOWN else ""
+        table = markup.notebook_table((*COLUMNS, "status"), rows)
+        return f"<p>{markup.text(repr(self)[1:-1])}</p>{table}{more}"
 
     @property
     def broken(self) -> list[tuple[Path, str]]:
