@@ -125,7 +125,7 @@ def test_a_campaign_trains_each_network_of_its_list_once_and_may_grow(tmp_path: 
 
 def test_a_space_with_few_networks_ends_with_those_there_are(tmp_path: Path) -> None:
     """Also again, and when only as many are asked for; fewer are still refused."""
-    text = files("cnngen").joinpath("spaces/compact.toml").read_text()
+    text = files("cnngen").joinpath("space/spaces/compact.toml").read_text()
     for key, value in {
         "count": "[1, 1]",
         "merge": "0",

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
+
+import pytest
+
+from cnngen.system.moved import MOVED
 
 PACKAGE = Path(__file__).parents[1] / "cnngen"
 
@@ -94,3 +100,14 @@ def test_files_import_each_other_in_circles_behind_one_door_only():
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         raise AssertionError(f"a circle of imports: {' -> '.join(error.args[1])}") from None
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_an_old_name_imports_what_the_new_one_does(old: str, new: str) -> None:
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
+        module = import_module(old)
+    there = import_module(new)
+    public = [name for name in vars(there) if not name.startswith("_")]
+    assert public
+    assert all(getattr(module, name) is getattr(there, name) for name in public)

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -308,9 +308,9 @@ def test_a_name_is_text_and_nothing_else(name: str) -> None:
     plain = network(CONV)
     # What the parser refuses, an object built by hand may hold.
     object.__setattr__(plain.description, "name", name)
-    net = replace(
-        plain, nodes=tuple(replace(n, name=name + str(i)) for i, n in enumerate(plain.nodes))
-    )
+    for number, node in enumerate(plain.nodes):
+        object.__setattr__(node, "name", f"{name}{number}")
+    net = plain
     root = ElementTree.fromstring(to_svg(net))
     shown = "".join(c if c.isprintable() else "\ufffd" for c in name)
     title = root.findtext(SVG + "title")

@@ -97,7 +97,7 @@ def test_networks_do_not_repeat_and_number_i_does_not_depend_on_the_count() -> N
 
 
 def test_a_space_with_few_networks_says_that_it_is_exhausted(tmp_path: Path) -> None:
-    text = files("cnngen").joinpath("spaces/compact.toml").read_text()
+    text = files("cnngen").joinpath("space/spaces/compact.toml").read_text()
     for key, value in {
         "count": "[1, 1]",
         "merge": "0",

@@ -62,7 +62,7 @@ class PluginGroup:
         stated = getattr(plugin, "interface", None)
         if self.interface is not None and stated != self.interface:
             raise self.error(
-                f"{what} is made for interface {stated}, this CNNGen has {self.interface}",
+                f"{self.noun} '{name}' is made for interface {stated}, this CNNGen has {self.interface}",
                 hint="Install versions of the two that belong together.",
             )
         module, _, base = self.base.partition(":")
