@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 
 from cnngen.language import Description, Layer, Merge
+from cnngen.operations import WINDOW_NAMES
 from cnngen.space import Space, load_space
-from cnngen.space.resolution.windows import WINDOW_NAMES, given, windows
+from cnngen.space.resolution.windows import given, windows
 from cnngen.space.sampling import sample, sample_description
 
 ROUNDS = 5

@@ -19,10 +19,10 @@ from cnngen.errors import CnnGenError
 from cnngen.language import parse
 from cnngen.network import Network
 from cnngen.network.picture import to_png, to_svg
-from cnngen.network.picture.labels import COLOURS, OTHER, text_width
+from cnngen.network.picture.labels import text_width
 from cnngen.network.picture.png import MAX_PIXELS, font_folder
 from cnngen.network.picture.scene import MAX_NODES
-from cnngen.operations import Add, Concat, Dense
+from cnngen.operations import OPERATIONS, Add, BatchNorm, Concat, Conv2d, Dense, GlobalPool
 from cnngen.space.resolution import lower
 from cnngen.space.sampling import sample
 
@@ -380,16 +380,14 @@ def brightness(colour: str) -> float:
 
 
 def test_text_stands_out_from_every_fill() -> None:
-    for colour in (*COLOURS.values(), OTHER):
-        contrast = (brightness(colour.fill) + 0.05) / (brightness("#1a1a1a") + 0.05)
+    for kind in OPERATIONS:
+        contrast = (brightness(kind.colour.fill) + 0.05) / (brightness("#1a1a1a") + 0.05)
         assert contrast >= 7
 
 
 def test_the_kinds_with_weights_and_the_poolings_differ_in_grey() -> None:
     greys = sorted(
-        round(100 * brightness(colour.fill))
-        for kind, colour in COLOURS.items()
-        if kind.__name__ in ("Conv2d", "BatchNorm", "GlobalPool", "Dense")
+        round(100 * brightness(kind.colour.fill)) for kind in (Conv2d, BatchNorm, GlobalPool, Dense)
     )
     assert min(b - a for a, b in pairwise(greys)) >= 4
 
@@ -430,7 +428,7 @@ def test_the_png_has_the_svg_s_size_and_each_box_its_colour(net: Network) -> Non
     assert image.mode == "RGB"
     assert image.size == (picture.page.right, picture.page.bottom)
     for node, box in zip(net.nodes, picture.boxes, strict=True):
-        fill = COLOURS[type(node.operation)].fill
+        fill = node.operation.colour.fill
         inside = (int(box.left) + 3, int(box.top + box.bottom) // 2)
         assert "#{:02x}{:02x}{:02x}".format(*image.getpixel(inside)) == fill
 

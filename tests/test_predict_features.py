@@ -15,9 +15,10 @@ from cnngen.backend import get_backend
 from cnngen.backend.testing.networks import fixed
 from cnngen.network import Network
 from cnngen.operations import Activation
+from cnngen.operations.random_signal import IMAGE, Signal, activated
 from cnngen.predict.features import features, names, table
 from cnngen.predict.features.maps import receptive_field
-from cnngen.predict.features.propagation import IMAGE, Signal, activated, follow
+from cnngen.predict.features.propagation import follow
 from cnngen.predict.graph.encoding import encode
 from cnngen.predict.predictor import Floats
 

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from cnngen.backend.untrained import Signals
 from cnngen.network import Network
-from cnngen.operations import Conv2d, Dense
 from cnngen_torch.batches import pixels
 from cnngen_torch.settings import own_settings
 from cnngen_torch.source import emit
@@ -66,9 +65,10 @@ def signals(
 @own_settings()
 def flows(network: Network, seed: int) -> NDArray[np.float64]:
     """Synaptic flow through each layer, as natural logarithms: see `Signals.flows`."""
+    linear = {"activation": "linear"}
     nodes = tuple(
-        replace(node, operation=replace(node.operation, activation="linear"))
-        if isinstance(node.operation, (Conv2d, Dense))
+        replace(node, operation=replace(node.operation, **linear))
+        if node.operation.learns_kernel and node.operation.nonlinearity
         else node
         for node in network.nodes
     )

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from cnngen.backend import get_backend
+from cnngen.backend.definitions import first_weights
 from cnngen.backend.mode_process import ModeProcess, installed, parse_mode
 from cnngen.comparison.comparison import Comparison, read_comparison
 from cnngen.comparison.design import Block, Compared, Design, claim, mode_folder
-from cnngen.comparison.first_weights import first_weights
 from cnngen.errors import BackendError, CnnGenError, DataError, StoreError
 from cnngen.language import parse
 from cnngen.network import Network

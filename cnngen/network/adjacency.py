@@ -8,13 +8,14 @@ hyper-parameters: those stand in a second list.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnngen.errors import CnnGenError, counted
 from cnngen.language.tree import value_text
 from cnngen.network.network import Network
-from cnngen.operations import WORDS, Input, Operation
+from cnngen.operations import WORDS, Operation, shapes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,30 +110,27 @@ def graph(network: Network) -> Graph:
 
 
 def label(operation: Operation) -> str:
-    """The language's word for an operation, such as `max_pooling`; else its name in small."""
-    for kind, fixed, word in _SINGLE_WORDS:
-        if isinstance(operation, kind) and all(
-            getattr(operation, name) == value for name, value in fixed.items()
-        ):
+    """The language's word for an operation, such as `max_pooling`, or else the name of its
+    class in lower case."""
+    for fixed, word in _SINGLE_WORDS.get(type(operation), ()):
+        if all(getattr(operation, name) == value for name, value in fixed.items()):
             return word
     return type(operation).__name__.lower()
 
 
 def hyperparameters(operation: Operation) -> dict[str, str]:
     """The values that the label leaves open, as the language writes them."""
-    if isinstance(operation, Input):
-        return {"shape": "x".join(map(str, operation.shape))}
     word = WORDS.get(label(operation))
     fixed = (word.fixed if word else None) or {}
     return {
-        field.name: value_text(getattr(operation, field.name))
-        for field in fields(operation)
-        if field.name not in fixed
+        name: shapes.text(value) if name == "shape" else value_text(value)
+        for name in operation.field_names()
+        if name not in fixed
+        for value in [getattr(operation, name)]
     }
 
 
-_SINGLE_WORDS = tuple(
-    (word.operations[0], dict(word.fixed or {}), name)
-    for name, word in WORDS.items()
-    if len(word.operations) == 1
-)
+_SINGLE_WORDS: dict[type[Operation], list[tuple[Mapping[str, object], str]]] = {}
+for _name, _word in WORDS.items():
+    if len(_word.operations) == 1:
+        _SINGLE_WORDS.setdefault(_word.operations[0], []).append((_word.fixed or {}, _name))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cnngen.errors import CnnGenError, Span, counted, shorten
 from cnngen.language.tree import NOWHERE, Description
-from cnngen.operations import Dense, Operation, shapes
+from cnngen.operations import Operation, shapes
 from cnngen.operations.hyperparameters import shown
 from cnngen.operations.shapes import Shape
 
@@ -159,7 +159,7 @@ class Network:
     def classes(self) -> int | None:
         """How many classes the logits tell apart; None for a backbone."""
         last = self.nodes[-1]
-        return last.shape[0] if isinstance(last.operation, Dense) else None
+        return last.shape[0] if last.operation.gives_logits else None
 
     @property
     def is_backbone(self) -> bool:

@@ -15,6 +15,10 @@ Shape = tuple[int, ...]
 Padding = Literal["same", "valid"]
 
 
+Window = tuple[int, int, int, int, Padding]
+"""Height and width of a window and of its step, and the padding."""
+
+
 def output_size(size: int, window: int, stride: int, padding: Padding) -> int:
     """Pixels after a window slides over `size` pixels; below 1 where it does not fit.
 

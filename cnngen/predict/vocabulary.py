@@ -1,12 +1,54 @@
-"""The labels of operations, as a fixed vocabulary."""
+"""The labels of operations, as a fixed vocabulary.
+
+Saved predictors know operations by their positions here, so a new one is added at the end.
+"""
 
 from __future__ import annotations
 
-from cnngen.operations import WORDS
-
-OPERATIONS: tuple[str, ...] = (
-    "input",
-    *(name for name, word in WORDS.items() if len(word.operations) == 1),
-    *("add", "concat", "activate", "truncate"),
+from cnngen.network.adjacency import label
+from cnngen.operations import (
+    Activate,
+    Add,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Input,
+    Operation,
+    OperationTable,
+    Pool,
+    Truncate,
 )
-"""All that `cnngen.network.adjacency.label` gives."""
+
+LABELS: OperationTable[tuple[str, ...]] = OperationTable(
+    "the vocabulary of predictors",
+    {
+        Input: ("input",),
+        Conv2d: ("conv",),
+        BatchNorm: ("BatchNormalisation",),
+        Dropout: ("dropout",),
+        Pool: ("max_pooling", "avg_pooling"),
+        Flatten: ("flatten",),
+        GlobalPool: ("global_avg_pooling", "global_max_pooling"),
+        Dense: ("dense",),
+        Add: ("add",),
+        Concat: ("concat",),
+        Activate: ("activate",),
+        Truncate: ("truncate",),
+    },
+)
+"""All that `cnngen.network.adjacency.label` gives for each operation."""
+
+OPERATIONS: tuple[str, ...] = tuple(name for names in LABELS.values() for name in names)
+
+
+def known_label(operation: Operation) -> str:
+    """The label of an operation, which is one of `OPERATIONS`.
+
+    Raises `CnnGenError` for an operation that predictors do not know.
+    """
+    LABELS.of(operation)
+    return label(operation)

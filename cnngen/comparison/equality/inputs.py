@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cnngen.backend.definitions import cross_entropy, evaluate, random_weights, statistics
+from cnngen.backend.definitions import cross_entropy, evaluate, random_weights, weights_of
 from cnngen.backend.model_access import Array, Batch, Weights
-from cnngen.backend.weights import flat
 from cnngen.network import Network
-from cnngen.operations import BatchNorm, Dropout, Windowed
+from cnngen.operations import Windowed
 from cnngen.operations.shapes import Shape
 from cnngen.training.protocol import Protocol
 
@@ -64,9 +63,10 @@ class Question:
     def trained(self) -> dict[str, Shape]:
         """The shapes of the weights that have a gradient, by `conv1.kernel` and so on."""
         return {
-            name: array.shape
-            for name, array in flat(self.weights).items()
-            if not name.endswith((".mean", ".variance"))
+            f"{name}.{weight.name}": weight.shape
+            for name, own in weights_of(self.network).items()
+            for weight in own
+            if weight.trained
         }
 
     def training(self) -> list[Batch]:
@@ -98,10 +98,7 @@ def ask(network: Network, *, seed: int = 0, steps: int = STEPS) -> Question:
 
 def without_dropout(network: Network) -> Network:
     """The network with a rate of 0 in every dropout: no two frameworks drop the same values."""
-    nodes = tuple(
-        replace(node, operation=Dropout(0.0)) if isinstance(node.operation, Dropout) else node
-        for node in network.nodes
-    )
+    nodes = tuple(replace(node, operation=node.operation.deterministic()) for node in network.nodes)
     return replace(network, nodes=nodes)
 
 
@@ -141,8 +138,8 @@ def _settled(
     values = evaluate(network, weights, images, training=True)
     settled = dict(weights)
     for node in network.nodes:
-        if isinstance(node.operation, BatchNorm):
-            found = statistics(values[node.inputs[0]])
+        found = node.operation.statistics([values[i] for i in node.inputs])
+        if found:
             spread = np.sqrt(found["variance"])
             channels = len(spread)
             mean = found["mean"] + 0.1 * spread * random.normal(size=channels)

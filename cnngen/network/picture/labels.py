@@ -1,63 +1,19 @@
-"""What stands in a box, how wide it is, and the colour of its kind."""
+"""The texts and the colour of an operation's box, and how wide the texts are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from cnngen.errors import CnnGenError
 from cnngen.language.tree import value_text
 from cnngen.network.adjacency import label
 from cnngen.network.network import Node
-from cnngen.operations import (
-    Activate,
-    Add,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalPool,
-    Input,
-    Operation,
-    Pool,
-    Truncate,
-    Windowed,
-    shapes,
-)
+from cnngen.operations import Colour, Operation, Windowed, shapes
 
 SIZE = 11
 SMALL = 9
 """Sizes of the font in pixels."""
 
-
-@dataclass(frozen=True, slots=True)
-class Colour:
-    """A light fill, which dark text stands on with a contrast of at least 7, and its line."""
-
-    fill: str
-    line: str
-
-
-# Tints of Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), which the colour-blind
-# tell apart; the fills differ in lightness too, for print in grey.
-COLOURS: dict[type[Operation], Colour] = {
-    Input: Colour("#ffffff", "#404040"),
-    Conv2d: Colour("#a9d3f0", "#0072b2"),
-    BatchNorm: Colour("#fbf3b9", "#a89b00"),
-    Pool: Colour("#f7c99a", "#d55e00"),
-    GlobalPool: Colour("#eda36f", "#a84800"),
-    Dropout: Colour("#eeeeee", "#8a8a8a"),
-    Flatten: Colour("#ffffff", "#8a8a8a"),
-    Dense: Colour("#8fd3bb", "#007a5a"),
-    Add: Colour("#ead3e2", "#9c4a7c"),
-    Concat: Colour("#ead3e2", "#9c4a7c"),
-    Activate: Colour("#dceaf5", "#0072b2"),
-    Truncate: Colour("#ffffff", "#8a8a8a"),
-}
-OTHER = Colour("#e3e3e3", "#555555")
-
-JOINS = {Add: "+", Concat: "‖"}
-"""Operations drawn as a small circle, and the sign in it."""
 
 _TITLES = {"BatchNormalisation": "batch norm"}
 
@@ -109,8 +65,15 @@ def box_label(node: Node) -> Label:
 
 
 def colour(operation: Operation) -> Colour:
-    """The colour of an operation's kind."""
-    return COLOURS.get(type(operation), OTHER)
+    """The colour of an operation's kind. Raises `CnnGenError` for one that has none."""
+    own: Colour | None = getattr(operation, "colour", None)
+    if own is None:
+        name = type(operation).__name__
+        raise CnnGenError(
+            f"the operation {name} has no colour for pictures",
+            hint=f"Give the class {name} a `colour`.",
+        )
+    return own
 
 
 def times(text: str) -> str:

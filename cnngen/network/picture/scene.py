@@ -13,10 +13,8 @@ from cnngen.errors import CnnGenError
 from cnngen.network.cost import short
 from cnngen.network.network import Network, Node
 from cnngen.network.picture.labels import (
-    JOINS,
     SIZE,
     SMALL,
-    Colour,
     Label,
     box_label,
     colour,
@@ -24,7 +22,7 @@ from cnngen.network.picture.labels import (
     times,
 )
 from cnngen.network.picture.layout import Box, Point, Wire, layout
-from cnngen.operations import WORDS
+from cnngen.operations import WORDS, Colour
 from cnngen.operations.shapes import text as shape_text
 
 MAX_NODES = 20_000
@@ -115,7 +113,7 @@ def scene(network: Network) -> Scene:
             hint=f"At most {MAX_NODES:,} can be drawn.",
         )
     labels = [box_label(node) for node in network.nodes]
-    joins = [JOINS.get(type(node.operation)) for node in network.nodes]
+    joins = [node.operation.sign for node in network.nodes]
     width = _common_width(labels, joins)
     sizes = [
         (JOIN_SIZE, JOIN_SIZE) if join else (width, LINE_HEIGHT[label.lines])
@@ -138,7 +136,7 @@ def scene(network: Network) -> Scene:
     )
 
 
-def _common_width(labels: list[Label], joins: list[str | None]) -> int:
+def _common_width(labels: list[Label], joins: list[str]) -> int:
     """One width for all boxes, even, in which every text fits, those beside a join too."""
     width = 0
     for label, join in zip(labels, joins, strict=True):
@@ -153,7 +151,7 @@ def _stacked(network: Network) -> set[int]:
     layers = (
         index
         for index, node in enumerate(network.nodes)
-        if node.inputs and type(node.operation) not in JOINS
+        if node.inputs and not node.operation.joined
     )
     for word in network.description.layers():
         for number, _ in enumerate(WORDS[word.kind].operations):
@@ -219,7 +217,7 @@ def _shape(node: Node, label: Label, placed: Box) -> Shape:
     about = f"{node.name}: {label.title}"
     about += f", {label.detail}" if label.detail else ""
     about += f" → {label.shape}"
-    sign = JOINS.get(type(node.operation))
+    sign = node.operation.sign
     texts = _join_texts(sign, label, box) if sign else _box_texts(label, box)
     return Shape(node, about, box, bool(sign), colour(node.operation), texts)
 

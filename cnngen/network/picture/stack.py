@@ -11,7 +11,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from cnngen.network.network import Network
-from cnngen.operations import Add, Concat
 
 GAP = 18
 """From a box down to the next."""
@@ -78,7 +77,7 @@ def stack(network: Network, heights: Sequence[int], stacked: Collection[int]) ->
     # Right sides hold no merges: they begin in the order in which their bodies end.
     rights = [number for number, branch in enumerate(branches) if branch.side == "right"]
     column_of_branch = {number: column for column, number in enumerate(rights, 1)}
-    joins = [at for at, node in enumerate(nodes) if isinstance(node.operation, Add | Concat)]
+    joins = [at for at, node in enumerate(nodes) if node.operation.joined]
     column_of_join = dict(zip(joins, range(1, len(rights) + 1), strict=True))
     join_of_column = [AXIS, *joins]
     latest: dict[int, int] = {}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from math import log2, log10, prod
 
 from cnngen.network import Network
-from cnngen.operations import Activate, BatchNorm, Conv2d, Dense, Dropout, Flatten, GlobalPool, Pool
+from cnngen.network.adjacency import label
+from cnngen.predict.features.groups import group, in_group
 
 ACTIVATIONS = ("relu", "selu", "tanh", "gelu", "sigmoid", "linear")
 
@@ -19,41 +20,40 @@ def layers(network: Network) -> dict[str, float]:
     that of the head alone.
     """
     nodes = network.nodes
-    convolutions = [
-        (node.operation, network.input_shapes(node)[0])
-        for node in nodes
-        if isinstance(node.operation, Conv2d)
-    ]
-    kernels = [prod(operation.kernel) for operation, _ in convolutions]
-    filters = [operation.filters for operation, _ in convolutions]
-    kinds = (Conv2d, Dense, Activate)
-    acting = [one.operation for one in nodes if isinstance(one.operation, kinds)]
+    convolutions = in_group(network, "convolution")
+    windows = [node.operation.window() for node in convolutions]
+    kernels = [height * width for height, width, *_ in windows]
+    filters = [node.shape[2] for node in convolutions]
+    read = [network.nodes[node.inputs[0]].shape for node in convolutions]
+    acting = [a for node in nodes if (a := node.operation.nonlinearity) is not None]
     hidden = acting[:-1] if network.classes else acting
     before, after = _norms(network)
-    norms = [node.operation.epsilon for node in nodes if isinstance(node.operation, BatchNorm)]
+    norms = [node.operation.epsilon for node in in_group(network, "norm")]
     epsilons = [log10(max(1e-12, epsilon)) for epsilon in norms]
-    head = next(
-        (at for at, n in enumerate(nodes) if isinstance(n.operation, (Flatten, GlobalPool))),
-        len(nodes),
-    )
-    dropouts = [(at, n) for at, n in enumerate(nodes) if isinstance(n.operation, Dropout)]
-    rates = [(at, n.branch, _rate(n.operation)) for at, n in dropouts]
-    units = [n.operation.units for n in nodes[head:] if isinstance(n.operation, Dense)]
-    pools = [n.operation for n in nodes if isinstance(n.operation, Pool)]
-    interstice = nodes[head].operation if head < len(nodes) else None
+    interstice = next(iter(in_group(network, "flatten", "global_pooling")), None)
+    head = interstice.at if interstice else len(nodes)
+    ending = label(interstice.operation) if interstice else ""
+    rates = [
+        (node.at, node.branch, min(node.operation.rate, 0.999))
+        for node in in_group(network, "dropout")
+    ]
+    units = [node.shape[0] for node in in_group(network, "dense") if node.at >= head]
+    pools = [node.operation for node in in_group(network, "pooling")]
     return {
         "mean_kernel": _mean(kernels),
         "largest_kernel": float(max(kernels, default=0)),
         "point_kernels": _mean([kernel == 1 for kernel in kernels]),
-        "wide_kernels": _mean([prod(o.kernel) > prod(s[:2]) for o, s in convolutions]),
-        "valid_kernels": _mean([o.padding == "valid" for o, _ in convolutions]),
+        "wide_kernels": _mean(
+            [k > prod(shape[:2]) for k, shape in zip(kernels, read, strict=True)]
+        ),
+        "valid_kernels": _mean([padding == "valid" for *_, padding in windows]),
         "first_kernel": float(kernels[0]) if kernels else 0.0,
-        "first_stride": float(prod(convolutions[0][0].stride)) if convolutions else 0.0,
+        "first_stride": float(prod(windows[0][2:4])) if windows else 0.0,
         "first_filters": float(filters[0]) if filters else 0.0,
         "mean_filters": _mean(filters),
         "most_filters": float(max(filters, default=0)),
-        "biases": _mean([operation.bias for operation, _ in convolutions]),
-        **{a: _mean([one.activation == a for one in hidden]) for a in ACTIVATIONS},
+        "biases": _mean([node.operation.bias for node in convolutions]),
+        **{a: _mean([one == a for one in hidden]) for a in ACTIVATIONS},
         "norm_share": len(norms) / max(1, len(convolutions)),
         "norms_before": _mean(before),
         "norms_after": _mean(after),
@@ -64,31 +64,27 @@ def layers(network: Network) -> dict[str, float]:
         "highest_rate": max((rate for *_, rate in rates), default=0.0),
         "all_keep": sum(log2(1 - rate) for *_, rate in rates),
         "max_poolings": _mean([pool.pooling == "max" for pool in pools]),
-        "mean_pool": _mean([prod(pool.size) for pool in pools]),
-        "idle_pools": _mean([pool.size == pool.stride == (1, 1) for pool in pools]),
-        "flattens": float(isinstance(interstice, Flatten)),
-        "averages": float(isinstance(interstice, GlobalPool) and interstice.pooling == "avg"),
+        "mean_pool": _mean([prod(pool.window()[:2]) for pool in pools]),
+        "idle_pools": _mean([pool.window()[:4] == (1, 1, 1, 1) for pool in pools]),
+        "flattens": float(ending == "flatten"),
+        "averages": float(ending == "global_avg_pooling"),
         "first_units": log2(1 + units[0]) if units else 0.0,
         "fewest_units": log2(1 + min(units)) if units else 0.0,
     }
 
 
-def _rate(operation: object) -> float:
-    assert isinstance(operation, Dropout)
-    return min(operation.rate, 0.999)
-
-
 def _norms(network: Network) -> tuple[list[bool], list[bool]]:
     """For each convolution, whether a batch norm stands right before it, and right after."""
-    normal = [isinstance(node.operation, BatchNorm) for node in network.nodes]
+    normal = [group(node.operation) == "norm" for node in network.nodes]
     followed = {
         i
         for node, is_norm in zip(network.nodes, normal, strict=True)
         if is_norm
         for i in node.inputs
     }
-    at = [at for at, node in enumerate(network.nodes) if isinstance(node.operation, Conv2d)]
-    return [normal[network.nodes[i].inputs[0]] for i in at], [i in followed for i in at]
+    convolutions = in_group(network, "convolution")
+    before = [normal[node.inputs[0]] for node in convolutions]
+    return before, [node.at in followed for node in convolutions]
 
 
 def _mean(values: Sequence[float]) -> float:

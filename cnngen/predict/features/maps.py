@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import log2, prod
 
 from cnngen.network import Network
-from cnngen.operations import Conv2d, Dense, Flatten, GlobalPool, Windowed
+from cnngen.operations import Windowed
+from cnngen.predict.features.groups import group, in_group
 
 
 def maps(network: Network) -> dict[str, float]:
@@ -25,9 +26,8 @@ def maps(network: Network) -> dict[str, float]:
     points = [area == 1 for area in areas]
     first = points.index(True) / len(points) if any(points) else 1.0
     heads = [
-        network.input_shapes(node)[0]
-        for node in network.nodes
-        if isinstance(node.operation, (Flatten, GlobalPool))
+        network.nodes[node.inputs[0]].shape
+        for node in in_group(network, "flatten", "global_pooling")
     ]
     end = heads[0] if heads else network.nodes[-1].shape
     fields, strides = receptive_field(network)
@@ -36,9 +36,7 @@ def maps(network: Network) -> dict[str, float]:
     # What is put out is not what limits: the logits are few by nature.
     hidden = narrow[:-1] if network.classes else narrow
     counted = cuts[:-1] if network.classes else cuts
-    reducing = [
-        isinstance(node.operation, Conv2d) and max(node.operation.stride) > 1 for node in windows
-    ]
+    reducing = [max(node.operation.window()[2:4]) > 1 for node in in_group(network, "convolution")]
     return {
         "end_area": log2(prod(end[:2])),
         "end_channels": log2(end[2]),
@@ -79,7 +77,7 @@ def receptive_field(network: Network) -> tuple[tuple[int, int], tuple[int, int]]
             rh, rw, jh, jw = rh + (kh - 1) * jh, rw + (kw - 1) * jw, jh * sh, jw * sw
         field.append((rh, rw))
         jump.append((jh, jw))
-        if not isinstance(operation, (Dense, Flatten, GlobalPool)):
+        if group(operation) not in ("dense", "flatten", "global_pooling"):
             seen, step = (rh, rw), (jh, jw)
     return seen, step
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import log2
 
 from cnngen.network import Network
-from cnngen.operations import Add, BatchNorm, Concat, Conv2d, Dense, Dropout
+from cnngen.predict.features.groups import group, in_group
 
 
 def paths(network: Network) -> dict[str, float]:
@@ -23,17 +23,20 @@ def paths(network: Network) -> dict[str, float]:
     run: list[int] = []
     kept: list[float] = []
     worst = 0
-    for node in network.nodes:
+    kept_share = {
+        node.at: log2(1 - min(node.operation.rate, 0.999)) for node in in_group(network, "dropout")
+    }
+    for at, node in enumerate(network.nodes):
         operation = node.operation
         inputs = node.inputs
-        weighted = isinstance(operation, (Conv2d, Dense))
+        weighted = operation.learns_kernel
         longest.append(max((longest[i] for i in inputs), default=0) + weighted)
         shortest.append(min((shortest[i] for i in inputs), default=0) + weighted)
         routes.append(_log_sum([routes[i] for i in inputs]) if inputs else 0.0)
         before = max((run[i] for i in inputs), default=0)
-        run.append(0 if isinstance(operation, BatchNorm) else before + weighted)
+        run.append(0 if group(operation) == "norm" else before + weighted)
         worst = max(worst, run[-1])
-        keeps = log2(1 - min(operation.rate, 0.999)) if isinstance(operation, Dropout) else 0.0
+        keeps = kept_share.get(at, 0.0)
         kept.append(max((kept[i] for i in inputs), default=0.0) + keeps)
     parents = [branch.parent for branch in network.branches]
     depth = [0] * len(parents)
@@ -43,7 +46,7 @@ def paths(network: Network) -> dict[str, float]:
     empty = sum(
         branch.side == "right" and at not in used for at, branch in enumerate(network.branches)
     )
-    merges = sum(isinstance(node.operation, (Add, Concat)) for node in network.nodes)
+    merges = sum(bool(node.operation.joined) for node in network.nodes)
     return {
         "merges": float(merges),
         "nesting": float(max(depth)),

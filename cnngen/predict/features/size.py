@@ -6,16 +6,12 @@ from collections import Counter
 from math import log2, prod
 
 from cnngen.network import Network
-from cnngen.operations import (
-    Activate,
-    Add,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    Dense,
-    Dropout,
-    Pool,
-    Windowed,
+from cnngen.operations import Windowed
+from cnngen.predict.features.groups import COUNTED
+
+WORK = (
+    *("convolution_work", "dense_work", "norm_work", "dropout_work", "pooling_work", "merge_work"),
+    *("tanh_work", "selu_work", "gelu_work"),
 )
 
 
@@ -28,24 +24,17 @@ def size(network: Network) -> dict[str, float]:
     """
     height, width, channels = network.input_shape
     cost = network.cost
-    counts: Counter[type] = Counter()
+    counts: Counter[str] = Counter()
     work: Counter[str] = Counter()
     largest = 0
     for node in network.nodes:
         operation = node.operation
-        counts[type(operation)] += 1
-        if isinstance(operation, (Conv2d, Dense)):
-            adds = operation.multiply_adds(*network.input_shapes(node))
-            work[type(operation).__name__] += adds
-            largest = max(largest, adds)
-            if operation.activation != "linear":
-                work[operation.activation] += prod(node.shape)
-        elif isinstance(operation, Pool):
-            work["Pool"] += prod(node.shape) * prod(operation.size)
-        elif isinstance(operation, Activate):
-            work[operation.activation] += prod(node.shape)
-        else:
-            work[type(operation).__name__] += prod(node.shape)
+        inputs = network.input_shapes(node)
+        counted = COUNTED.of(operation)
+        counts[counted.group] += 1
+        work[counted.work] += operation.work(*inputs)
+        work[f"{operation.nonlinearity}_work"] += prod(node.shape)
+        largest = max(largest, operation.multiply_adds(*inputs))
     padded = sum(
         isinstance(node.operation, Windowed) and node.operation.window()[4] == "same"
         for node in network.nodes
@@ -58,22 +47,14 @@ def size(network: Network) -> dict[str, float]:
         "parameters": log2(1 + cost.parameters),
         "multiply_adds": log2(1 + cost.multiply_adds),
         "activations": log2(1 + cost.activations),
-        "convolutions": float(counts[Conv2d]),
-        "norms": float(counts[BatchNorm]),
-        "dropouts": float(counts[Dropout]),
-        "poolings": float(counts[Pool]),
-        "denses": float(counts[Dense]),
-        "adds": float(counts[Add]),
-        "concats": float(counts[Concat]),
+        "convolutions": float(counts["convolution"]),
+        "norms": float(counts["norm"]),
+        "dropouts": float(counts["dropout"]),
+        "poolings": float(counts["pooling"]),
+        "denses": float(counts["dense"]),
+        "adds": float(counts["add"]),
+        "concats": float(counts["concat"]),
         "padded_windows": float(padded),
-        "convolution_work": log2(1 + work["Conv2d"]),
-        "dense_work": log2(1 + work["Dense"]),
-        "norm_work": log2(1 + work["BatchNorm"]),
-        "dropout_work": log2(1 + work["Dropout"]),
-        "pooling_work": log2(1 + work["Pool"]),
-        "merge_work": log2(1 + work["Add"] + work["Concat"]),
-        "tanh_work": log2(1 + work["tanh"]),
-        "selu_work": log2(1 + work["selu"]),
-        "gelu_work": log2(1 + work["gelu"]),
+        **{name: log2(1 + work[name]) for name in WORK},
         "largest_work": largest / max(1, cost.multiply_adds),
     }

@@ -11,22 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnngen.network import Network, Node
-from cnngen.network.adjacency import label
-from cnngen.operations import (
-    Activate,
-    Activation,
-    BatchNorm,
-    Conv2d,
-    Dense,
-    Dropout,
-    Input,
-    Pool,
-    Windowed,
-)
+from cnngen.operations import Activation, Input, Windowed
+from cnngen.operations.random_signal import TINY, Signal
 from cnngen.operations.shapes import same_padding
 from cnngen.predict.features import features
-from cnngen.predict.features.propagation import TINY, Signal, follow
-from cnngen.predict.vocabulary import OPERATIONS
+from cnngen.predict.features.groups import group
+from cnngen.predict.features.propagation import follow
+from cnngen.predict.vocabulary import OPERATIONS, known_label
 
 Matrix = NDArray[np.float32]
 Positions = NDArray[np.int64]
@@ -88,18 +79,20 @@ def _operation(network: Network, node: Node) -> list[float]:
     """Kind, hyper-parameters, shape and cost."""
     operation = node.operation
     inputs = network.input_shapes(node)
-    kind = label(operation)
+    kind = known_label(operation)
     window = operation.window() if isinstance(operation, Windowed) else (0, 0, 0, 0, "")
-    activation = operation.activation if isinstance(operation, Conv2d | Dense | Activate) else None
+    activation = operation.nonlinearity
+    rate: float = getattr(operation, "rate", 0.0)
+    epsilon: float | None = getattr(operation, "epsilon", None)
     height, width, channels = node.shape if len(node.shape) == 3 else (1, 1, node.shape[0])
     return [
         *(float(kind == name) for name in OPERATIONS),
         *(float(activation == name) for name in ACTIVATIONS),
         *map(_bits, window[:4]),
         float(window[4] == "same"),
-        operation.rate if isinstance(operation, Dropout) else 0.0,
-        _bits(1 / operation.epsilon) / 4 if isinstance(operation, BatchNorm) else 0.0,
-        float(isinstance(operation, Pool)),
+        rate,
+        _bits(1 / epsilon) / 4 if epsilon is not None else 0.0,
+        float(group(operation) == "pooling"),
         _bits(height),
         _bits(width),
         _bits(channels),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cnngen.network import Network
 from cnngen.network.adjacency import graph
-from cnngen.predict.vocabulary import OPERATIONS
+from cnngen.predict.vocabulary import OPERATIONS, known_label
 
 VERTICES = (*OPERATIONS, "output")
 
@@ -25,6 +25,6 @@ class Encoded(NamedTuple):
 @lru_cache(4096)
 def encode(network: Network) -> Encoded:
     """A network as NAS-Bench-101 stores its cells, its matrix as a list of edges."""
-    stored = graph(network)
-    operations = [VERTICES.index(name) for name in stored.operations]
-    return Encoded(np.array(operations), np.array(stored.edges, np.int64).T)
+    labels = [*(known_label(node.operation) for node in network.nodes), "output"]
+    operations = [VERTICES.index(name) for name in labels]
+    return Encoded(np.array(operations), np.array(graph(network).edges, np.int64).T)

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 
 from cnngen.errors import MergeError, ResolveError, Span
 from cnngen.language.tree import Body, Description, Layer, Merge
+from cnngen.operations import CONVOLUTIONS
 from cnngen.space.resolution.reach import Item
 from cnngen.space.space import Space
-
-CONVOLUTIONS = ("conv", "convbn", "bnconv")
 
 
 def choose_filters(

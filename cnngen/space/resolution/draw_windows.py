@@ -9,6 +9,7 @@ import numpy as np
 
 from cnngen.errors import MergeError, ResolveError, Span
 from cnngen.language.tree import Description, Layer, Merge
+from cnngen.operations import WINDOW_NAMES
 from cnngen.space.resolution.reach import (
     BodyReach,
     Item,
@@ -19,7 +20,7 @@ from cnngen.space.resolution.reach import (
     before,
     reach,
 )
-from cnngen.space.resolution.windows import WINDOW_NAMES, Size, Window, moves
+from cnngen.space.resolution.windows import Size, Window, moves
 from cnngen.space.space import Random, Space
 
 

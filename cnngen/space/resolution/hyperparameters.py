@@ -14,12 +14,11 @@ from cnngen.language import sentence
 from cnngen.language.tree import Description, Layer, Merge, MergeMode, Value, filled, gather
 from cnngen.language.values import LARGEST
 from cnngen.network import Network
-from cnngen.operations import WORDS, shapes
+from cnngen.operations import WINDOW_NAMES, WORDS, shapes
 from cnngen.space.resolution.channels import choose_filters
 from cnngen.space.resolution.draw_windows import draw_windows
 from cnngen.space.resolution.lower import lower
 from cnngen.space.resolution.reach import Item
-from cnngen.space.resolution.windows import WINDOW_NAMES
 from cnngen.space.space import Random, Space, load_space
 
 DEFAULT_INPUT = (32, 32, 3)

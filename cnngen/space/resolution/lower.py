@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from cnngen.errors import Span
 from cnngen.language.tree import Description, Layer, Merge
 from cnngen.network import Branch, Network, Node
-from cnngen.operations import WORDS, Add, Concat, GlobalPool, Input, Operation
-
-STEMS = {"Conv2d": "conv", "BatchNorm": "norm"}
+from cnngen.operations import WORDS, Add, Concat, Input, Operation
 
 
 @dataclass(slots=True)
@@ -41,8 +39,7 @@ def lower(description: Description) -> Network:
     merge_number = branch = current = 0
 
     def append(operation: Operation, inputs: tuple[int, ...], span: Span) -> int:
-        kind = type(operation).__name__
-        stem = STEMS.get(kind) or ("pool" if isinstance(operation, GlobalPool) else kind.lower())
+        stem = operation.stem
         counts[stem] += 1
         name = stem if stem == "input" else f"{stem}{counts[stem]}"
         shape = operation.output_shape(*(nodes[i].shape for i in inputs))

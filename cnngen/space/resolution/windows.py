@@ -8,6 +8,7 @@ from itertools import product
 from typing import Literal, NamedTuple
 
 from cnngen.language.tree import Extent, Layer
+from cnngen.operations import CONVOLUTIONS, WINDOW_NAMES
 from cnngen.operations.shapes import Padding, output_size
 from cnngen.space.space import Choice, Random, Space
 
@@ -19,12 +20,6 @@ Freedom = Literal["full", "same", "keep"]
 also stride only 1. The narrower ones keep huge images and deep texts tractable."""
 
 FREEDOMS: tuple[Freedom, ...] = ("full", "same", "keep")
-
-WINDOW_NAMES = {
-    **dict.fromkeys(("conv", "convbn", "bnconv"), "kernel"),
-    **dict.fromkeys(("max_pooling", "avg_pooling"), "size"),
-}
-"""The layers that slide a window, and the hyper-parameter that holds it."""
 
 
 class Window(NamedTuple):
@@ -60,7 +55,7 @@ def given(layer: Layer) -> Given | None:
     if name is None:
         return None
     get = layer.parameters.get
-    return Given(name == "size", get(name), get("stride"), get("padding"))  # type: ignore[arg-type]
+    return Given(layer.kind not in CONVOLUTIONS, get(name), get("stride"), get("padding"))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

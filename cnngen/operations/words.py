@@ -1,0 +1,100 @@
+"""The words of the language, and the operations that each stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from cnngen.operations.batch_norm import BatchNorm
+from cnngen.operations.conv2d import Conv2d
+from cnngen.operations.dense import Dense
+from cnngen.operations.dropout import Dropout
+from cnngen.operations.operation import Operation, Windowed
+from cnngen.operations.pool import GlobalPool, Pool
+from cnngen.operations.rearrange import Flatten
+
+Make = Callable[..., Operation]
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a word of the language stands for: operations in sequence.
+
+    `fixed` are the fields that the word itself decides. `choice` lists the words that an
+    open word such as `pooling` may become.
+    """
+
+    operations: tuple[type[Operation], ...] = ()
+    fixed: Mapping[str, Any] | None = None
+    choice: tuple[str, ...] = ()
+
+    def build(self, parameters: Mapping[str, Any]) -> list[Operation]:
+        """The operations, given all hyper-parameters of the word."""
+        return [
+            _operation(kind, *fixed, *[parameters[name] for name in names])
+            for kind, fixed, names in self._parameters
+        ]
+
+    @cached_property
+    def _parameters(self) -> list[tuple[Make, tuple[str, ...], tuple[str, ...]]]:
+        """Of each operation, the values that the word decides, and the hyper-parameters that
+        it takes behind them."""
+        fixed = self.fixed or {}
+        names = [(kind, kind.field_names()) for kind in self.operations]
+        return [
+            (
+                kind,
+                tuple(fixed[n] for n in own if n in fixed),
+                tuple(n for n in own if n not in fixed),
+            )
+            for kind, own in names
+        ]
+
+    @cached_property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The hyper-parameters that the word, or any it may become, takes, in canonical order."""
+        if self.choice:
+            return WORDS[self.choice[0]].parameter_names
+        return tuple(name for _, _, names in self._parameters for name in names)
+
+    @cached_property
+    def windowed(self) -> type[Windowed] | None:
+        """Which of its operations slides a window; None where none does."""
+        return next((kind for kind in self.operations if issubclass(kind, Windowed)), None)
+
+
+@lru_cache(maxsize=2**13)
+def _operation(kind: Make, *values: Any) -> Operation:
+    """One for all that are equal: most layers are like others."""
+    return kind(*values)
+
+
+WORDS: dict[str, Word] = {
+    "conv": Word((Conv2d,)),
+    "convbn": Word((Conv2d, BatchNorm)),
+    "bnconv": Word((BatchNorm, Conv2d)),
+    "BatchNormalisation": Word((BatchNorm,)),
+    "dropout": Word((Dropout,)),
+    "max_pooling": Word((Pool,), {"pooling": "max"}),
+    "avg_pooling": Word((Pool,), {"pooling": "avg"}),
+    "pooling": Word(choice=("max_pooling", "avg_pooling")),
+    "flatten": Word((Flatten,)),
+    "global_avg_pooling": Word((GlobalPool,), {"pooling": "avg"}),
+    "global_max_pooling": Word((GlobalPool,), {"pooling": "max"}),
+    "globalPooling": Word(choice=("global_avg_pooling", "global_max_pooling")),
+    "dense": Word((Dense,)),
+}
+
+WINDOW_NAMES = {
+    name: word.windowed.window_name for name, word in WORDS.items() if word.windowed is not None
+}
+"""The words that slide a window, and the hyper-parameter that holds its height and width."""
+
+CONVOLUTIONS = tuple(
+    name
+    for name, word in WORDS.items()
+    if word.windowed is not None and word.windowed.learns_kernel
+)
+"""The words that stand for a convolution, with whatever else."""
