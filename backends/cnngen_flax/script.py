@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from cnngen.backend.program import reading
+from cnngen.backend.script import main_head, reading
 from cnngen.network import Network
 
 
 def main_source(network: Network) -> list[str]:
     """The lines of `main()` and what it needs, with the blank lines before them."""
-    return [*reading(network), *_SCRIPT]
+    return [*reading(network), *_FUNCTIONS, *main_head(), *_TRAINING]
 
 
-_SCRIPT = '''
+_FUNCTIONS = '''
 
 @nnx.jit
 def train_step(
@@ -31,29 +31,9 @@ def train_step(
 @nnx.jit
 def hits(net: Net, images: jax.Array, labels: jax.Array) -> jax.Array:
     """How many images have the largest logit at their label."""
-    return (net(images.astype(jnp.float32) / 255).argmax(axis=1) == labels).sum()
+    return (net(images.astype(jnp.float32) / 255).argmax(axis=1) == labels).sum()'''.splitlines()
 
-
-def main() -> None:
-    """Train on the images of an .npz file and print the test accuracy."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument(
-        "data",
-        help="an .npz with x_train and x_test, uint8 images (n, height, width, channels), "
-        "and y_train and y_test, integer labels",
-    )
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    if args.epochs < 1 or args.batch < 1 or args.seed < 0:
-        parser.error("epochs and batch must be 1 or more, the seed 0 or more")
-    try:
-        x_train, y_train, x_test, y_test = read(args.data)
-    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
-        parser.error(f"{args.data}: {error}")
-
+_TRAINING = """\
     net = Net(nnx.Rngs(args.seed))
     optimizer = nnx.Optimizer(net, optax.adam(args.learning_rate), wrt=nnx.Param)
     random = np.random.default_rng(args.seed)
@@ -78,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()'''.splitlines()
+    main()""".splitlines()

@@ -6,60 +6,15 @@ width, channels), windows are padded as TensorFlow pads them, as XLA does by its
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from cnngen.backend.program import WIDTH, Block, Copy, Step, call, program, remark, title
+from cnngen import operations as ops
+from cnngen.backend.program import WIDTH, Step, call, remark
+from cnngen.backend.renderer import LayerTable, Renderer, batch
 from cnngen.errors import BackendError
-from cnngen.network import Network, Node
-from cnngen.operations import (
-    BATCH_NORM_MOMENTUM,
-    Activate,
-    Add,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalPool,
-    Operation,
-    Pool,
-    Truncate,
-    shapes,
-)
+from cnngen.operations import shapes
 from cnngen.operations.shapes import Shape, same_padding
 from cnngen_flax.script import main_source
-
-
-def emit(network: Network, *, script: bool = False) -> str:
-    """A file that defines `class Net(nnx.Module)`, and with `script` trains it when run.
-
-    Raises `BackendError` for the script of a backbone, which has nothing to train on.
-    """
-    if script and network.is_backbone:
-        raise BackendError(
-            "a backbone cannot be trained, so it has no script",
-            hint="Give the description a classification, or leave the script out.",
-        )
-    main = program(network)
-    layers = {
-        node.name: _layer(node, network.nodes[node.inputs[0]].shape) for node in network.nodes[1:]
-    }
-    lines = _class(network, layers)
-    for block in main.steps:
-        if isinstance(block, Block):
-            lines += ["", f"    def merge{block.number}(self, x: jax.Array) -> jax.Array:"]
-            lines.append(f'        """{block.summary}"""')
-            lines += _body(block, layers)
-    lines += ["", "    def __call__(self, x: jax.Array) -> jax.Array:"]
-    lines += _body(main, layers)
-    if script:
-        lines += main_source(network)
-    return "\n".join(
-        ['"""' + "\n".join(title(network)), '"""', "", *_imports(lines, script), "", "", *lines, ""]
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +46,7 @@ ACTIVATIONS: dict[str, tuple[str, ...]] = {
 
 PARTIALS = {
     "conv": "nnx.Conv, kernel_init=glorot, rngs=rngs",
-    "norm": f"nnx.BatchNorm, momentum={BATCH_NORM_MOMENTUM}, use_fast_variance=False, rngs=rngs",
+    "norm": f"nnx.BatchNorm, momentum={ops.BATCH_NORM_MOMENTUM}, use_fast_variance=False, rngs=rngs",
     "linear": "nnx.Linear, kernel_init=glorot, rngs=rngs",
 }
 """The modules under the names that they have in `Net.__init__`, with what all have in common.
@@ -107,14 +62,14 @@ def _activated(activation: str, module: str, *parameters: str) -> Layer:
     return Layer(function, ("self.{name}({0})", *options), module, parameters)
 
 
-def _activate(op: Activate, shape: Shape) -> Layer:
+def _activate(op: ops.Activate, shape: Shape) -> Layer:
     if op.activation == "linear":
         return IDENTITY
     function, *options = ACTIVATIONS[op.activation]
     return Layer(function, ("{0}", *options))
 
 
-def _conv(op: Conv2d, shape: Shape) -> Layer:
+def _conv(op: ops.Conv2d, shape: Shape) -> Layer:
     parameters = [f"{shape[2]}", f"{op.filters}", f"{op.kernel}"]
     if op.stride != (1, 1):
         parameters.append(f"strides={op.stride}")
@@ -125,7 +80,7 @@ def _conv(op: Conv2d, shape: Shape) -> Layer:
     return _activated(op.activation, "conv", *parameters)
 
 
-def _pool(op: Pool, shape: Shape) -> Layer:
+def _pool(op: ops.Pool, shape: Shape) -> Layer:
     arguments = ["{0}", f"{op.size}"]
     if op.stride != (1, 1):
         arguments.append(f"strides={op.stride}")
@@ -137,97 +92,97 @@ def _pool(op: Pool, shape: Shape) -> Layer:
     return Layer(f"nnx.{op.pooling}_pool", tuple(arguments))
 
 
-LAYERS: dict[type[Operation], Callable[[Any, Shape], Layer]] = {
-    Conv2d: _conv,
-    BatchNorm: lambda op, shape: Layer(
-        module="norm", parameters=(f"{shape[2]}", f"epsilon={op.epsilon}")
-    ),
-    Pool: _pool,
-    GlobalPool: lambda op, shape: Layer(
-        "{0}.max" if op.pooling == "max" else "{0}.mean", ("axis=(1, 2)",)
-    ),
-    Dropout: lambda op, shape: Layer(module="nnx.Dropout", parameters=(f"{op.rate}", "rngs=rngs")),
-    Flatten: lambda op, shape: Layer("{0}.reshape", ("{0}.shape[0]", "-1")),
-    Dense: lambda op, shape: _activated(op.activation, "linear", f"{shape[0]}", f"{op.units}"),
-    Add: lambda op, shape: Layer("{sum}", ()),
-    Concat: lambda op, shape: Layer("jnp.concatenate", ("[{all}]", "axis=-1")),
-    Activate: _activate,
-    Truncate: lambda op, shape: Layer(f"{{0}}[..., :{op.channels}]", ()),
-}
+LAYERS: LayerTable[Layer] = ops.OperationTable(
+    "the flax backend",
+    {
+        ops.Conv2d: _conv,
+        ops.BatchNorm: lambda op, shape: Layer(
+            module="norm", parameters=(f"{shape[2]}", f"epsilon={op.epsilon}")
+        ),
+        ops.Pool: _pool,
+        ops.GlobalPool: lambda op, shape: Layer(
+            "{0}.max" if op.pooling == "max" else "{0}.mean", ("axis=(1, 2)",)
+        ),
+        ops.Dropout: lambda op, shape: Layer(
+            module="nnx.Dropout", parameters=(f"{op.rate}", "rngs=rngs")
+        ),
+        ops.Flatten: lambda op, shape: Layer("{0}.reshape", ("{0}.shape[0]", "-1")),
+        ops.Dense: lambda op, shape: _activated(
+            op.activation, "linear", f"{shape[0]}", f"{op.units}"
+        ),
+        ops.Add: lambda op, shape: Layer("{sum}", ()),
+        ops.Concat: lambda op, shape: Layer("jnp.concatenate", ("[{all}]", "axis=-1")),
+        ops.Activate: _activate,
+        ops.Truncate: lambda op, shape: Layer(f"{{0}}[..., :{op.channels}]", ()),
+    },
+    BackendError,
+)
 
 
-def _layer(node: Node, shape: Shape) -> Layer:
-    kind = type(node.operation)
-    if kind not in LAYERS:
-        raise BackendError(f"the flax backend has no entry for the operation {kind.__name__}")
-    return LAYERS[kind](node.operation, shape)
+class Source(Renderer[Layer]):
+    """A file that defines `class Net(nnx.Module)`."""
+
+    table = LAYERS
+    merge = "    def merge{number}(self, x: jax.Array) -> jax.Array:"
+
+    def lines(self) -> list[str]:
+        lines = self._class()
+        lines += self.merges()
+        lines += ["", "    def __call__(self, x: jax.Array) -> jax.Array:"]
+        lines += self.body(self.main)
+        if self.script:
+            lines += main_source(self.network)
+        return [*self._imports(lines), "", "", *lines]
+
+    def statement(self, assign: str, step: Step, layer: Layer) -> list[str]:
+        """One operation with the shape it gives."""
+        sources = step.sources
+        if layer == IDENTITY and assign == f"{sources[0]} =":
+            return []
+        names = {"name": step.node.name, "sum": " + ".join(sources), "all": ", ".join(sources)}
+        function, *arguments = (
+            text.format(*sources, **names) for text in (layer.function, *layer.arguments)
+        )
+        return _statement(f"{assign} {function}", arguments, shapes.text(step.node.shape))
+
+    def _imports(self, lines: list[str]) -> list[str]:
+        standard = ["import argparse", "import time"] if self.script else []
+        if any("= partial(" in line for line in lines):
+            standard.append("from functools import partial")
+        imports = ["import jax"]
+        if any("jnp." in line for line in lines):
+            imports.append("import jax.numpy as jnp")
+        if self.script:
+            imports += ["import numpy as np", "import optax"]
+        return [*standard, *([""] if standard else []), *imports, "from flax import nnx"]
+
+    def _class(self) -> list[str]:
+        network = self.network
+        what = "features" if network.is_backbone else "logits"
+        lines = [
+            "class Net(nnx.Module):",
+            f'    """Images {batch(network.input_shape)} to {what} {batch(network.output_shape)}.',
+            "",
+            "    Shapes beside the code are height x width x channels of one image.",
+            '    """',
+            "",
+            "    def __init__(self, rngs: nnx.Rngs) -> None:",
+        ]
+        if self.learns_kernels:
+            lines.append(f"{self.margin}glorot = nnx.initializers.glorot_uniform()")
+        modules = {layer.module for layer in self.layers.values()}
+        lines += [
+            f"{self.margin}{name} = partial({given})"
+            for name, given in PARTIALS.items()
+            if name in modules
+        ]
+        made = [(name, layer) for name, layer in self.layers.items() if layer.module]
+        for name, layer in made:
+            lines += call(f"self.{name} = {layer.module}", layer.parameters, indent=8)
+        return lines if made else [*lines, f"{self.margin}pass"]
 
 
-def _imports(lines: list[str], script: bool) -> list[str]:
-    standard = ["import argparse", "import time"] if script else []
-    if any("= partial(" in line for line in lines):
-        standard.append("from functools import partial")
-    imports = ["import jax"]
-    if any("jnp." in line for line in lines):
-        imports.append("import jax.numpy as jnp")
-    if script:
-        imports += ["import numpy as np", "import optax"]
-    return [*standard, *([""] if standard else []), *imports, "from flax import nnx"]
-
-
-def _class(network: Network, layers: dict[str, Layer]) -> list[str]:
-    what = "features" if network.is_backbone else "logits"
-    lines = [
-        "class Net(nnx.Module):",
-        f'    """Images {_batch(network.input_shape)} to {what} {_batch(network.output_shape)}.',
-        "",
-        "    Shapes beside the code are height x width x channels of one image.",
-        '    """',
-        "",
-        "    def __init__(self, rngs: nnx.Rngs) -> None:",
-    ]
-    margin = " " * 8
-    modules = {layer.module for layer in layers.values()}
-    if modules & {"conv", "linear"}:
-        lines.append(f"{margin}glorot = nnx.initializers.glorot_uniform()")
-    lines += [
-        f"{margin}{name} = partial({given})" for name, given in PARTIALS.items() if name in modules
-    ]
-    made = [(name, layer) for name, layer in layers.items() if layer.module]
-    for name, layer in made:
-        lines += call(f"self.{name} = {layer.module}", layer.parameters, indent=8)
-    return lines if made else [*lines, f"{margin}pass"]
-
-
-def _batch(shape: Shape) -> str:
-    return f"(batch, {', '.join(map(str, shape))})"
-
-
-def _body(block: Block, layers: dict[str, Layer]) -> list[str]:
-    """The statements of a method, an operation each with the shape it gives."""
-    lines: list[str] = []
-    margin = " " * 8
-    last = block.steps[-1]
-    for step in block.steps:
-        match step:
-            case Copy(target, source):
-                lines.append(f"{margin}{target} = {source}")
-                continue
-            case Block():
-                target, shape = "x", step.output.shape
-                function, arguments = f"self.merge{step.number}", ["x"]
-            case Step(node, target, sources, notes):
-                layer, shape = layers[node.name], node.shape
-                if layer == IDENTITY and target == sources[0] and step is not last:
-                    continue
-                lines += [f"{margin}# {note}" for note in notes]
-                names = {"name": node.name, "sum": " + ".join(sources), "all": ", ".join(sources)}
-                function, *arguments = (
-                    text.format(*sources, **names) for text in (layer.function, *layer.arguments)
-                )
-        assign = "return" if step is last else f"{target} ="
-        lines += _statement(f"{assign} {function}", arguments, shapes.text(shape))
-    return lines
+emit = Source.emit
 
 
 def _statement(before: str, arguments: list[str], comment: str) -> list[str]:

@@ -6,87 +6,15 @@ width, channels); layers are named as the network's operations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from cnngen.backend.program import (
-    STEPS_NOTE,
-    WIDTH,
-    Block,
-    Copy,
-    Step,
-    call,
-    program,
-    remark,
-    steps_before,
-    title,
-)
+from cnngen import operations as ops
+from cnngen.backend.program import STEPS_NOTE, WIDTH, Step, call, remark, steps_before
+from cnngen.backend.renderer import LayerTable, Renderer, batch, pair
 from cnngen.errors import BackendError
-from cnngen.network import Network, Node
-from cnngen.operations import (
-    BATCH_NORM_MOMENTUM,
-    Activate,
-    Add,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalPool,
-    Operation,
-    Pool,
-    Truncate,
-    shapes,
-)
+from cnngen.operations import shapes
 from cnngen.operations.shapes import Shape, same_padding
 from cnngen_keras.script import IMPORTS, main_source
-
-
-def emit(network: Network, *, script: bool = False) -> str:
-    """A file that defines `build() -> keras.Model`, and with `script` trains it when run.
-
-    Raises `BackendError` for the script of a backbone, which has nothing to train on.
-    """
-    if script and network.is_backbone:
-        raise BackendError(
-            "a backbone cannot be trained, so it has no script",
-            hint="Give the description a classification, or leave the script out.",
-        )
-    main = program(network)
-    layers = {
-        node.name: _layer(node, network.nodes[node.inputs[0]].shape) for node in network.nodes[1:]
-    }
-    lines: list[str] = []
-    if any(layer.function == UNEVEN for layer in layers.values()):
-        lines += UNEVEN_SOURCE
-    for block in main.steps:
-        if isinstance(block, Block):
-            lines += [
-                "",
-                "",
-                f"def merge{block.number}(x: keras.KerasTensor) -> keras.KerasTensor:",
-                f'    """{block.summary}"""',
-                *_body(block, network, layers, returns=True),
-            ]
-    height, width, channels = network.input_shape
-    lines += [
-        "",
-        "",
-        "def build() -> keras.Model:",
-        *_docstring(network),
-        *_recursion(network),
-        "    # Whatever keras.json says: the layers below take it up.",
-        '    keras.config.set_image_data_format("channels_last")',
-        f'    inputs = x = keras.Input(({height}, {width}, {channels}), name="input")',
-        *_body(main, network, layers),
-        "    return keras.Model(inputs, x)",
-    ]
-    if script:
-        lines += main_source(network)
-    imports = [*_imports(network, script, layers), *_imported(layers)]
-    return "\n".join(['"""' + "\n".join(title(network)), '"""', "", *imports, *lines, ""])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,28 +36,28 @@ POOLS = {"max": "MaxPooling2D", "avg": "AveragePooling2D"}
 GLOBAL_POOLS = {"max": "GlobalMaxPooling2D", "avg": "GlobalAveragePooling2D"}
 
 
-def _conv(op: Conv2d, shape: Shape) -> Layer:
+def _conv(op: ops.Conv2d, shape: Shape) -> Layer:
     strided = steps_before(op, shape)
-    arguments = [f"{op.filters}", _pair(op.kernel)]
+    arguments = [f"{op.filters}", pair(op.kernel)]
     if not strided:
-        arguments += _steps(op)
+        arguments += _steps(op, (1, 1))
     if op.activation != "linear":
         arguments.append(f'activation="{op.activation}"')
     if not op.bias:
         arguments.append("use_bias=False")
     if strided:
-        return Layer("Conv2D", tuple(arguments), stride=_pair(op.stride), notes=(STEPS_NOTE,))
+        return Layer("Conv2D", tuple(arguments), stride=pair(op.stride), notes=(STEPS_NOTE,))
     return Layer("Conv2D", tuple(arguments))
 
 
-def _pool(op: Pool, shape: Shape) -> Layer:
+def _pool(op: ops.Pool, shape: Shape) -> Layer:
     if op.pooling == "avg" and op.padding == "same":
         rows = same_padding(shape[0], op.size[0], op.stride[0])
         columns = same_padding(shape[1], op.size[1], op.stride[1])
         if rows[0] != rows[1] or columns[0] != columns[1]:
             arguments = (f"{op.size}", f"{op.stride}", f"({rows}, {columns})")
             return Layer(UNEVEN, arguments, plain=True)
-    return Layer(POOLS[op.pooling], (_pair(op.size), *_steps(op)))
+    return Layer(POOLS[op.pooling], (pair(op.size), *_steps(op, op.size)))
 
 
 def _first(channels: int, shape: Shape) -> Layer:
@@ -141,27 +69,31 @@ def _first(channels: int, shape: Shape) -> Layer:
     return Layer("Cropping2D", (cut, 'data_format="channels_first"'))
 
 
-def _dense(op: Dense, shape: Shape) -> Layer:
+def _dense(op: ops.Dense, shape: Shape) -> Layer:
     if op.activation == "linear":
         return Layer("Dense", (f"{op.units}",))
     return Layer("Dense", (f"{op.units}", f'activation="{op.activation}"'))
 
 
-LAYERS: dict[type[Operation], Callable[[Any, Shape], Layer]] = {
-    Conv2d: _conv,
-    BatchNorm: lambda op, shape: Layer(
-        "BatchNormalization", (f"momentum={BATCH_NORM_MOMENTUM}", f"epsilon={op.epsilon}")
-    ),
-    Pool: _pool,
-    GlobalPool: lambda op, shape: Layer(GLOBAL_POOLS[op.pooling]),
-    Dropout: lambda op, shape: Layer("Dropout", (f"{op.rate}",)),
-    Flatten: lambda op, shape: Layer("Flatten"),
-    Dense: _dense,
-    Add: lambda op, shape: Layer("Add"),
-    Concat: lambda op, shape: Layer("Concatenate"),
-    Activate: lambda op, shape: Layer("Activation", (f'"{op.activation}"',)),
-    Truncate: lambda op, shape: _first(op.channels, shape),
-}
+LAYERS: LayerTable[Layer] = ops.OperationTable(
+    "the keras backend",
+    {
+        ops.Conv2d: _conv,
+        ops.BatchNorm: lambda op, shape: Layer(
+            "BatchNormalization", (f"momentum={ops.BATCH_NORM_MOMENTUM}", f"epsilon={op.epsilon}")
+        ),
+        ops.Pool: _pool,
+        ops.GlobalPool: lambda op, shape: Layer(GLOBAL_POOLS[op.pooling]),
+        ops.Dropout: lambda op, shape: Layer("Dropout", (f"{op.rate}",)),
+        ops.Flatten: lambda op, shape: Layer("Flatten"),
+        ops.Dense: _dense,
+        ops.Add: lambda op, shape: Layer("Add"),
+        ops.Concat: lambda op, shape: Layer("Concatenate"),
+        ops.Activate: lambda op, shape: Layer("Activation", (f'"{op.activation}"',)),
+        ops.Truncate: lambda op, shape: _first(op.channels, shape),
+    },
+    BackendError,
+)
 
 DEEP = 400
 """Layers from which on a network may exceed Python's default recursion limit of 1,000."""
@@ -189,110 +121,102 @@ def average_pool(
     return Rescaling(np.outer(*larger)[..., None])(mean)'''.splitlines()
 
 
-def _imports(network: Network, script: bool, layers: dict[str, Layer]) -> list[str]:
-    standard = ["import argparse"] if script else []
-    if _recursion(network):
-        standard.append("import sys")
-    uneven = any(layer.function == UNEVEN for layer in layers.values())
-    own = IMPORTS if script or uneven else ["import keras"]
-    return [*standard, *([""] if standard else []), *own]
-
-
-def _recursion(network: Network) -> list[str]:
-    """What a network needs that is deeper than Python's default stack is sure to take."""
-    if len(network) <= DEEP:
-        return []
-    return [
-        "    # Keras follows the layers by recursion, a call for each.",
-        f"    sys.setrecursionlimit({1000 + 4 * len(network)})",
-    ]
-
-
-def _imported(layers: dict[str, Layer]) -> list[str]:
-    """The import of the layers in use, wrapped as `ruff` sorts and wraps it."""
-    classes = {layer.function for layer in layers.values()}
-    if any(layer.stride for layer in layers.values()):
-        classes.add("MaxPooling2D")
-    if UNEVEN in classes:
-        classes = classes - {UNEVEN} | {"AveragePooling2D", "Rescaling", "ZeroPadding2D"}
-    line = f"from keras.layers import {', '.join(sorted(classes))}"
-    if len(line) <= WIDTH:
-        return [line]
-    return ["from keras.layers import (", *(f"    {name}," for name in sorted(classes)), ")"]
-
-
-def _layer(node: Node, shape: Shape) -> Layer:
-    kind = type(node.operation)
-    if kind not in LAYERS:
-        raise BackendError(f"the keras backend has no entry for the operation {kind.__name__}")
-    return LAYERS[kind](node.operation, shape)
-
-
-def _pair(extent: tuple[int, int]) -> str:
-    """One number for a square, as Keras's authors write it."""
-    return f"{extent[0]}" if extent[0] == extent[1] else f"({extent[0]}, {extent[1]})"
-
-
-def _steps(op: Conv2d | Pool) -> list[str]:
+def _steps(op: ops.Conv2d | ops.Pool, default: tuple[int, int]) -> list[str]:
     """Stride and padding, which Keras takes in this order; left out where they are its own."""
-    given = [_pair(op.stride), f'"{op.padding}"']
-    default = ["1" if isinstance(op, Conv2d) else _pair(op.size), '"valid"']
-    while given and given[-1] == default[-1]:
-        given.pop()
-        default.pop()
-    return given
+    if op.padding != "valid":
+        return [pair(op.stride), f'"{op.padding}"']
+    return [pair(op.stride)] if op.stride != default else []
 
 
-def _docstring(network: Network) -> list[str]:
-    shape = "Shapes beside the code, where they change, are height x width x channels."
-    if network.is_backbone:
-        ends, loss = "features", []
-    else:
-        ends = "logits"
-        loss = [
-            "    There is no softmax: the loss wants `from_logits=True`.",
+class Source(Renderer[Layer]):
+    """A file that defines `build() -> keras.Model`."""
+
+    table = LAYERS
+    merge = "def merge{number}(x: keras.KerasTensor) -> keras.KerasTensor:"
+    called = "merge{number}(x)"
+    between = 2
+
+    def lines(self) -> list[str]:
+        height, width, channels = self.network.input_shape
+        lines = [
+            *self._imports(),
+            *self._layer_imports(),
+            *(UNEVEN_SOURCE if self._uneven else ()),
+            *self.merges(),
+            "",
+            "",
+            "def build() -> keras.Model:",
+            *self._docstring(),
+            *self._recursion(),
+            "    # Whatever keras.json says: the layers below take it up.",
+            '    keras.config.set_image_data_format("channels_last")',
+            f'    inputs = x = keras.Input(({height}, {width}, {channels}), name="input")',
+            *self.body(self.main, returns=False),
+            "    return keras.Model(inputs, x)",
         ]
-    return [
-        f'    """Images {_batch(network.input_shape)} to {ends} {_batch(network.output_shape)}.',
-        "",
-        *loss,
-        f"    {shape}",
-        '    """',
-    ]
+        if self.script:
+            lines += main_source(self.network)
+        return lines
+
+    def statement(self, assign: str, step: Step, layer: Layer) -> list[str]:
+        """One operation, with its shape where that changes."""
+        sources, node = step.sources, step.node
+        lines = [f"{self.margin}# {note}" for note in layer.notes]
+        if layer.stride:
+            # Not an index, which .h5 files cannot hold.
+            strided = f"MaxPooling2D(1, {layer.stride})({sources[0]})"
+            lines.append(f"{self.margin}{step.target} = {strided}")
+            sources = (step.target,)
+        changed = node.shape != self.network.nodes[node.inputs[0]].shape
+        comment = shapes.text(node.shape) if changed else ""
+        return lines + _statement(assign, layer, node.name, sources, comment)
+
+    @property
+    def _uneven(self) -> bool:
+        return any(layer.function == UNEVEN for layer in self.layers.values())
+
+    def _imports(self) -> list[str]:
+        standard = ["import argparse"] if self.script else []
+        if self._recursion():
+            standard.append("import sys")
+        own = IMPORTS if self.script or self._uneven else ["import keras"]
+        return [*standard, *([""] if standard else []), *own]
+
+    def _layer_imports(self) -> list[str]:
+        """The import of the layers in use, wrapped as `ruff` sorts and wraps it."""
+        classes = {layer.function for layer in self.layers.values()}
+        if any(layer.stride for layer in self.layers.values()):
+            classes.add("MaxPooling2D")
+        if UNEVEN in classes:
+            classes = classes - {UNEVEN} | {"AveragePooling2D", "Rescaling", "ZeroPadding2D"}
+        line = f"from keras.layers import {', '.join(sorted(classes))}"
+        if len(line) <= WIDTH:
+            return [line]
+        return ["from keras.layers import (", *(f"    {name}," for name in sorted(classes)), ")"]
+
+    def _recursion(self) -> list[str]:
+        """The statement for a network too deep for Python's default stack."""
+        if len(self.network) <= DEEP:
+            return []
+        return [
+            "    # Keras follows the layers by recursion, a call for each.",
+            f"    sys.setrecursionlimit({1000 + 4 * len(self.network)})",
+        ]
+
+    def _docstring(self) -> list[str]:
+        network = self.network
+        ends = "features" if network.is_backbone else "logits"
+        loss = ["    There is no softmax: the loss wants `from_logits=True`."]
+        return [
+            f'    """Images {batch(network.input_shape)} to {ends} {batch(network.output_shape)}.',
+            "",
+            *([] if network.is_backbone else loss),
+            "    Shapes beside the code, where they change, are height x width x channels.",
+            '    """',
+        ]
 
 
-def _batch(shape: Shape) -> str:
-    return f"(batch, {', '.join(map(str, shape))})"
-
-
-def _body(
-    block: Block, network: Network, layers: dict[str, Layer], *, returns: bool = False
-) -> list[str]:
-    """The statements of a function, an operation each, with its shape where that changes."""
-    lines: list[str] = []
-    last = block.steps[-1] if returns else None
-    for step in block.steps:
-        match step:
-            case Copy(target, source):
-                lines.append(f"    {target} = {source}")
-            case Block():
-                lines += remark(f"    x = merge{step.number}(x)", shapes.text(step.output.shape))
-            case Step(node, target, sources, notes):
-                layer = layers[node.name]
-                lines += [f"    # {note}" for note in (*notes, *layer.notes)]
-                if layer.stride:
-                    # Not an index, which .h5 files cannot hold.
-                    lines.append(f"    {target} = MaxPooling2D(1, {layer.stride})({sources[0]})")
-                    sources = (target,)
-                changed = node.shape != network.nodes[node.inputs[0]].shape
-                lines += _statement(
-                    "return" if step is last else f"{target} =",
-                    layer,
-                    node.name,
-                    sources,
-                    shapes.text(node.shape) if changed else "",
-                )
-    return lines
+emit = Source.emit
 
 
 def _statement(

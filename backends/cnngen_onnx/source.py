@@ -6,29 +6,15 @@ height, width). Values are named as the operations that they come from, and so a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from cnngen.backend.program import WIDTH, Block, Step, program, title
+from cnngen import operations as ops
+from cnngen.backend.program import WIDTH, Block, Step, program
+from cnngen.backend.renderer import LayerTable, file_text, layers
 from cnngen.errors import BackendError
 from cnngen.network import Network, Node
-from cnngen.operations import (
-    Activate,
-    Add,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalPool,
-    Operation,
-    Pool,
-    Truncate,
-    Windowed,
-    shapes,
-)
+from cnngen.operations import shapes
 from cnngen.operations.shapes import Shape, same_padding
 from cnngen_onnx.build import BUILD, IMPORTS
 
@@ -45,10 +31,8 @@ def emit(network: Network) -> str:
     A model of ONNX is not trained, so this is all there is to a script, also of a backbone.
     """
     main = program(network)
-    nodes = {
-        node.name: list(_nodes(node, network.nodes[node.inputs[0]].shape))
-        for node in network.nodes[1:]
-    }
+    nodes = {name: _named(name, made) for name, made in layers(network, NODES).items()}
+    _check_first_weights(network)
     names = [node.name for node in network.nodes]
     names[0] = "images"
     output = "features" if network.is_backbone else "logits"
@@ -69,17 +53,7 @@ def emit(network: Network) -> str:
                 graph += [f"    # {note}" for note in inner.notes]
                 graph += _lines(inner.node, nodes[inner.node.name], names)
     graph += [f"    {output} = Identity ({names[-1]})", "}"]
-    text = [
-        '"""' + "\n".join(title(network)),
-        '"""',
-        "",
-        *IMPORTS,
-        "",
-        'GRAPH = """',
-        *graph,
-        '"""',
-    ]
-    return "\n".join([*text, *BUILD, ""])
+    return file_text(network, [*IMPORTS, "", 'GRAPH = """', *graph, '"""', *BUILD])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +91,7 @@ def _activated(activation: str, node: OnnxNode) -> list[OnnxNode]:
     return [before, OnnxNode(ACTIVATIONS[activation], inputs="{name}_linear")]
 
 
-def _conv(op: Conv2d, shape: Shape) -> list[OnnxNode]:
+def _conv(op: ops.Conv2d, shape: Shape) -> list[OnnxNode]:
     weights = [f"float[{op.filters}, {shape[2]}, {op.kernel[0]}, {op.kernel[1]}] {{name}}_kernel"]
     inputs = "{0}, {name}_kernel"
     if op.bias:
@@ -127,7 +101,7 @@ def _conv(op: Conv2d, shape: Shape) -> list[OnnxNode]:
     return _activated(op.activation, node)
 
 
-def _slides(op: Windowed, shape: Shape) -> Iterator[str]:
+def _slides(op: ops.Windowed, shape: Shape) -> Iterator[str]:
     """Strides, and padding as TensorFlow's, which ONNX's `auto_pad` deprecates."""
     kh, kw, sh, sw, padding = op.window()
     if (sh, sw) != (1, 1):
@@ -139,21 +113,21 @@ def _slides(op: Windowed, shape: Shape) -> Iterator[str]:
             yield f"pads = [{top}, {left}, {bottom}, {right}]"
 
 
-def _pool(op: Pool, shape: Shape) -> list[OnnxNode]:
+def _pool(op: ops.Pool, shape: Shape) -> list[OnnxNode]:
     attributes = [f"kernel_shape = [{op.size[0]}, {op.size[1]}]", *_slides(op, shape)]
     if op.pooling == "avg" and attributes[-1].startswith("pads"):
         attributes.append("count_include_pad = 0")
     return [OnnxNode("MaxPool" if op.pooling == "max" else "AveragePool", tuple(attributes))]
 
 
-def _batch_norm(op: BatchNorm, shape: Shape) -> list[OnnxNode]:
+def _batch_norm(op: ops.BatchNorm, shape: Shape) -> list[OnnxNode]:
     weights = ("{name}_scale", "{name}_shift", "{name}_mean", "{name}_variance")
     declared = tuple(f"float[{shape[2]}] {weight}" for weight in weights)
     inputs = ", ".join(["{0}", *weights])
     return [OnnxNode("BatchNormalization", (f"epsilon = {op.epsilon}",), inputs, "", declared)]
 
 
-def _dense(op: Dense, shape: Shape) -> list[OnnxNode]:
+def _dense(op: ops.Dense, shape: Shape) -> list[OnnxNode]:
     declared = (
         f"float[{shape[0]}, {op.units}] {{name}}_kernel",
         f"float[{op.units}] {{name}}_bias",
@@ -162,50 +136,67 @@ def _dense(op: Dense, shape: Shape) -> list[OnnxNode]:
     return _activated(op.activation, node)
 
 
-def _global_pool(op: GlobalPool, shape: Shape) -> list[OnnxNode]:
+def _global_pool(op: ops.GlobalPool, shape: Shape) -> list[OnnxNode]:
     operator = "GlobalMaxPool" if op.pooling == "max" else "GlobalAveragePool"
     return [OnnxNode(operator, suffix="_map"), OnnxNode("Flatten", inputs="{name}_map")]
 
 
-def _flatten(op: Flatten, shape: Shape) -> list[OnnxNode]:
+def _flatten(op: ops.Flatten, shape: Shape) -> list[OnnxNode]:
     channels_last = OnnxNode("Transpose", ("perm = [0, 2, 3, 1]",), suffix="_last")
     return [channels_last, OnnxNode("Flatten", inputs="{name}_last")]
 
 
-def _truncate(op: Truncate, shape: Shape) -> list[OnnxNode]:
+def _truncate(op: ops.Truncate, shape: Shape) -> list[OnnxNode]:
     constants = {"from": 0, "to": op.channels, "axis": 1}
     declared = tuple(f"int64[1] {{name}}_{own} = {{{{{n}}}}}" for own, n in constants.items())
     return [OnnxNode("Slice", (), "{0}, {name}_from, {name}_to, {name}_axis", "", declared)]
 
 
-NODES: dict[type[Operation], Callable[[Any, Shape], list[OnnxNode]]] = {
-    Conv2d: _conv,
-    BatchNorm: _batch_norm,
-    Pool: _pool,
-    GlobalPool: _global_pool,
-    Dropout: lambda op, shape: [
-        # Nothing but in training; runtimes remove it.
-        OnnxNode(
-            "Dropout", (), "{0}, {name}_rate", "", (f"float {{name}}_rate = {{{{{op.rate}}}}}",)
-        )
-    ],
-    Flatten: _flatten,
-    Dense: _dense,
-    Add: lambda op, shape: [OnnxNode("Add", inputs="{all}")],
-    Concat: lambda op, shape: [OnnxNode("Concat", ("axis = 1",), "{all}")],
-    Activate: lambda op, shape: [OnnxNode(ACTIVATIONS[op.activation])],
-    Truncate: _truncate,
-}
+NODES: LayerTable[list[OnnxNode]] = ops.OperationTable(
+    "the onnx backend",
+    {
+        ops.Conv2d: _conv,
+        ops.BatchNorm: _batch_norm,
+        ops.Pool: _pool,
+        ops.GlobalPool: _global_pool,
+        ops.Dropout: lambda op, shape: [
+            # Nothing but in training; runtimes remove it.
+            OnnxNode(
+                "Dropout", (), "{0}, {name}_rate", "", (f"float {{name}}_rate = {{{{{op.rate}}}}}",)
+            )
+        ],
+        ops.Flatten: _flatten,
+        ops.Dense: _dense,
+        ops.Add: lambda op, shape: [OnnxNode("Add", inputs="{all}")],
+        ops.Concat: lambda op, shape: [OnnxNode("Concat", ("axis = 1",), "{all}")],
+        ops.Activate: lambda op, shape: [OnnxNode(ACTIVATIONS[op.activation])],
+        ops.Truncate: _truncate,
+    },
+    BackendError,
+)
 
 
-def _nodes(node: Node, shape: Shape) -> Iterator[OnnxNode]:
+FIRST = {"kernel": "glorot", "scale": "ones", "variance": "ones"}
+"""How `first_weight` of an emitted file begins a weight, by its name; all others are zero."""
+
+
+def _check_first_weights(network: Network) -> None:
+    """Raises `BackendError` for an operation with a weight whose first values would be others."""
+    for node in network.nodes:
+        for weight in node.operation.weights(*network.input_shapes(node)):
+            if weight.first != FIRST.get(weight.name, "zeros"):
+                raise BackendError(
+                    f"the onnx backend has no first values for the weight '{weight.name}' of the "
+                    f"operation {type(node.operation).__name__}"
+                )
+
+
+def _named(name: str, nodes: list[OnnxNode]) -> list[OnnxNode]:
     """The nodes of an operation, with its name in what they declare."""
-    kind = type(node.operation)
-    if kind not in NODES:
-        raise BackendError(f"the onnx backend has no entry for the operation {kind.__name__}")
-    for made in NODES[kind](node.operation, shape):
-        declared = tuple(text.format(name=node.name) for text in made.declared)
-        yield OnnxNode(made.operator, made.attributes, made.inputs, made.suffix, declared)
+    return [
+        replace(node, declared=tuple(text.format(name=name) for text in node.declared))
+        for node in nodes
+    ]
 
 
 def _tensor(shape: Shape) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnngen.backend.program import reading
+from cnngen.backend.script import main_head, reading
 from cnngen.network import Network
 
 IMPORTS = (
@@ -16,10 +16,10 @@ IMPORTS = (
 
 def main_source(network: Network) -> list[str]:
     """The lines of `main()` and what it needs, with the blank lines before them."""
-    return [*reading(network), *_SCRIPT]
+    return [*reading(network), *_FUNCTIONS, *main_head(_DEVICE), *_TRAINING]
 
 
-_SCRIPT = '''
+_FUNCTIONS = '''
 
 def pixels(images: torch.Tensor) -> torch.Tensor:
     """uint8 (batch, height, width, channels) as floats from 0 to 1, channels first."""
@@ -33,32 +33,15 @@ def accuracy(net: Net, images: torch.Tensor, labels: torch.Tensor) -> float:
     hits = torch.zeros((), device=labels.device)
     for some, answers in zip(images.split(500), labels.split(500)):
         hits += (net(pixels(some)).argmax(1) == answers).sum()
-    return hits.item() / len(labels)
+    return hits.item() / len(labels)'''.splitlines()
 
-
-def main() -> None:
-    """Train on the images of an .npz file and print the test accuracy."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument(
-        "data",
-        help="an .npz with x_train and x_test, uint8 images (n, height, width, channels), "
-        "and y_train and y_test, integer labels",
-    )
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
+_DEVICE = """\
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu"
     )
-    args = parser.parse_args()
-    if args.epochs < 1 or args.batch < 1 or args.seed < 0:
-        parser.error("epochs and batch must be 1 or more, the seed 0 or more")
-    try:
-        x_train, y_train, x_test, y_test = read(args.data)
-    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
-        parser.error(f"{args.data}: {error}")
+"""
 
+_TRAINING = """\
     # The images stay on the device as bytes and become floats a batch at a time.
     x_train, y_train, x_test, y_test = (
         torch.from_numpy(array).to(args.device)
@@ -89,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()'''.splitlines()
+    main()""".splitlines()

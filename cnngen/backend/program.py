@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from cnngen.errors import BackendError, CnnGenError, counted, shorten
 from cnngen.network import Network, Node
 from cnngen.network.network import GRAPH_NAME
-from cnngen.operations import Add, Concat, Conv2d, shapes
+from cnngen.operations import Conv2d, shapes
 from cnngen.operations.shapes import Shape
 
 WIDTH = 88
@@ -61,13 +61,10 @@ class Block:
     @property
     def summary(self) -> str:
         """What a merge does, for its docstring."""
-        how = JOINED[type(self.output.operation)]
+        how = self.output.operation.joined
         bodies = f" of {self.bodies} bodies" if self.bodies > 1 else ""
         ends = f"{shapes.text(self.input.shape)} to {shapes.text(self.output.shape)}"
         return f"Two columns{bodies}, {how}: {ends}."
-
-
-JOINED: dict[type, str] = {Add: "added", Concat: "concatenated"}
 
 
 def program(network: Network) -> Block:
@@ -95,7 +92,7 @@ def program(network: Network) -> Block:
     for index, node in enumerate(nodes):
         for source in node.inputs:
             last_use[source] = index
-        if type(node.operation) in JOINED:
+        if node.operation.joined:
             # The left column of a body is never empty: its end tells whose end this is.
             joins.setdefault(branches[nodes[node.inputs[0]].branch].merge, []).append(index)
 
@@ -107,7 +104,7 @@ def program(network: Network) -> Block:
     body_ended = 0
     for index, node in enumerate(nodes[1:], 1):
         here = node.branch
-        is_join = type(node.operation) in JOINED
+        is_join = node.operation.joined
         left = nodes[node.inputs[0]].branch if is_join else here
         top = tops[left]
         if top not in blocks:
@@ -127,7 +124,7 @@ def program(network: Network) -> Block:
             opened.add(branch.merge)
             parent = branches[branch.parent]
             if parent.merge:
-                how = JOINED[type(nodes[joins[branch.merge][-1]].operation)]
+                how = nodes[joins[branch.merge][-1]].operation.joined
                 entering.append(f"Merge {branch.merge}, inside merge {parent.merge}: {how}.")
             branch = parent
         notes += reversed(entering)
@@ -234,35 +231,6 @@ def title(network: Network) -> Iterator[str]:
     yield ""
     for line in wrap(text, WIDTH - 4):
         yield "    " + line
-
-
-def reading(network: Network) -> list[str]:
-    """The lines of `read(path)`, by which a script of any framework reads its images, with the
-    blank lines before them. It wants NumPy as `np`."""
-    height, width, channels = network.input_shape
-    text = READING.replace("$SHAPE", f"({height}, {width}, {channels})")
-    return text.replace("$LAST", str((network.classes or 1) - 1)).splitlines()
-
-
-READING = '''
-
-def read(path: str) -> list[np.ndarray]:
-    """x_train, y_train, x_test and y_test of an .npz file, if they suit the network."""
-    shape, last = $SHAPE, $LAST
-    arrays = []
-    with np.load(path) as data:
-        for part in ("train", "test"):
-            images, labels = data[f"x_{part}"], data[f"y_{part}"]
-            if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
-                raise ValueError(f"x_{part} must be uint8 images of shape {shape}")
-            if labels.ndim == 2 and labels.shape[1] == 1:
-                labels = labels[:, 0]  # as Keras keeps them
-            if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
-                raise ValueError(f"y_{part} must be integers, one for each image")
-            if labels.min() < 0 or labels.max() > last:
-                raise ValueError(f"y_{part} must be from 0 to {last}")
-            arrays += [images, labels.astype(np.int64)]
-    return arrays'''
 
 
 def wrap(text: str, width: int) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnngen.backend.definitions import evaluate, random_weights, weight_shapes
+from cnngen.backend.definitions import evaluate, random_weights, weight_shapes, weights_of
 from cnngen.backend.mode_process import ModeProcess, parse_mode
 from cnngen.backend.registry import get_backend
 from cnngen.backend.testing.cases import Case, Outcome, run, run_apart
@@ -17,6 +17,7 @@ from cnngen.backend.testing.networks import (
     NAMES,
     SMALL,
     by_hand,
+    check_complete,
     fixed,
     reads_foreign_memory,
     windows,
@@ -24,7 +25,7 @@ from cnngen.backend.testing.networks import (
 from cnngen.backend.testing.random_networks import random_network
 from cnngen.language import parse
 from cnngen.network import Network
-from cnngen.operations import Conv2d, Dense
+from cnngen.operations import Conv2d
 from cnngen.space.resolution import lower
 from cnngen.space.sampling import sample
 
@@ -97,25 +98,28 @@ class ComputationConformance:
     def test_weights_start_glorot_uniform_and_all_else_neutral(self) -> None:
         largest = []
         for name, (network, _, outcome) in self._ran().items():
-            for node in network.nodes:
-                if isinstance(node.operation, Conv2d | Dense):
-                    own = outcome.initial.get(node.name, {})
-                    assert "kernel" in own, f"{name}: there is no kernel of {node.name}"
-                    kernel = own["kernel"]
-                    area = math.prod(kernel.shape[:-2])
-                    bound = math.sqrt(6 / (area * (kernel.shape[-2] + kernel.shape[-1])))
-                    share = np.abs(kernel).max() / bound
-                    assert 0 < share <= 1 + 1e-6, f"{name}: {node.name} is {share:.2g} of Glorot's"
-                    largest.append(share if kernel.size > 200 else 1)
-            for operation, own in outcome.initial.items():
-                for weight in own.keys() - {"kernel"}:
-                    neutral = 1 if weight in ("scale", "variance") else 0
-                    assert (own[weight] == neutral).all(), f"{name}: {weight} of {operation}"
+            for operation, declared in weights_of(network).items():
+                own = outcome.initial.get(operation, {})
+                for weight in declared:
+                    what = f"{name}: {weight.name} of {operation}"
+                    if weight.first != "glorot":
+                        neutral = np.array(float(weight.first == "ones"))
+                        # That it is there, another test says.
+                        assert (own.get(weight.name, neutral) == neutral).all(), what
+                        continue
+                    assert weight.name in own, f"{what} is missing"
+                    values = own[weight.name]
+                    *window, inputs, outputs = values.shape
+                    bound = math.sqrt(6 / (math.prod(window) * (inputs + outputs)))
+                    share = np.abs(values).max() / bound
+                    assert 0 < share <= 1 + 1e-6, f"{what} is {share:.2g} of Glorot's"
+                    largest.append(share if values.size > 200 else 1)
         # The largest of more than 200 is near the bound, unless the bound is another.
         assert min(largest) > 0.9, "weights are too small"
 
     @classmethod
     def _networks(cls) -> dict[str, Network]:
+        check_complete()
         networks = fixed()
         for number, window in enumerate(windows()[:: cls.every_window]):
             networks |= window.networks(number)

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ from cnngen.errors import BackendError, CnnGenError
 from cnngen.language import parse
 from cnngen.language.tree import Description, Layer
 from cnngen.network import Network
-from cnngen.operations import Conv2d, Pool
+from cnngen.operations import Conv2d, Operation, Pool
 from cnngen.space.resolution import lower
 from cnngen.space.sampling import sample
 
@@ -33,6 +33,11 @@ MARK = "print(1)"
 """A value that would be code."""
 
 CAPABILITIES = {"emit", "script", "train", "verify", "signals"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Unheard(Operation):
+    """An operation that no backend knows; it keeps the shape, as `Operation` itself does."""
 
 
 class EmissionConformance:
@@ -122,6 +127,16 @@ class EmissionConformance:
                 "see cnngen.backend.program.title"
             )
             assert lower(parse(described)) == network
+
+    def test_an_operation_that_it_does_not_know_is_refused_by_its_name(self) -> None:
+        unknown = by_hand((6, 6, 2), _Unheard(), Conv2d(3, (1, 1)))
+        refusal: Exception | None = None
+        try:
+            self._emit(unknown)
+        except Exception as error:
+            refusal = error
+        assert isinstance(refusal, BackendError), f"not a BackendError, but {refusal!r}"
+        assert "_Unheard" in str(refusal), f"it does not say which: {refusal}"
 
     def test_no_name_reaches_more_than_the_docstring(self) -> None:
         plain = self._emit(lower(parse(SMALL))).split('"""', 2)[2]

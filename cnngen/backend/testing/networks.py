@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from random import Random
 from typing import Literal
 
 from cnngen.backend.testing.random_networks import ACTIVATIONS, conv_parameters
+from cnngen.errors import CnnGenError
 from cnngen.language import parse
 from cnngen.language.tree import Body, Description, Layer, Merge
 from cnngen.language.tree import Node as Written
 from cnngen.network import Network
 from cnngen.operations import (
+    OPERATIONS,
     Activate,
     Add,
     BatchNorm,
@@ -24,6 +27,7 @@ from cnngen.operations import (
     Operation,
     Pool,
     Truncate,
+    Windowed,
 )
 from cnngen.operations.shapes import Padding
 from cnngen.space.resolution import lower
@@ -74,6 +78,17 @@ def fixed() -> dict[str, Network]:
         "small": lower(parse(SMALL)),
         "graph": graph(),
     }
+
+
+def check_complete(operations: Iterable[type[Operation]] = OPERATIONS) -> None:
+    """Raises `CnnGenError` where no fixed network has one of the operations."""
+    known = {type(node.operation) for network in fixed().values() for node in network.nodes}
+    missing = [kind.__name__ for kind in operations if kind not in known]
+    if missing:
+        raise CnnGenError(
+            f"the kit for backends has no network with the operation {', '.join(missing)}",
+            hint="Put it into one of the networks of cnngen/backend/testing/networks.py.",
+        )
 
 
 def graph() -> Network:
@@ -202,9 +217,10 @@ def reads_foreign_memory(network: Network) -> bool:
     output one pixel wide; seen with AVX-512.
     """
     return any(
-        isinstance(node.operation, Conv2d)
+        isinstance(node.operation, Windowed)
+        and node.operation.learns_kernel
         and network.input_shapes(node)[0][2] == 1
-        and node.operation.stride[0] == 1 < node.operation.stride[1]
+        and node.operation.window()[2] == 1 < node.operation.window()[3]
         and node.shape[1] == 1
         for node in network.nodes
     )
