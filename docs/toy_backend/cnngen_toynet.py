@@ -8,6 +8,7 @@ from types import ModuleType
 from cnngen.backend import Backend
 from cnngen.backend.model_access import Runner
 from cnngen.backend.program import Block, Copy, Step, call, program, title
+from cnngen.errors import BackendError
 from cnngen.network import Network, Node
 from cnngen.operations import (
     Activate,
@@ -19,23 +20,28 @@ from cnngen.operations import (
     Dropout,
     Flatten,
     GlobalPool,
+    OperationTable,
     Pool,
     Truncate,
 )
 
-FUNCTIONS = {
-    Conv2d: "toynet.conv",
-    BatchNorm: "toynet.batch_norm",
-    Pool: "toynet.pool",
-    GlobalPool: "toynet.global_pool",
-    Dropout: "toynet.dropout",
-    Flatten: "toynet.flatten",
-    Dense: "toynet.dense",
-    Add: "toynet.add",
-    Concat: "toynet.concat",
-    Activate: "toynet.activate",
-    Truncate: "toynet.truncate",
-}
+FUNCTIONS = OperationTable(
+    "the toynet backend",
+    {
+        Conv2d: "toynet.conv",
+        BatchNorm: "toynet.batch_norm",
+        Pool: "toynet.pool",
+        GlobalPool: "toynet.global_pool",
+        Dropout: "toynet.dropout",
+        Flatten: "toynet.flatten",
+        Dense: "toynet.dense",
+        Add: "toynet.add",
+        Concat: "toynet.concat",
+        Activate: "toynet.activate",
+        Truncate: "toynet.truncate",
+    },
+    BackendError,
+)
 
 
 class ToynetBackend(Backend):
@@ -73,7 +79,7 @@ def body(block: Block) -> list[str]:
                 lines.append(f"    {target} = {source}")
             case Step(node, target, sources, notes):
                 lines += [f"    # {note}" for note in notes]
-                function = FUNCTIONS[type(node.operation)]
+                function = FUNCTIONS.of(node.operation)
                 lines += call(f"{target} = {function}", [*sources, *options(node)])
     return [*lines, "    return x"]
 
