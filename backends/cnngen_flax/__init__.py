@@ -68,7 +68,7 @@ class FlaxBackend(Backend):
         return train(source, network, data, protocol, on_epoch, weights)
 
     def runner(self) -> Runner[nnx.Module]:
-        """What runs the `Net` of an emitted file."""
+        """A runner of the `Net` of an emitted file."""
         self.prepare()
         from cnngen_flax.runner import FlaxRunner
 

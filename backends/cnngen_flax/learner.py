@@ -1,6 +1,6 @@
 """A Flax model as functions on flat lists of arrays, ready to be compiled.
 
-`nnx.jit` walks the model at every call, and `jax.jit` takes an `nnx.State` apart in Python;
+`nnx.jit` walks the model at every call, and `jax.jit` flattens an `nnx.State` in Python;
 lists of arrays go through in C++. `docs/frameworks.md` tells what that gains.
 """
 
@@ -36,7 +36,7 @@ class State(NamedTuple):
 
 
 class Learnt(NamedTuple):
-    """What a batch says: its mean loss, the class guessed for each image, and the running
+    """The outcome of a batch: its mean loss, the class guessed for each image, and the running
     statistics and random numbers after it."""
 
     loss: jax.Array
@@ -88,14 +88,14 @@ class Learner:
         return State(weights, learnt.others, moments), learnt
 
     def logits(self, state: State, images: jax.Array) -> jax.Array:
-        """What the model gives after training."""
+        """The logits in evaluation mode."""
         model = self.model(state.weights, state.others)
         model.eval()  # type: ignore[no-untyped-call]
         return apply(model, images)
 
 
 def apply(model: nnx.Module, images: jax.Array) -> jax.Array:
-    """What an emitted `Net` gives."""
+    """The output of an emitted `Net`."""
     assert callable(model)
     outputs: jax.Array = model(images)
     return outputs

@@ -13,7 +13,7 @@ def own_settings(*, float64: bool = False) -> Iterator[None]:
     """JAX as it starts without configuration, with 64 bits only where they are asked for.
 
     Each of these may come from an environment variable, and changes the weights that a seed
-    gives, the precision, or what is an error. What was set is in force again afterwards.
+    gives, the precision, or what is an error. The former settings are restored afterwards.
     """
     with ExitStack() as settings:
         for setting in (

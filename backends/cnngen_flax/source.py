@@ -19,7 +19,7 @@ from cnngen_flax.script import main_source
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What an operation becomes: an attribute of `Net`, if it has one, and a call.
+    """The code of an operation: an attribute of `Net`, if it has one, and a call.
 
     `module` makes the attribute from `parameters`. In `function` and `arguments`, `{0}` is the
     variable that the operation reads, `{sum}` and `{all}` are all of them with + and commas

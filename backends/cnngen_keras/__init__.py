@@ -41,8 +41,8 @@ class KerasBackend(Backend):
         return emit(network, script=script)
 
     def prepare(self) -> None:
-        """Start Keras. Raises `BackendError` where its engine could not share this process, or
-        where its own file holds what it refuses."""
+        """Start Keras. Raises `BackendError` where its engine cannot share this process with what is
+        loaded, or where Keras refuses its own settings file."""
         engine.start()
         try:
             import keras  # noqa: F401
@@ -69,7 +69,7 @@ class KerasBackend(Backend):
         return train(source, network, data, protocol, on_epoch, weights)
 
     def runner(self) -> Runner[Emitted]:
-        """What runs the model that an emitted file builds."""
+        """A runner of the model that an emitted file builds."""
         self.prepare()
         from cnngen_keras.runner import KerasRunner
 

@@ -111,7 +111,7 @@ def machine(name: str) -> tuple[str, int, str | None]:
 
 
 def _foreign(name: str) -> str | None:
-    """What this process has loaded that an engine cannot live with."""
+    """The module loaded in this process that an engine cannot share it with."""
     other = APART.get(name)
     return other if other in sys.modules else None
 

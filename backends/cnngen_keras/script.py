@@ -6,7 +6,7 @@ from cnngen.backend.script import main_head, reading
 from cnngen.network import Network
 
 IMPORTS = ("import keras", "import numpy as np")
-"""What `main()` needs beside `argparse`, and uneven average pooling anywhere."""
+"""The imports of `main()` beside `argparse`, and of uneven average pooling anywhere."""
 
 
 def main_source(network: Network) -> list[str]:

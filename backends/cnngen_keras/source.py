@@ -19,7 +19,7 @@ from cnngen_keras.script import IMPORTS, main_source
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What an operation becomes: a layer applied to what it reads.
+    """The code of an operation: a layer applied to its inputs.
 
     `arguments` come before the layer's name. With `plain`, `function` takes the tensor as
     its first argument instead. A `stride` is taken before it, by a pooling of single pixels.

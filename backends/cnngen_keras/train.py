@@ -115,8 +115,8 @@ def _score(model: keras.Model, images: Batches) -> tuple[float, float]:
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Shuffles the images for each epoch, and tells the course of the training.
 
-    `judged` are images for which a model that is no better than chance must give several
-    classes, or it is dead.
+    `judged` are images on which a model that is not better than chance must at least guess
+    several classes; otherwise the training is given up.
     """
 
     def __init__(self, course: Course, training: Batches, judged: Batches) -> None:
@@ -149,7 +149,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
 class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
     """Ends an epoch of `steps` batches early when the time budget is spent.
 
-    It stands apart from `_Watch`, since to be called after each batch costs time.
+    It is separate from `_Watch` because a call after each batch costs time.
     """
 
     def __init__(self, course: Course, steps: int) -> None:

@@ -31,7 +31,7 @@ def weights(model: keras.Model) -> Weights:
 
 
 def by_name(model: keras.Model, values: Sequence[object]) -> Weights:
-    """What belongs to each trained weight, in the order of `model.trainable_weights`."""
+    """Values of the trained weights by name, given in the order of `model.trainable_weights`."""
     places = {variable.path: (operation, name) for operation, name, variable in _weights(model)}
     found: dict[str, dict[str, Array]] = {}
     for variable, value in zip(model.trainable_weights, values, strict=True):

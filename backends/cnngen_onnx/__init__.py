@@ -35,7 +35,7 @@ class OnnxBackend(Backend):
         return emit(network)
 
     def runner(self) -> Runner[Exported]:
-        """What runs the model in ONNX Runtime; it has no gradients."""
+        """A runner in ONNX Runtime, without gradients."""
         from cnngen_onnx.runner import OnnxRunner
 
         return OnnxRunner()

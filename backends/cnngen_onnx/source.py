@@ -61,7 +61,7 @@ class OnnxNode:
     """A node of ONNX: an operator, its attributes and inputs.
 
     In `inputs`, `{0}` is the value that the operation reads, `{all}` are all of them with
-    commas between, and `{name}` is the operation's name. What a node gives is named as the
+    commas between, and `{name}` is the operation's name. The output of a node is named as the
     operation with `suffix`; the last node of an operation has none. `declared` are the
     weights that are to come and constants, as text.
     """

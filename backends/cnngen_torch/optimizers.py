@@ -80,7 +80,7 @@ OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter]], Optimizer]] = {"adam": 
 
 
 def _taken(weights: Sequence[Tensor]) -> list[Tensor]:
-    """The gradients, no longer held by their weights: the next ones take their place uncopied."""
+    """The gradients, taken from their weights, so that the next ones need not be copied."""
     gradients = []
     for weight in weights:
         assert weight.grad is not None

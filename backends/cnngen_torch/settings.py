@@ -12,8 +12,8 @@ import torch
 def own_settings() -> Iterator[None]:
     """float32 on the CPU by default, with gradients and without autocast; a NaN raises nothing.
 
-    What the caller has set is in force again afterwards. Where he asked for deterministic
-    algorithms, an operation that has none warns: it is no reason to call a training failed.
+    The caller's settings are restored afterwards. Where they ask for deterministic algorithms,
+    an operation without one only warns: the training need not fail for that.
     """
     dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
     deterministic = torch.are_deterministic_algorithms_enabled()

@@ -1,4 +1,4 @@
-"""What an untrained network makes of a batch: `cnngen.backend.untrained`, from the emitted source."""
+"""Figures of an untrained network, from its emitted source: see `cnngen.backend.untrained`."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def flows(network: Network, seed: int) -> NDArray[np.float64]:
 
 @contextmanager
 def _outputs(model: nn.Module) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """What each layer reads and puts out, in the order in which they run."""
+    """The inputs and outputs of each layer, in the order in which the layers run."""
     read: list[Tensor] = []
     put_out: list[Tensor] = []
 

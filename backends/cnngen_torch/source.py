@@ -19,7 +19,7 @@ from cnngen_torch.script import IMPORTS, main_source
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What an operation becomes: an attribute of `Net`, if it has one, and an expression.
+    """The code of an operation: an attribute of `Net`, if it has one, and an expression.
 
     In `output` and `padded`, `{0}` is the variable it reads, `{sum}` and `{all}` are all of
     them with + and commas between, and `{name}` is the operation's name. `padded` pads the

@@ -18,7 +18,8 @@ from cnngen.operations.shapes import Shape
 Layer = TypeVar("Layer")
 
 LayerTable = OperationTable[Callable[[Any, Shape], Layer]]
-"""What each operation becomes, given the operation and the shape of its first input."""
+"""From each operation to a function that gives its layer, of the operation and the shape of its
+first input."""
 
 
 class Renderer(ABC, Generic[Layer]):
@@ -28,7 +29,6 @@ class Renderer(ABC, Generic[Layer]):
     """
 
     table: ClassVar[LayerTable[Any]]
-    """What each operation becomes."""
 
     merge: ClassVar[str]
     """The line that begins the function of a merge, with `{number}` in it."""
@@ -107,7 +107,7 @@ class Renderer(ABC, Generic[Layer]):
 
 
 def layers(network: Network, table: LayerTable[Layer]) -> dict[str, Layer]:
-    """What each operation but the input becomes, by its name."""
+    """The layer of each operation but the input, by the operation's name."""
     return {
         node.name: table.of(node.operation)(node.operation, network.nodes[node.inputs[0]].shape)
         for node in network.nodes[1:]

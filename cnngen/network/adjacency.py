@@ -71,7 +71,7 @@ class Graph:
 
     @classmethod
     def from_json(cls, text: str) -> Graph:
-        """Read what `to_json` wrote. Raises `CnnGenError` where it did not."""
+        """Read what `to_json` wrote. Raises `CnnGenError` for any other text."""
         try:
             read = json.loads(text)
             operations = tuple(map(str, read["operations"]))
@@ -84,7 +84,7 @@ class Graph:
             raise CnnGenError(f"not the JSON of an adjacency: {error}") from error
         size = len(operations)
         if len(hyperparameters) != size or not all(0 <= i < j < size for i, j in edges):
-            raise CnnGenError("the lists of an adjacency do not belong together")
+            raise CnnGenError("the lists of an adjacency do not fit each other")
         return cls(edges, operations, hyperparameters)
 
 
@@ -98,7 +98,7 @@ def adjacency(network: Network) -> tuple[NDArray[np.uint8], list[str]]:
 
 
 def graph(network: Network) -> Graph:
-    """What is stored of a network's graph."""
+    """The graph of a network, as it is stored."""
     last = len(network.nodes)
     edges = [(i, at) for at, node in enumerate(network.nodes) for i in node.inputs]
     operations = [node.operation for node in network.nodes]

@@ -1,6 +1,6 @@
-"""What the definitions of operations are written with, in plain NumPy.
+"""Building blocks for the definitions of operations, in plain NumPy.
 
-Slow and meant to be seen right: no padding is ever made, each window is cut out of the pixels
+They are slow and plainly right: nothing is padded, and each window is cut out of the pixels
 that are there. Maps are (batch, height, width, channels).
 """
 

@@ -1,4 +1,4 @@
-"""What each hyper-parameter may be: of a word of a description, of an operation, of an image.
+"""The valid values of each hyper-parameter: of a word, of an operation, of an image.
 
 Values reach generated code and texts, so trees and operations hold nothing else: a value
 given in Python stands for the one that it equals (`numpy.int64(3)` is 3, 1 is true), and all
@@ -21,22 +21,22 @@ Value = int | float | bool | str | tuple[int, ...]
 """A hyper-parameter: a count, a number, a flag, a word, an extent or a shape."""
 
 LARGEST = 1_000_000
-"""No count, size or extent is larger: beyond is a slip or an attack."""
+"""The largest count, size or extent: a larger one is a slip or an attack."""
 
 
 def checked(name: str, value: object) -> Value:
-    """The value of hyper-parameter `name` that a value stands for, of Python's own types.
+    """The value of hyper-parameter `name` in Python's own types.
 
     Raises `ValueError` that says what would be right.
     """
     reader = _READERS.get(name)
     if reader is None:
-        raise ValueError("no hyper-parameter")
+        raise ValueError("not the name of a hyper-parameter")
     return reader(value)
 
 
 def refusal(name: str, value: object, right: ValueError) -> str:
-    """The message for a value that cannot be, with what would be right."""
+    """The message for an invalid value, with what would be right."""
     return f"'{shorten(name)}' cannot be {shown(value)}; it is {right}"
 
 
@@ -89,7 +89,7 @@ def _rate(value: object) -> float:
     number = _number(value)
     if number is None or not 0 <= number < 1:
         raise ValueError("a share from 0 to below 1")
-    return abs(number)  # -0.0 is no number of the language
+    return abs(number)  # the language cannot write -0.0
 
 
 def _epsilon(value: object) -> float:

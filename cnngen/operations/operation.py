@@ -58,7 +58,7 @@ class Operation:
     """
 
     stem: ClassVar[str]
-    """What its name in a network begins with, as `conv` in `conv1`."""
+    """The beginning of its names in a network, as `conv` in `conv1`."""
 
     colour: ClassVar[Colour]
     """The colours of its box in pictures."""
@@ -122,8 +122,8 @@ class Operation:
         return 0
 
     def work(self, *inputs: Shape) -> int:
-        """What its time grows with, for one example: its multiply-adds, or else the numbers
-        that it puts out."""
+        """The count that its time grows with, for one example: its multiply-adds, or else the
+        numbers that it puts out."""
         return self.multiply_adds(*inputs) or prod(self.output_shape(*inputs))
 
     def compute(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> Array:
@@ -141,9 +141,9 @@ class Operation:
     def pass_signal(
         self, inputs: Sequence[Signal], shapes: Sequence[Shape]
     ) -> tuple[Signal, float]:
-        """What random weights make of signals, given the shapes of the inputs.
+        """The signal that random weights make of others, given the shapes of the inputs.
 
-        Also the factor by which the squared gradient of one number grows on the way back,
+        Second comes the factor by which the squared gradient of one number grows on the way back,
         summed over the numbers it reaches.
         """
         raise self._lacks("rule for random signals", "pass_signal")

@@ -30,7 +30,7 @@ IMAGE = (0.25, 0.1)
 
 TINY = 1e-250
 LARGEST = 1e100
-"""What is beyond is taken for this: thousands of sums or dropouts leave no finite number."""
+"""The cap on every figure: thousands of sums or dropouts would leave no finite number."""
 MOMENTS = range(-24, 13)
 DISTANCES = range(-24, 1)
 """Powers of 2 at which the integrals over an activation are tabulated."""

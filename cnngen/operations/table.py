@@ -1,4 +1,4 @@
-"""Tables of what one consumer knows about each operation."""
+"""Tables that are keyed by operations and refuse those they lack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Entry = TypeVar("Entry", covariant=True)
 
 
 class OperationTable(Mapping[type[Operation], Entry], Generic[Entry]):
-    """What its owner knows about each operation, by the operation's class.
+    """One consumer's knowledge of each operation, by the operation's class.
 
     An operation without an entry is refused, a subclass of one that has an entry too. The
     owner, as `the torch backend`, is what messages call it.

@@ -20,7 +20,7 @@ Make = Callable[..., Operation]
 
 @dataclass(frozen=True)
 class Word:
-    """What a word of the language stands for: operations in sequence.
+    """The operations, in sequence, that a word of the language stands for.
 
     `fixed` are the fields that the word itself decides. `choice` lists the words that an
     open word such as `pooling` may become.

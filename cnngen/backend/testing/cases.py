@@ -26,7 +26,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What came of a case. `initial` are the weights before the case's own were set."""
+    """The result of a case. `initial` are the weights before the case's own were set."""
 
     outputs: Array
     initial: Weights

@@ -1,4 +1,4 @@
-"""What every backend's models must compute: emitted source is run in its framework."""
+"""Tests of what a backend's models compute: emitted source is run in its framework."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ class ComputationConformance:
         networks = fixed()
         for number, window in enumerate(windows()[:: cls.every_window]):
             networks |= window.networks(number)
-        wild = [random_network(seed) for seed in range(cls.random_networks)]
-        for seed, network in enumerate(wild):
+        drawn = [random_network(seed) for seed in range(cls.random_networks)]
+        for seed, network in enumerate(drawn):
             if not reads_foreign_memory(network):
                 networks[f"random network {seed}"] = network
         for seed in range(math.ceil(cls.random_networks / 8)):

@@ -1,4 +1,4 @@
-"""What every backend's text must be, whatever the framework: nothing is run."""
+"""Tests of the text that a backend emits, which run nothing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class EmissionConformance:
         backend = self._backend()
         assert backend.interface == INTERFACE, f"made for {backend.interface}, this is {INTERFACE}"
         assert backend.name == self.backend, f"it is installed as {self.backend}"
-        assert backend.name.isidentifier(), f"{backend.name!r} is no identifier"
+        assert backend.name.isidentifier(), f"{backend.name!r} is not an identifier"
         assert backend.name.islower(), f"{backend.name!r} is not lower-case"
         assert backend.capabilities <= CAPABILITIES, str(backend.capabilities)
         assert "emit" in backend.capabilities, "every backend emits"
@@ -69,7 +69,7 @@ class EmissionConformance:
     def test_it_tells_the_framework_and_its_version(self) -> None:
         version = self._backend().version()
         assert version is not None, "its framework is not installed here, or it does not find it"
-        assert any(sign.isdigit() for sign in version), f"there is no version in {version!r}"
+        assert any(sign.isdigit() for sign in version), f"{version!r} does not contain a version"
 
     def test_nothing_before_training_imports_the_framework(self) -> None:
         loaded = _in_python(
@@ -159,13 +159,13 @@ class EmissionConformance:
 
     def test_no_value_put_in_behind_the_checks_reaches_the_code(self) -> None:
         for network in fixed().values():
-            for place, node in enumerate(network.nodes):
+            for at, node in enumerate(network.nodes):
                 for name in node.operation.field_names():
                     for value in (MARK, (MARK, MARK), [1, MARK], (MARK, 1, 1)):
                         operation = copy.copy(node.operation)
                         object.__setattr__(operation, name, value)
                         nodes = list(network.nodes)
-                        nodes[place] = replace(node, operation=operation)
+                        nodes[at] = replace(node, operation=operation)
                         try:
                             source = self._emit(replace(network, nodes=tuple(nodes)))
                         except CnnGenError:
@@ -197,7 +197,7 @@ class EmissionConformance:
     @classmethod
     @cache
     def _files(cls) -> list[str]:
-        """Files of every kind: sampled, wild, deep, wide numbers, long names, scripts."""
+        """Files of every kind: sampled, random, deep, wide numbers, long names, scripts."""
         networks = [random_network(seed) for seed in range(200)]
         networks += [sample("paper", seed=seed) for seed in range(60)]
         networks += [*fixed().values(), nested(60), nested(1001, "concat"), _huge()]

@@ -22,7 +22,7 @@ CHECKS = {
     "GLIBC_TUNABLES": "glibc.malloc.check=3",
     "OMP_NUM_THREADS": "1",
 }
-"""What makes `free` abort where something was written behind the memory that it frees."""
+"""Settings with which `free` aborts where something was written behind the memory that it frees."""
 
 
 def heap_faults(

@@ -59,7 +59,7 @@ SMALL = (
 )
 
 NAMES = ("class", "nn", "torch", "keras", "F", "self", "None", "Net", "__import__", "x" * 64)
-"""What a network may be called, and source must not mind."""
+"""Valid names of networks that must not disturb the source."""
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 11, 16, 17, 33)
 KERNELS = (1, 2, 3, 4, 5, 6, 7)

@@ -1,4 +1,4 @@
-"""What every framework is asked about a network: the same weights, images and labels."""
+"""The weights, images and labels that every framework is given for a network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEARNING = {
     "float32": Protocol(),
     "float64": Protocol("sgd", optimizer="sgd", learning_rate=1e-2),
 }
-"""What the compared training follows: in float32 that of the protocols, Adam, of which frameworks
+"""The protocol of the compared training: in float32 that of the protocols, Adam, of which frameworks
 have different forms; in float64 momentum, of which there is one, so that nothing can hide."""
 
 DEFINITIONS = 200_000
@@ -104,7 +104,7 @@ def without_dropout(network: Network) -> Network:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Defined:
-    """What the definitions of the operations say, computed in NumPy in float64."""
+    """The results by the definitions of the operations, in NumPy in float64."""
 
     outputs: Array
     loss: float | None

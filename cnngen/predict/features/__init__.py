@@ -1,6 +1,6 @@
-"""What a network looks like, in numbers: a fixed set of named features, read from its graph.
+"""A network in numbers: a fixed set of named features, read from its graph.
 
-Nothing is run. `docs/predict.md` lists them. Counts and areas are given as log2(1 + count).
+The network is not run. `docs/predict.md` lists them. Counts and areas are given as log2(1 + count).
 """
 
 from __future__ import annotations
@@ -47,5 +47,5 @@ def table(networks: Sequence[Network]) -> NDArray[np.float64]:
 
 @lru_cache(4096)
 def _row(network: Network) -> tuple[float, ...]:
-    """Kept, for predictors of several targets and repeated splits ask for the same."""
+    """Cached, since predictors of several targets and repeated splits ask for the same rows."""
     return tuple(features(network).values())

@@ -33,7 +33,7 @@ def maps(network: Network) -> dict[str, float]:
     fields, strides = receptive_field(network)
     cuts = _cuts(network)
     narrow = [prod(node.shape) for node in network.nodes if node.branch == 0]
-    # What is put out is not what limits: the logits are few by nature.
+    # The output is not a bottleneck: the logits are few by nature.
     hidden = narrow[:-1] if network.classes else narrow
     counted = cuts[:-1] if network.classes else cuts
     reducing = [max(node.operation.window()[2:4]) > 1 for node in in_group(network, "convolution")]

@@ -1,4 +1,4 @@
-"""What random weights make of an image's signal: nothing is run.
+"""Features of an image's signal behind random weights, without running the network.
 
 Each operation says how a random signal passes it (`cnngen.operations.random_signal`).
 """

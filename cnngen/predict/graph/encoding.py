@@ -1,4 +1,4 @@
-"""A network as a graph of numbers: what each operation is, and where it stands."""
+"""A network as a graph of numbers: the kind and the position of each operation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ class Graph:
 
 @lru_cache(4096)
 def encode(network: Network) -> Graph:
-    """The arrays of a network, in the order of its nodes."""
+    """The arrays of a network, in the order of its nodes.
+
+    Raises `CnnGenError` for an operation that is not in the vocabulary or the features.
+    """
     ends = [(source, at) for at, node in enumerate(network.nodes) for source in node.inputs]
     edges = np.array(ends, np.int64).reshape(-1, 2).T
     depth = np.zeros(len(network), np.int64)
@@ -62,7 +65,7 @@ def encode(network: Network) -> Graph:
     nodes = [
         [
             *_operation(network, node),
-            *_place(int(depth[at]), int(height[at])),
+            *_position(int(depth[at]), int(height[at])),
             *used[at],
             *_signal(signals[at], gradients[at]),
             float(network.branches[node.branch].side == "left"),
@@ -103,7 +106,7 @@ def _operation(network: Network, node: Node) -> list[float]:
     ]
 
 
-def _place(depth: int, height: int) -> list[float]:
+def _position(depth: int, height: int) -> list[float]:
     """How far from the input and the output, as logarithms and as waves."""
     waves = np.pi / 4.0 ** np.arange(FREQUENCIES)
     return [
@@ -116,7 +119,7 @@ def _place(depth: int, height: int) -> list[float]:
 
 
 def _signal(signal: Signal, gradient: float) -> list[float]:
-    """What random weights make of the image up to here, and of the loss on its way back."""
+    """The image's random signal up to here, and that of the loss on its way back."""
     distance = max(signal.distance, TINY)
     return [
         _power(signal.moment),
