@@ -375,3 +375,12 @@ def test_a_backbone_has_source_but_no_script():
     assert build(network)(images(network)).shape == (2, 4, 5, 7)
     with pytest.raises(BackendError, match="backbone"):
         emit(network, script=True)
+
+
+def test_weights_that_have_no_name_are_not_passed_over() -> None:
+    from cnngen_torch.weights import weights
+
+    model = nn.Module()
+    model.up1 = nn.ConvTranspose2d(2, 3, 3)
+    with pytest.raises(BackendError, match=r"no names for the weights of nn\.ConvTranspose2d"):
+        weights(model)

@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 
 from cnngen.backend.model_access import Array, Weights
+from cnngen.errors import BackendError
 
 NAMES: dict[type[nnx.Module], dict[str, str]] = {
     nnx.Conv: {"kernel": "kernel", "bias": "bias"},
@@ -43,9 +44,17 @@ def set_weights(model: nnx.Module, weights: Weights) -> None:
 
 
 def _variables(model: nnx.Module) -> Iterator[tuple[str, str, nnx.Variable[jax.Array]]]:
-    """Each weight with its operation's name and its own."""
+    """Each weight with its operation's name and its own.
+
+    Raises `BackendError` for a kind of module whose weights have no names here.
+    """
     for operation, module in nnx.iter_children(model):
-        for attribute, name in NAMES.get(type(module), {}).items():
+        names = NAMES.get(type(module), {})
+        if not names and jax.tree.leaves(nnx.state(module, nnx.Param)):
+            raise BackendError(
+                f"the flax backend has no names for the weights of nnx.{type(module).__name__}"
+            )
+        for attribute, name in names.items():
             variable = getattr(module, attribute)
             if variable is not None:
                 yield str(operation), name, variable

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from cnngen.backend.model_access import Array, Weights
+from cnngen.errors import BackendError
 
 NAMES = {
     "Conv2D": ("kernel", "bias"),
@@ -52,9 +53,16 @@ def set_weights(model: keras.Model, weights: Weights) -> None:
 
 
 def _weights(model: keras.Model) -> Iterator[tuple[str, str, keras.Variable]]:
-    """Each weight with its operation's name and its own."""
+    """Each weight with its operation's name and its own.
+
+    Raises `BackendError` for a kind of layer whose weights have no names here.
+    """
     for layer in model.layers:
         names = NAMES.get(type(layer).__name__, ())
+        if not names and layer.trainable_weights:
+            raise BackendError(
+                f"the keras backend has no names for the weights of {type(layer).__name__}"
+            )
         # A layer without biases has fewer weights than names.
         for name, variable in zip(names, layer.weights, strict=False):
             yield layer.name, name, variable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -19,8 +19,6 @@ from cnngen_torch.settings import own_settings
 from cnngen_torch.source import emit
 from cnngen_torch.train import load
 
-Layer = (nn.Conv2d, nn.Linear)
-
 
 @own_settings()
 def signals(
@@ -34,9 +32,10 @@ def signals(
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     shown = pixels(torch.from_numpy(images)).requires_grad_()
-    with _outputs(model) as (read, put_out):
+    layers = _layers(model, network)
+    with _outputs(layers) as (read, put_out):
         logits = model(shown)
-    weights = [module.weight for module in model.modules() if isinstance(module, Layer)]
+    weights = [layer.weight for layer in layers]
     (jacobian,) = torch.autograd.grad(logits.sum(), shown, retain_graph=True)
     loss = F.cross_entropy(logits, torch.from_numpy(labels))
     # In eval mode a silent part of the graph has no gradient.
@@ -78,20 +77,27 @@ def flows(network: Network, seed: int) -> NDArray[np.float64]:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = 0.0
-        if isinstance(module, Layer):
-            module.weight.data.abs_()
+    weights = [layer.weight for layer in _layers(model, network)]
+    for weight in weights:
+        weight.data.abs_()
     model.eval()
     height, width, channels = network.input_shape
     total = model(torch.ones(1, channels, height, width, dtype=torch.float64)).sum()
-    weights = [module.weight for module in model.modules() if isinstance(module, Layer)]
     grads = torch.autograd.grad(total, weights)
     flow = _each((w * g).sum() for w, g in zip(weights, grads, strict=True))
     flow = np.clip(np.nan_to_num(flow, nan=1e300), 1e-300, 1e300)
     return np.asarray(np.log(flow), np.float64)
 
 
+def _layers(model: nn.Module, network: Network) -> list[nn.Module]:
+    """The modules with a kernel, in the order of the network."""
+    return [
+        model.get_submodule(node.name) for node in network.nodes if node.operation.learns_kernel
+    ]
+
+
 @contextmanager
-def _outputs(model: nn.Module) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+def _outputs(layers: Sequence[nn.Module]) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """The inputs and outputs of each layer, in the order in which the layers run."""
     read: list[Tensor] = []
     put_out: list[Tensor] = []
@@ -100,11 +106,7 @@ def _outputs(model: nn.Module) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
         read.append(inputs[0])
         put_out.append(output)
 
-    hooks = [
-        module.register_forward_hook(keep)
-        for module in model.modules()
-        if isinstance(module, Layer)
-    ]
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
     try:
         yield read, put_out
     finally:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cnngen.backend.model_access import Array, Weights
+from cnngen.errors import BackendError
 
 NAMES: dict[type[nn.Module], dict[str, str]] = {
     nn.Conv2d: {"weight": "kernel", "bias": "bias"},
@@ -47,9 +48,17 @@ def set_weights(model: nn.Module, weights: Weights) -> None:
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
-    """Each weight with its operation's name and its own."""
+    """Each weight with its operation's name and its own.
+
+    Raises `BackendError` for a kind of module whose weights have no names here.
+    """
     for operation, module in model.named_children():
-        for attribute, name in NAMES.get(type(module), {}).items():
+        names = NAMES.get(type(module), {})
+        if not names and next(module.parameters(), None) is not None:
+            raise BackendError(
+                f"the torch backend has no names for the weights of nn.{type(module).__name__}"
+            )
+        for attribute, name in names.items():
             tensor = getattr(module, attribute)
             if tensor is not None:
                 yield operation, name, tensor
