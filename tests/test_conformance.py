@@ -311,7 +311,7 @@ def test_a_plugin_in_a_wheel_of_its_own_is_found_used_and_passes_the_kit(tmp_pat
     shutil.copy(TOY / "test_toynet.py", tmp_path)
     kit = python(site, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_toynet.py")
     assert kit.returncode == 0, kit.stdout[-3000:]
-    assert "18 passed" in kit.stdout
+    assert "19 passed" in kit.stdout
     held = python(site, "-m", "cnngen", "verify", "net.cnn", "--backends", "toynet", "--json")
     assert held.returncode == 0, held.stderr
     (pair,) = json.loads(held.stdout)["networks"][0]["pairs"]

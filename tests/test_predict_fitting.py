@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import cnngen
+from cnngen.backend.testing.networks import fixed
 from cnngen.errors import CnnGenError
+from cnngen.network.adjacency import label
 from cnngen.predict import PREDICTORS, Example, load
 from cnngen.predict.predictor import Predictor
 from cnngen.predict.target_scale import Scale
@@ -208,15 +210,7 @@ def test_scales_go_there_and_back_and_stay_where_a_target_can_be():
     np.testing.assert_array_equal(constant.in_unit(np.zeros(1)), [0.5])
 
 
-def test_every_operation_has_a_place_in_the_vocabulary():
-    from cnngen.operations import Operation, Windowed
-
-    def kinds(kind):
-        return [kind, *(one for sub in kind.__subclasses__() for one in kinds(sub))]
-
-    names = {kind.__name__.lower() for kind in kinds(Operation)} - {"operation", "windowed"}
-    assert Windowed in kinds(Operation)
-    words = {"conv2d": "conv", "batchnorm": "batchnormalisation", "pool": "max_pooling"}
-    words["globalpool"] = "global_max_pooling"
-    known = {name.lower() for name in OPERATIONS}
-    assert {words.get(name, name) for name in names} <= known
+def test_every_label_of_an_operation_has_a_place_in_the_vocabulary():
+    labels = {label(node.operation) for some in fixed().values() for node in some.nodes}
+    assert labels <= {*OPERATIONS}
+    assert len({*OPERATIONS}) == len(OPERATIONS) == 14

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def signals(
     layers = _layers(model, network)
     with _outputs(layers) as (read, put_out):
         logits = model(shown)
-    weights = [layer.weight for layer in layers]
+    weights = list(layers.values())
     (jacobian,) = torch.autograd.grad(logits.sum(), shown, retain_graph=True)
     loss = F.cross_entropy(logits, torch.from_numpy(labels))
     # In eval mode a silent part of the graph has no gradient.
@@ -77,7 +77,7 @@ def flows(network: Network, seed: int) -> NDArray[np.float64]:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = 0.0
-    weights = [layer.weight for layer in _layers(model, network)]
+    weights = list(_layers(model, network).values())
     for weight in weights:
         weight.data.abs_()
     model.eval()
@@ -89,15 +89,18 @@ def flows(network: Network, seed: int) -> NDArray[np.float64]:
     return np.asarray(np.log(flow), np.float64)
 
 
-def _layers(model: nn.Module, network: Network) -> list[nn.Module]:
-    """The modules with a kernel, in the order of the network."""
-    return [
-        model.get_submodule(node.name) for node in network.nodes if node.operation.learns_kernel
-    ]
+def _layers(model: nn.Module, network: Network) -> dict[nn.Module, Tensor]:
+    """The modules with a kernel, and the kernel of each, in the order of the network."""
+    kernels: dict[nn.Module, Tensor] = {}
+    for node in network.nodes:
+        if node.operation.learns_kernel:
+            module = model.get_submodule(node.name)
+            kernels[module] = module.get_parameter("weight")
+    return kernels
 
 
 @contextmanager
-def _outputs(layers: Sequence[nn.Module]) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+def _outputs(layers: Iterable[nn.Module]) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """The inputs and outputs of each layer, in the order in which the layers run."""
     read: list[Tensor] = []
     put_out: list[Tensor] = []
