@@ -98,7 +98,7 @@ class Tally:
                     large = [d for d in pair.differences if not d.is_small]
                     what = ", ".join(f"{d.what} {d.precision} {d.value:.1e}" for d in large)
                     print(
-                        f"  {network.id} {pair.one} – {pair.other}: {pair.place} ({what})",
+                        f"  {network.id} {pair.one} – {pair.other}: {pair.location} ({what})",
                         flush=True,
                     )
                     self.causes[

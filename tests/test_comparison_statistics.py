@@ -175,7 +175,7 @@ def test_the_order_of_the_modes_does_not_matter() -> None:
 
 def test_too_few_pairs_give_no_verdict_however_clear_they_are() -> None:
     found = verdicts(measured({"a": 1.0, "b": 9.0}, repeats=5), ["a", "b"])
-    assert [verdict.open for verdict in found] == ["5 pairs, and the test needs 6"] * 2
+    assert [verdict.open for verdict in found] == ["the test needs 6 pairs, there are 5"] * 2
     assert "not told apart" in str(found[0])
 
 
@@ -189,7 +189,7 @@ def test_to_look_before_all_is_trained_makes_no_verdict_easier() -> None:
     data = measured({"a": 1.0, "b": 9.0, "c": 9.0}, repeats=6)
     early = [measure for measure in data if measure.mode != "c" or measure.repeat == 0]
     assert verdicts(early, ["a", "b"])[0].told_apart
-    assert verdicts(early, ["a", "b", "c"])[0].open == "6 pairs, and the test needs 7"
+    assert verdicts(early, ["a", "b", "c"])[0].open == "the test needs 7 pairs, there are 6"
 
 
 def test_seeds_are_paired_so_that_what_a_seed_does_to_all_modes_cancels() -> None:
@@ -286,7 +286,7 @@ def test_energy_that_is_lost_in_the_noise_of_the_baseline_gives_no_verdict() -> 
     ]
     found = {v.figure: v for v in verdicts(data, ["a", "b"]) if v.scope == "networks"}
     assert found["energy"].told_apart
-    assert found["net_energy"].open == "it is lost in the noise of the idle power"
+    assert found["net_energy"].open == "the noise of the idle power hides it"
 
 
 def test_energy_for_a_correct_image_is_above_idle_where_that_is_known() -> None:

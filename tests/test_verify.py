@@ -1,4 +1,4 @@
-"""`cnngen verify`: what is equal is found equal, and what is not is told apart, to the place."""
+"""`cnngen verify`: equal networks are found equal, and differences are located."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_training_may_start_from_given_weights() -> None:
     assert trained(weights=ask(network).weights) != trained()
 
 
-# ---- Differences and places
+# ---- Differences and where they start
 
 
 def test_a_difference_is_of_the_largest_number_and_what_is_no_number_is_far_from_all() -> None:
@@ -210,10 +210,10 @@ SAID = {
     "quits": "SystemExit: bye",
     "hangs": "no sign of life for 2 s",
     "dies": "its worker ended with code 3",
-    "crooked": "gives outputs of 8x1, not 8x2",
+    "crooked": "returns outputs of 8x1, not 8x2",
     "objects": "ValueError: Object arrays cannot be saved",
-    "half": "gives outputs in float16, not float32",
-    "unnamed": "gives no gradient for conv2.kernel",
+    "half": "returns outputs in float16, not float32",
+    "unnamed": "returns no gradient for conv2.kernel",
     "missing": "its framework is not installed",
 }
 
@@ -256,12 +256,12 @@ def test_the_operation_and_the_gradient_where_two_part_are_named(
     verified: tuple[Verifier, Verification],
 ) -> None:
     pairs = {(pair.one, pair.other): pair for pair in verified[1].pairs}
-    place = "first at conv2 (Conv2d) at line 4, column 9"
-    assert pairs["numeric", "numeric:wrong"].place == place
-    assert pairs["numeric:wrong", "definitions"].place == place
+    location = "first at conv2 (Conv2d) at line 4, column 9"
+    assert pairs["numeric", "numeric:wrong"].location == location
+    assert pairs["numeric:wrong", "definitions"].location == location
     assert not pairs["numeric:wrong", "definitions"].is_equal
     uphill = pairs["numeric", "numeric:uphill"]
-    assert str(uphill.place).startswith(
+    assert str(uphill.location).startswith(
         "in gradients, from that of conv2.kernel backwards at line 4"
     )
     assert {d.what for d in uphill.differences if not d.is_small} == {"gradients"}

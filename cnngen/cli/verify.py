@@ -154,7 +154,7 @@ def _show(verifier: Verifier, found: Sequence[Verification]) -> None:
         for pair in verification.pairs:
             if not pair.is_equal:
                 what = verification.network.name or verification.network.id
-                line = f"{what}: {pair.one} and {pair.other} differ, {pair.place}"
+                line = f"{what}: {pair.one} and {pair.other} differ, {pair.location}"
                 console.print(line, markup=False, soft_wrap=True)
         for fault in verification.faults:
             _fault(verification.network.name or verification.network.id, fault.message, fault.hint)
@@ -209,7 +209,7 @@ def _json(verifier: Verifier, found: Sequence[Verification]) -> dict[str, object
                         "one": pair.one,
                         "other": pair.other,
                         "equal": pair.is_equal,
-                        "place": pair.place,
+                        "place": pair.location,
                         "differences": [
                             {
                                 "what": d.what,

@@ -1,16 +1,19 @@
-"""The same networks in several frameworks: which needs less time and energy, and how sure it is.
+"""Compare frameworks on the same networks: time and energy, with confidence intervals.
 
-A design says what is trained; a runner trains it, one mode at a time, and keeps every run; a
-`Comparison` reads the runs and says what they allow to be said.
+A `Design` lists the trainings, `compare` runs them one mode at a time and keeps every run, and
+a `Comparison` reads the runs and draws the conclusions that they support.
 """
 
 from cnngen.comparison.accuracy_agreement import Agreement, agreement
 from cnngen.comparison.comparison import Comparison, read_comparison
-from cnngen.comparison.design import Block, Compared, Design
+from cnngen.comparison.design import Compared, Design, TrainingBlock
 from cnngen.comparison.experiment import CompareWatch, compare
 from cnngen.comparison.measures import FIGURES, Figure, Measure, measure
 from cnngen.comparison.statistics import Interval, fewest_pairs, holm, interval, p_value
 from cnngen.comparison.verdicts import Verdict, agreements, verdicts
+
+Block = TrainingBlock
+"""The former name of `TrainingBlock`."""
 
 __all__ = [
     "FIGURES",
@@ -23,6 +26,7 @@ __all__ = [
     "Figure",
     "Interval",
     "Measure",
+    "TrainingBlock",
     "Verdict",
     "agreement",
     "agreements",

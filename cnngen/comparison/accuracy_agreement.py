@@ -1,4 +1,4 @@
-"""Whether two modes train a network to the same accuracy, as far as seeds let one tell."""
+"""Test whether two modes train a network to the same accuracy, given the spread over seeds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far the mean test accuracies of two modes lie apart, and how far they may.
+    """The difference between the mean test accuracies of two modes, and the allowed difference.
 
-    `difference` is that of the first less that of the second. Shares from 0 to 1.
+    `difference` is the first mode's mean minus the second's. Both are fractions from 0 to 1.
     """
 
     difference: float
@@ -19,31 +19,32 @@ class Agreement:
 
     @property
     def agrees(self) -> bool:
-        """Whether the difference is within what is allowed."""
+        """Whether the difference is within the allowed one."""
         return abs(self.difference) <= self.allowed
 
 
 def agreement(
     first: Sequence[float], second: Sequence[float], test_images: int, *, alpha: float = 0.05
 ) -> Agreement:
-    """Compare the accuracies of two modes, one for each seed.
+    """Compare the test accuracies of two modes, given one accuracy per seed.
 
-    Allowed is the standard deviation between seeds (pooled over both modes): a smaller
-    difference matters less than the choice of the seed, however sure it is. With few seeds
-    more is allowed, namely what chance alone exceeds with probability `alpha` only (Student's
-    two-sample test); and never less than one test image. Needs two seeds; raises `ValueError`
-    for fewer.
+    The allowed difference is the standard deviation between seeds, pooled over both modes: a
+    smaller difference matters less than the choice of the seed, even where it is significant.
+    With few seeds the allowed difference is larger: the one that chance alone exceeds with
+    probability `alpha` (Student's two-sample test). It is never less than one test image.
+
+    Raises `ValueError` for fewer than two seeds.
     """
     import numpy as np
     from scipy.stats import t
 
     seeds = min(len(first), len(second))
     if seeds < 2:
-        raise ValueError("one seed has no spread")
+        raise ValueError("an agreement needs at least two seeds")
     freedom = len(first) + len(second) - 2
     squares = sum(len(a) * float(np.var(a)) for a in (first, second))
     spread = math.sqrt(squares / freedom)
     chance = float(t.ppf(1 - alpha / 2, freedom)) * math.sqrt(1 / len(first) + 1 / len(second))
     allowed = max(spread * max(1.0, chance), 1 / test_images)
-    # A difference of one image must not fail by the last bit.
+    # Rounding must not reject a difference of exactly one image.
     return Agreement(float(np.mean(first) - np.mean(second)), allowed * (1 + 1e-9))

@@ -1,4 +1,4 @@
-"""What the figures of a comparison are worth, in sentences that stand below every picture."""
+"""State how a comparison's figures were measured, in the sentences printed below every plot."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from cnngen.comparison.measures import is_of_process
 from cnngen.runs.record import Record
 
 BUSY = 0.1
-"""Share of the machine that other programs use, above which it was not idle."""
+"""Fraction of the machine used by other programs above which it does not count as idle."""
 
 
-def worth(records: Iterable[Record]) -> list[str]:
-    """How the energy of some records was found, and what disturbed them."""
+def caveats(records: Iterable[Record]) -> list[str]:
+    """Describe how the energy of some records was found and what may have disturbed it."""
     every = list(records)
     return [*dict.fromkeys(_sources(every)), *_idle(every), *_others(every)]
 
@@ -33,7 +33,7 @@ def _sources(records: Iterable[Record]) -> Iterator[str]:
 def _idle(records: Sequence[Record]) -> Iterator[str]:
     energies = [record.energy for record in records if record.energy is not None]
     if energies and all(map(is_of_process, energies)):
-        yield "Above idle is the CPU's part alone: what the process's own load is charged."
+        yield "Energy above idle is the CPU's alone: the energy modelled for the process's load."
         return
     baselines = [energy for energy in energies if energy.idle_power]
     if not baselines:

@@ -1,4 +1,4 @@
-"""What came out of a comparison."""
+"""The results of a comparison, read from its folder of runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnngen.comparison.accuracy_agreement import Agreement
-from cnngen.comparison.caveats import worth
+from cnngen.comparison.caveats import caveats
 from cnngen.comparison.design import Design, mode_folder, read_design
 from cnngen.comparison.measures import Measure, measure
 from cnngen.comparison.verdicts import Verdict, agreements, verdicts
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """The trainings of a design, and what they tell.
+    """The trainings of a design and their evaluation.
 
-    `records` are by mode, network id and repeat; a comparison that was stopped has some of
-    them. `faults` are modes that could not be compared, each with the reason, which has the
-    command that installs what is missing.
+    `records` maps mode, network id and repeat to a record; a comparison that was stopped has
+    only some of them. `faults` maps each mode that could not be compared to the reason, which
+    includes the command that installs a missing framework.
     """
 
     design: Design
@@ -49,27 +49,27 @@ class Comparison:
 
     @cached_property
     def modes(self) -> tuple[str, ...]:
-        """The modes that have trained something."""
+        """The modes with at least one finished training."""
         trained = {mode for mode, _, _ in self.records}
         return tuple(mode for mode in self.design.modes if mode in trained)
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
-        """Each two modes compared by each figure; see `cnngen.comparison.verdicts`."""
+        """Every pair of modes compared by every figure; see `cnngen.comparison.verdicts`."""
         return verdicts(self.measures, self.modes, space=self.design.space is not None)
 
     @cached_property
     def agreements(self) -> Mapping[tuple[str, str, str], Agreement]:
-        """How the test accuracies agree, by network id and two modes."""
+        """Whether the test accuracies agree, by network id and pair of modes."""
         return agreements(self.measures, self.modes)
 
     @cached_property
     def provenance(self) -> list[str]:
-        """What the figures are worth, in sentences."""
-        return worth(self.records.values())
+        """How the figures were measured, in sentences."""
+        return caveats(self.records.values())
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a training: mode, network, repeat, and the fields of `Measure`."""
+        """Return one row per training: mode, network, repeat and the fields of `Measure`."""
         import pandas as pd
 
         names = {network.id: network.name for network in self.design.networks}
@@ -84,7 +84,7 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def to_json(self) -> dict[str, object]:
-        """All of it as what JSON can hold."""
+        """Return the whole comparison as JSON-compatible values."""
         names = {network.id: network.name for network in self.design.networks}
         return {
             "modes": list(self.design.modes),
@@ -110,18 +110,20 @@ class Comparison:
 
     @property
     def frameworks(self) -> dict[str, str]:
-        """What each mode ran on: names and versions."""
+        """The framework of each mode, with its version."""
         return {mode: record.versions.framework for (mode, _, _), record in self.records.items()}
 
 
 def read_comparison(folder: str | Path, *, faults: Mapping[str, str] | None = None) -> Comparison:
-    """The comparison in a folder, as far as it has come.
+    """Read the comparison in a folder, finished or not.
 
-    Raises `StoreError` where there is none, or a run of it cannot be read.
+    Raises `StoreError` if the folder holds no comparison or one of its runs cannot be read.
     """
     design = read_design(folder)
     if design is None:
-        raise StoreError(f"{folder} holds no comparison", hint="`cnngen compare` makes one.")
+        raise StoreError(
+            f"{folder} does not contain a comparison", hint="Create one with `cnngen compare`."
+        )
     return Comparison(design, dict(_records(design, Path(folder))), faults or {})
 
 

@@ -1,4 +1,4 @@
-"""What is compared, and how: the settings of a comparison, as they lie in its folder."""
+"""The design of a comparison: its modes, networks and settings, as saved in its folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cnngen.training.protocol import Protocol
 
 FILE = "comparison.json"
 MAX_FILE = 2**24
-"""Most bytes of settings that are read."""
+"""Largest settings file that is read, in bytes."""
 
 ModeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}(:[a-z0-9_]{1,32})?$")]
 Text = Annotated[str, Field(max_length=10_000)]
@@ -28,15 +28,15 @@ Text = Annotated[str, Field(max_length=10_000)]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A network that is compared: its id, and its name if it has one."""
+    """A network in a comparison: its id, and its name or None."""
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     name: Text | None
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """What one process trains: networks in this order, with the seed of a repeat, in a mode."""
+class TrainingBlock:
+    """The trainings of one process: networks, in order, in one mode with the seed of a repeat."""
 
     repeat: int
     mode: str
@@ -47,9 +47,11 @@ class Block:
 class Design:
     """The trainings of a comparison: each network in each mode, `repeats` times.
 
-    Repeat r has the protocol's seed + r in all modes. `space` is the one that the networks
-    were drawn from, None where they were chosen. `test_images` is how many the protocol tests
-    on. Raises `CnnGenError` where there is nothing to compare.
+    Repeat r uses the protocol's seed + r in all modes. `space` is the space that the networks
+    were drawn from, or None if they were chosen by hand. `test_images` is the number of images
+    that the protocol tests on.
+
+    Raises `CnnGenError` for fewer than two modes, no networks, or duplicates of either.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
@@ -69,14 +71,14 @@ class Design:
 
     def __post_init__(self) -> None:
         if len(set(self.modes)) < len(self.modes):
-            raise CnnGenError("a mode is named twice", hint=f"Given: {', '.join(self.modes)}.")
+            raise CnnGenError("a mode is given twice", hint=f"Given: {', '.join(self.modes)}.")
         if len(self.modes) < 2:
             raise CnnGenError(
-                "there is nothing to compare with fewer than two modes",
+                "a comparison needs at least two modes",
                 hint="Name them: --backends torch,keras:tensorflow",
             )
         if not self.networks:
-            raise CnnGenError("there are no networks to compare on")
+            raise CnnGenError("a comparison needs at least one network")
         if len({network.id for network in self.networks}) < len(self.networks):
             raise CnnGenError("a network is given twice")
 
@@ -84,37 +86,40 @@ class Design:
         networks = f"{counted(len(self.networks), 'network')}, {counted(self.repeats, 'repeat')}"
         return f"<Design of {shorten(', '.join(self.modes), 50)}: {networks}>"
 
-    def blocks(self) -> Iterator[Block]:
-        """The order of the trainings: the modes forwards, then backwards, and so on (A B B A),
-        so that a machine that grows slower does so for all; the networks in the same way."""
+    def blocks(self) -> Iterator[TrainingBlock]:
+        """Yield the blocks of trainings in the order in which they run.
+
+        Modes alternate between forward and reverse order (A B B A), and so do networks, so that
+        a machine that slows down over time affects all modes alike.
+        """
         for repeat in range(self.repeats):
             step = -1 if repeat % 2 else 1
             for mode in self.modes[::step]:
-                yield Block(repeat, mode, self.networks[::step])
+                yield TrainingBlock(repeat, mode, self.networks[::step])
 
     def protocol_of(self, repeat: int) -> Protocol:
-        """The protocol with the seed of a repeat."""
+        """Return the protocol with the seed of a repeat."""
         return replace(self.protocol, seed=self.protocol.seed + repeat)
 
     def key(self, network: str, mode: str, repeat: int) -> str:
-        """The key of a training's run, in the folder of its mode."""
+        """Return the key of a training's run in the folder of its mode."""
         backend = mode.partition(":")[0]
         return record_id(network, backend, self.protocol_of(repeat), self.data)
 
     def __len__(self) -> int:
-        """How many trainings there are."""
+        """The number of trainings."""
         return len(self.modes) * len(self.networks) * self.repeats
 
 
 def mode_folder(folder: Path, mode: str) -> Path:
-    """Where the runs of a mode are kept: a folder of runs like any other."""
+    """Return the folder that holds the runs of a mode; `cnngen.load` reads it."""
     return folder / mode.replace(":", "-")
 
 
 def read_design(folder: str | Path) -> Design | None:
-    """The settings of the comparison in a folder; None where there is none.
+    """Read the design of the comparison in a folder; None if the folder has no comparison.
 
-    Raises `StoreError` where they cannot be read.
+    Raises `StoreError` if the settings file cannot be read or is not valid.
     """
     path = Path(folder) / FILE
     try:
@@ -127,29 +132,29 @@ def read_design(folder: str | Path) -> Design | None:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from None
     except (ValidationError, CnnGenError, ValueError) as error:
         first = str(error).splitlines()[:3]
-        raise StoreError(f"{path} holds no settings of a comparison: {' '.join(first)}") from None
+        raise StoreError(f"{path} is not a valid comparison file: {' '.join(first)}") from None
 
 
 def claim(folder: Path, design: Design) -> None:
-    """Make a folder that of a comparison, or find that it is already.
+    """Save the design of a comparison in its folder, or check that it fits the one saved there.
 
-    Modes, networks and repeats may change, for runs that are there stay; what the runs
-    themselves depend on may not. Raises `StoreError` that names the differences.
+    Modes, networks and repeats may change, since existing runs stay valid; settings that the
+    runs depend on may not. Raises `StoreError` with the differences in that case.
     """
-    there = read_design(folder)
+    saved = read_design(folder)
     _refuse_links(folder, design)
-    if there == design:
+    if saved == design:
         return
-    if there is not None:
-        told = [
-            f"{name} is {getattr(there, name)} there, {getattr(design, name)} here"
+    if saved is not None:
+        differences = [
+            f"{name} is {getattr(saved, name)} there, {getattr(design, name)} here"
             for name in ("protocol", "data", "idle_seconds", "energy_mode", "country", "tdp")
-            if getattr(there, name) != getattr(design, name)
+            if getattr(saved, name) != getattr(design, name)
         ]
-        if told:
+        if differences:
             raise StoreError(
-                f"{folder} holds another comparison: {'; '.join(told)}",
-                hint="Take another folder, or the same settings.",
+                f"{folder} contains another comparison: {'; '.join(differences)}",
+                hint="Use another folder or the same settings.",
             )
     write_file(folder, FILE, _adapter().dump_json(design, indent=2) + b"\n")
 
@@ -160,7 +165,7 @@ def _adapter() -> TypeAdapter[Design]:
 
 
 def _refuse_links(folder: Path, design: Design) -> None:
-    """A mode's folder that is a link would lead elsewhere, to read and to write."""
+    """Raise `StoreError` if a mode's folder is a link, which could lead outside the folder."""
     for mode in design.modes:
         try:
             refuse_links(mode_folder(folder, mode), folder)

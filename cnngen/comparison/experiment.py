@@ -1,4 +1,4 @@
-"""Training all that a comparison needs: one mode at a time, each in a process of its own."""
+"""Run the trainings of a comparison: one mode at a time, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cnngen.backend import get_backend
 from cnngen.backend.definitions import first_weights
 from cnngen.backend.mode_process import ModeProcess, installed, parse_mode
 from cnngen.comparison.comparison import Comparison, read_comparison
-from cnngen.comparison.design import Block, Compared, Design, claim, mode_folder
+from cnngen.comparison.design import Compared, Design, TrainingBlock, claim, mode_folder
 from cnngen.errors import BackendError, CnnGenError, DataError, StoreError
 from cnngen.language import parse
 from cnngen.network import Network
@@ -45,10 +45,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PATIENCE = 3600.0
-"""Seconds without a sign of life after which a training counts as hung."""
+"""Seconds without progress after which a training counts as hung."""
 
 GIVE_UP = 3
-"""Trainings in a row that end with an error, after which a mode is given up."""
+"""Number of consecutive failed trainings after which a mode is given up."""
 
 WARM_UP_PROTOCOL: dict[str, Any] = {
     "epochs": 2,
@@ -64,7 +64,7 @@ WARM_UP = (
 
 
 class CompareWatch(Watch):
-    """Is told of a comparison's trainings, of the mode that is at work, and of one that fails."""
+    """A `Watch` that is also notified when a mode starts and when a mode fails."""
 
     def mode_began(self, mode: str, repeat: int) -> None: ...
 
@@ -88,19 +88,19 @@ def compare(
     watches: Sequence[CompareWatch] = (),
     stop: threading.Event | None = None,
 ) -> Comparison:
-    """Train the same networks in several modes, such as `torch` and `keras:jax`, and compare.
+    """Train the same networks in several modes, such as `torch` and `keras:jax`, and compare them.
 
-    Each network is trained `repeats` times in each mode, with seeds and first weights that
-    all modes share. Runs are kept in `folder`, and those that are there are not trained
-    again; without a folder they are not kept. `space` says that the networks were drawn from
-    it. Before each mode's trainings, `idle_seconds` of the idle machine are measured. What
-    gives no sign of life for `patience` seconds has failed. A mode that fails is named in
-    the comparison's `faults`, and the others are compared. Once `stop` is set, nothing new
-    begins.
+    Each network is trained `repeats` times in each mode, with seeds and initial weights that
+    all modes share. `folder` keeps the runs, and runs found there are not trained again;
+    without a folder they are discarded. `space` names the space that the networks were drawn
+    from. Before each mode's trainings, the power of the idle machine is measured for
+    `idle_seconds` seconds. A training without progress for `patience` seconds counts as failed.
+    A mode that fails is listed in the comparison's `faults`; the others are still compared.
+    Setting `stop` ends the comparison after the training in progress.
 
-    Raises `CnnGenError` where there is nothing to compare, `BackendError` for a mode that
-    does not exist, `DataError` where protocol and data do not fit, and `StoreError` where the
-    folder cannot be used.
+    Raises `CnnGenError` for fewer than two modes or no networks, `BackendError` for an unknown
+    mode, `DataError` if the protocol does not fit the data, and `StoreError` if the folder
+    cannot be used.
     """
     images = load_data(data) if isinstance(data, str) else data
     followed = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
@@ -120,12 +120,12 @@ def compare(
     for network in networks:
         check_trainable(network, images)
     Meter(country=country, tdp=tdp, mode=energy_mode, idle_seconds=idle_seconds)
-    with tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as place:
-        kept = Path(place)
-        with hold(kept):
-            claim(kept, design)
-            faults = _train(design, networks, images, kept, patience, watches, stop)
-            return read_comparison(kept, faults=faults)
+    with tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as given:
+        runs = Path(given)
+        with hold(runs):
+            claim(runs, design)
+            faults = _train(design, networks, images, runs, patience, watches, stop)
+            return read_comparison(runs, faults=faults)
 
 
 def _train(
@@ -137,36 +137,36 @@ def _train(
     watches: Sequence[CompareWatch],
     stop: threading.Event | None,
 ) -> dict[str, str]:
-    """Train what is missing; gives the modes that failed, each with the reason."""
+    """Run the missing trainings; return the modes that failed, each with the reason."""
     by_id = {network.id: network for network in networks}
     frameworks: dict[str, str] = {}
     faults: dict[str, str] = {}
     errors = dict.fromkeys(design.modes, 0)
 
-    def train_block(block: Block, handed: SharedData) -> None:
-        """Raises `BackendError` where the mode is to be given up."""
+    def train_block(block: TrainingBlock, handed: SharedData) -> None:
+        """Train a block. Raises `BackendError` when its mode must be given up."""
         jobs = _jobs(design, block, by_id, data, frameworks.get(block.mode))
-        place = mode_folder(folder, block.mode)
+        runs = mode_folder(folder, block.mode)
         with _worker(block.mode, design, handed, patience, watches) as crew:
-            for record in train_jobs(jobs, data, place, crew, watches=watches, stop=stop):
+            for record in train_jobs(jobs, data, runs, crew, watches=watches, stop=stop):
                 errors[block.mode] = errors[block.mode] + 1 if record.status == "error" else 0
                 if errors[block.mode] == GIVE_UP:
                     raise BackendError(f"{GIVE_UP} trainings in a row failed: {record.cause}")
 
     @contextmanager
-    def apart(mode: str) -> Iterator[None]:
-        """What goes wrong within is a fault of the mode."""
+    def recording_faults(mode: str) -> Iterator[None]:
+        """Record errors raised within as a fault of the mode, except those of data and store."""
         try:
             yield
         except (StoreError, DataError):
             raise
         except (CnnGenError, ImportError) as error:
-            faults[mode] = _told(error).removeprefix(f"{mode}: ")
+            faults[mode] = _reason(error).removeprefix(f"{mode}: ")
             for watch in watches:
                 watch.mode_failed(mode, faults[mode])
 
     for mode in dict.fromkeys(b.mode for b in design.blocks() if _missing(design, b, folder)):
-        with apart(mode):
+        with recording_faults(mode):
             frameworks[mode] = _framework(mode)
     with shared(data) as handed:
         for block in design.blocks():
@@ -175,7 +175,7 @@ def _train(
             if block.mode not in faults:
                 for watch in watches:
                     watch.mode_began(block.mode, block.repeat)
-                with apart(block.mode):
+                with recording_faults(block.mode):
                     train_block(block, handed)
     for mode in design.modes:
         if mode_folder(folder, mode).is_dir():
@@ -183,16 +183,16 @@ def _train(
     return faults
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, CnnGenError):
         return f"{error.message}. {error.hint}" if error.hint else error.message
     return f"{type(error).__name__}: {error}"
 
 
 def _framework(mode: str) -> str:
-    """Names and versions of a mode's framework, asked for in a process of the mode.
+    """Return the names and versions of a mode's framework, found in a process of the mode.
 
-    Raises `BackendError` for one that is not installed, or whose backend cannot train.
+    Raises `BackendError` if the framework is not installed or its backend cannot train.
     """
     parsed = parse_mode(mode)
     if "train" not in get_backend(parsed.backend).capabilities:
@@ -201,16 +201,16 @@ def _framework(mode: str) -> str:
         return process.call(installed).decode()
 
 
-def _missing(design: Design, block: Block, folder: Path) -> bool:
-    """Whether runs of a block are not in the store yet."""
-    kept = mode_folder(folder, block.mode)
+def _missing(design: Design, block: TrainingBlock, folder: Path) -> bool:
+    """Whether any run of a block is missing from the store."""
+    runs = mode_folder(folder, block.mode)
     keys = (design.key(network.id, block.mode, block.repeat) for network in block.networks)
-    return not all((kept / key).exists() for key in keys)
+    return not all((runs / key).exists() for key in keys)
 
 
 def _jobs(
     design: Design,
-    block: Block,
+    block: TrainingBlock,
     networks: Mapping[str, Network],
     data: Dataset,
     framework: str | None,
@@ -235,9 +235,9 @@ def _worker(
     patience: float,
     watches: Sequence[Watch],
 ) -> Iterator[Crew]:
-    """One process for a mode, which has warmed up before its first training."""
+    """Start one worker process for a mode; it warms up before its first training."""
     parsed = parse_mode(mode)
-    # What frameworks compile they keep among temporary files, and would find the next time.
+    # Frameworks cache compiled code among temporary files; a shared cache would favour later runs.
     with tempfile.TemporaryDirectory(prefix="cnngen-", ignore_cleanup_errors=True) as temporary:
         environment = {"TMPDIR": temporary, **parsed.environment}
         with Workers(
@@ -252,7 +252,7 @@ def _worker(
 
 
 class _Warm(Executor):
-    """Hands calls on to worker processes, which warm up before their first one."""
+    """Passes calls to worker processes, each of which warms up before its first call."""
 
     def __init__(self, workers: Workers, backend: str, design: Design) -> None:
         self.workers = workers
@@ -282,10 +282,10 @@ def _warmed_up(
 
 @cache
 def warm_up(backend: str, protocol: Protocol, metering: Metering) -> None:
-    """Train a small network once in this process, so that no training is charged for what a
-    framework and CodeCarbon do only once.
+    """Train a small network once in this process.
 
-    Raises `BackendError` where that fails.
+    Afterwards, no training is charged for the one-time start-up of its framework and of
+    CodeCarbon. Raises `BackendError` if the training fails.
     """
     network = resolve(parse(WARM_UP), space="compact")
     trained = train(

@@ -1,4 +1,4 @@
-"""What a comparison reads from the record of one training."""
+"""Reduce the record of one training to the figures that a comparison uses."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from cnngen.training.protocol import Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """One training of a network in a mode, by its repeat, counted from 0.
+    """The figures of one training of a network in a mode; repeats count from 0.
 
-    Times in seconds, energies in joules. `seconds` is the whole training. `epoch_seconds` is
-    the median of the epochs but the first. `start_seconds`, building and compiling, is what
-    passed before the first epoch, and what that one took more than `epoch_seconds`. `accuracy`
-    is the share of `test_images` that were told right. `net_energy` is above idle. What is not
-    known is None.
+    Times are in seconds and energies in joules; unknown figures are None. `seconds` is the
+    whole training. `epoch_seconds` is the median over all epochs except the first.
+    `start_seconds`, for building and compiling, is the time before the first epoch plus the
+    time by which that epoch exceeds `epoch_seconds`. `accuracy` is the fraction of the
+    `test_images` that were classified correctly. `net_energy` is the energy above idle.
     """
 
     mode: str
@@ -39,21 +39,22 @@ class Measure:
 
     @property
     def correct(self) -> float | None:
-        """How many test images were told right; None where none were."""
+        """The number of test images classified correctly; None if it is 0 or unknown."""
         return self.accuracy * self.test_images if self.accuracy else None
 
     @property
     def energy_per_correct(self) -> float | None:
-        """Energy of the training for each test image told right afterwards, net where that
-        is known."""
+        """Training energy per correctly classified test image, in joules: above idle if known."""
         energy = self.energy if self.net_energy is None else self.net_energy
         return None if energy is None or self.correct is None else energy / self.correct
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure that modes are compared by, the less the better: `needs` completes "torch
-    needs 1.8 times less"."""
+    """A figure by which modes are compared; lower is better.
+
+    `needs` completes the sentence "torch needs 1.8 times less ...".
+    """
 
     title: str
     unit: str
@@ -80,7 +81,7 @@ FIGURES: Mapping[str, Figure] = {
 
 
 def measure(record: Record, mode: str, repeat: int, test_images: int) -> Measure:
-    """What a comparison needs of a record. `test_images` is how many there were to test on."""
+    """Return the figures of a record; `test_images` is the number of images it was tested on."""
     seconds = [epoch.seconds for epoch in record.history]
     steady = median(seconds[1:]) if len(seconds) > 1 else None
     energy = record.energy
@@ -104,16 +105,16 @@ def measure(record: Record, mode: str, repeat: int, test_images: int) -> Measure
 
 
 def above_idle(energy: Energy) -> float | None:
-    """The energy of the work alone, in kWh; None where no idle power is known.
+    """Return the energy of a training above idle, in kWh; None if the idle power is unknown.
 
-    It is `net_energy`, but for a CPU that is modelled by the load of the process: there is no
-    idle power in that, while in a baseline there is the meter's own load.
+    This is `net_energy`, except where the CPU is modelled by the load of the process. Such a
+    model contains no idle power, whereas the idle baseline contains the load of the meter.
     """
     return energy.cpu_energy if is_of_process(energy) else energy.net_energy
 
 
 def is_of_process(energy: Energy) -> bool:
-    """Whether all that is not constant in an energy is a model of the process's load."""
+    """Whether every varying part of an energy is modelled from the load of the process."""
     source = energy.provenance
     modelled = source.mode == "process" and source.cpu.means == BY_LOAD
     return modelled and source.gpu.method == "absent"

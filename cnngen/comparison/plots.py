@@ -1,4 +1,4 @@
-"""Pictures of a comparison, each with what its figures are worth below it."""
+"""Plot a comparison as SVG, with notes on how its figures were measured."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
-"""Paul Tol's bright scheme, which colour-blind readers can tell apart."""
+"""Paul Tol's bright scheme, which is safe for colour-blind readers."""
 
 WIDTH = 7.0
 ACCURACY = Figure("test accuracy", "%", "accuracy", lambda m: m.accuracy and 100 * m.accuracy)
 
 
 def write_plots(comparison: Comparison, folder: str | Path) -> list[Path]:
-    """Write time, energy, accuracy and energy for a correct image as SVG; gives the files.
+    """Plot time, energy, accuracy and energy per correct image as SVG; return the files written.
 
-    A picture of what was not measured is left out. Raises `StoreError` where the folder
-    cannot be written.
+    A figure that was not measured is left out. Raises `StoreError` if the folder cannot be
+    written.
     """
     net = any(measure.net_energy is not None for measure in comparison.measures)
     figures = {
@@ -43,8 +43,11 @@ def write_plots(comparison: Comparison, folder: str | Path) -> list[Path]:
 
 
 def plot(comparison: Comparison, figure: Figure) -> bytes | None:
-    """A figure by mode as SVG, the same for the same runs: a dot for each training, a colour
-    for each network, a line at the mean of a network. None where there is nothing to draw."""
+    """Plot a figure by mode as SVG; None if no training has it.
+
+    Each dot is a training, each colour a network, each line the mean of a network. Equal runs
+    give equal bytes.
+    """
     from io import BytesIO
 
     import matplotlib as mpl
@@ -90,7 +93,7 @@ def plot(comparison: Comparison, figure: Figure) -> bytes | None:
 
 
 def _plain(text: str) -> str:
-    """A text in which matplotlib finds no formula."""
+    """Escape a text so that matplotlib does not read it as a formula."""
     return printable(text).replace("$", r"\$")
 
 

@@ -1,9 +1,9 @@
-"""How sure a ratio of two modes is: bootstrap intervals, a paired test, a correction for many.
+"""Statistics of a ratio between two modes: bootstrap interval, paired test, multiple testing.
 
-What is compared are pairs: the same network, trained with the same seed in both modes. A pair
-is the difference of the two logarithms, so that the mean over pairs is the logarithm of the
-geometric mean of the ratios. Pairs come in groups, one for each network, and each network
-weighs the same however often it was trained.
+The unit is a pair: the same network trained with the same seed in both modes. Its value is the
+difference of the two logarithms, so that the mean over pairs is the logarithm of the geometric
+mean ratio. Pairs are grouped by network, and every network has the same weight regardless of
+its number of pairs.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 Pairs = npt.NDArray[np.float64]
-"""Differences of logarithms, one for each pair: (pairs,)."""
+"""Differences of logarithms, one per pair: shape (pairs,)."""
 
 RESAMPLES = 9_999
-"""Samples that the bootstrap draws."""
+"""Number of bootstrap samples."""
 
 SIGNS = 99_999
-"""Most choices of signs that the test tries: all that there are, up to 16 pairs."""
+"""Most sign assignments that the test tries; up to 16 pairs it tries them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A ratio and the ends of its confidence interval."""
+    """A ratio with the bounds of its confidence interval."""
 
     ratio: float
     low: float
@@ -36,17 +36,18 @@ class Interval:
 
     @property
     def excludes_one(self) -> bool:
-        """Whether a ratio of 1, no difference, lies outside."""
+        """Whether the interval excludes a ratio of 1, which means no difference."""
         return self.low > 1 or self.high < 1
 
 
 def interval(groups: Sequence[Pairs], *, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """The geometric mean of the ratios, and its BCa bootstrap interval (Efron, 1987).
+    """Return the geometric mean of the ratios and its BCa bootstrap interval (Efron, 1987).
 
-    Pairs are drawn again within their group, by `scipy.stats.bootstrap`. The bootstrap is too
-    narrow for few pairs; it is widened as Hesterberg (2015, "What teachers should know about
-    the bootstrap", section 5.3) does by taking quantiles further out. Each group needs two
-    pairs. Raises `ValueError` for fewer.
+    Pairs are resampled within their group by `scipy.stats.bootstrap`. Bootstrap intervals are
+    too narrow for few pairs, so more extreme quantiles are taken, following Hesterberg (2015,
+    "What teachers should know about the bootstrap", section 5.3).
+
+    Raises `ValueError` without groups, or for a group of fewer than two pairs.
     """
     from scipy.stats import DegenerateDataWarning, bootstrap
 
@@ -54,7 +55,7 @@ def interval(groups: Sequence[Pairs], *, confidence: float = 0.95, seed: int = 0
         raise ValueError("an interval needs groups of at least two pairs")
     mean = float(_mean_of_means(*groups))
     level = _widened(groups, confidence)
-    if level is None:  # no pair differs from another in its group
+    if level is None:  # all pairs of a group are equal
         return Interval(*[math.exp(mean)] * 3)
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore", DegenerateDataWarning)
@@ -67,16 +68,16 @@ def interval(groups: Sequence[Pairs], *, confidence: float = 0.95, seed: int = 0
             vectorized=True,
             random_state=np.random.default_rng(seed),
         ).confidence_interval
-    # Where nearly all pairs are equal, BCa has no acceleration and says nan.
+    # If nearly all pairs are equal, BCa's acceleration is undefined and its bounds are NaN.
     low, high = (end if math.isfinite(end) else mean for end in found)
     return Interval(math.exp(mean), math.exp(low), math.exp(high))
 
 
 def p_value(groups: Sequence[Pairs], *, seed: int = 0) -> float:
-    """The two-sided p of a sign-flip permutation test (Fisher, 1935; by SciPy).
+    """Return the two-sided p value of a sign-flip permutation test (Fisher, 1935; by SciPy).
 
-    The hypothesis is that within each pair it is by chance which mode needs more. No
-    distribution is assumed. With `n` pairs it is 2 / 2^n at least.
+    The null hypothesis is that within each pair, either mode is equally likely to need more.
+    No distribution is assumed. With `n` pairs, p is at least 2 / 2^n.
     """
     from scipy.stats import permutation_test
 
@@ -96,8 +97,11 @@ def p_value(groups: Sequence[Pairs], *, seed: int = 0) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values adjusted for being so many (Holm, 1979): one below 0.05 is wrong in at most 5 %
-    of all families, whatever depends on what."""
+    """Adjust p values for multiple testing (Holm, 1979), in the order given.
+
+    The probability of any false rejection in the family at a level of 0.05 is at most 5 %,
+    whatever the dependence between the tests.
+    """
     adjusted = [0.0] * len(p_values)
     floor = 0.0
     for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
@@ -107,8 +111,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def fewest_pairs(family: int, alpha: float = 0.05) -> int:
-    """How many pairs the test needs so that one of `family` comparisons can come out below
-    `alpha`, though all pairs say the same."""
+    """Return the fewest pairs with which one of `family` comparisons can fall below `alpha`.
+
+    That minimum is reached only if all pairs point in the same direction.
+    """
     return math.ceil(math.log2(2 * family / alpha) + 1e-9)
 
 
@@ -118,10 +124,10 @@ def _mean_of_means(*groups: Pairs, axis: int = -1) -> Pairs:
 
 
 def _widened(groups: Sequence[Pairs], confidence: float) -> float | None:
-    """The level at which a bootstrap interval covers as Student's would; None without scatter.
+    """Return the level at which a bootstrap interval covers as Student's t would.
 
     The bootstrap's variance of a mean is (n - 1)/n of the unbiased one, and its tails are
-    normal.
+    normal. None if the pairs of every group are equal.
     """
     from scipy.stats import norm, t
 
@@ -131,5 +137,5 @@ def _widened(groups: Sequence[Pairs], confidence: float) -> float | None:
         return None
     freedom = sum(len(group) - 1 for group in groups)
     quantile = math.sqrt(unbiased / plain) * t.ppf((1 + confidence) / 2, freedom)
-    # Two pairs ask for more than any sample has; so far out, the ends are its least and most.
+    # Two pairs would need quantiles beyond any sample; the cap gives the sample's extremes.
     return float(1 - 2 * norm.sf(min(6.0, quantile)))

@@ -1,4 +1,4 @@
-"""Which mode needs less, said only where the measures allow it."""
+"""Decide which of two modes needs less, where the measurements support a decision."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from cnngen.comparison.statistics import Interval, Pairs, fewest_pairs, holm, in
 ALPHA = 0.05
 
 Scope = Literal["network", "networks", "space"]
-"""What a verdict is about: one network; the compared networks, each weighing the same; or,
-where they were drawn from a space, the networks of that space at large."""
+"""The scope of a verdict: one network; the compared networks, equally weighted; or, if they
+were drawn from a space, all networks of that space."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Two modes compared by a figure. `interval` is of what `second` needs over what `first`
-    needs, None where there were no pairs to tell it from.
+    """Two modes compared by a figure.
 
+    `interval` is the ratio of the second mode's figure to the first's; None without pairs.
     `p` is adjusted for all comparisons by this figure in this scope. `networks` were compared,
-    by `pairs` in all, and `unequal` left out since the modes' accuracies differ. `open` is why
-    the two are not told apart; None where they are.
+    with `pairs` pairs in total; `unequal` are the networks left out because the accuracies of
+    the modes differ. `open` is the reason why no difference was found; None if one was.
     """
 
     figure: str
@@ -45,6 +45,7 @@ class Verdict:
 
     @property
     def told_apart(self) -> bool:
+        """Whether a significant difference was found."""
         return self.open is None
 
     def __str__(self) -> str:
@@ -67,47 +68,50 @@ def verdicts(
     space: bool = False,
     alpha: float = ALPHA,
 ) -> list[Verdict]:
-    """Compare each two modes by each figure: over all networks, for the space they are drawn
-    from where `space` says so, and for each network.
+    """Compare every pair of modes by every figure: over all networks and for each network.
 
-    Two modes are told apart where the 95 % interval of their ratio excludes 1 and the p of the
-    paired test, adjusted after Holm, is below `alpha`. Only pairs of trainings that ended well
-    count, and only networks that both modes train to the same accuracy. With one mode there is
-    nothing to say.
+    With `space`, also compare them for the space that the networks were drawn from.
+
+    Two modes are told apart if the 95 % interval of their ratio excludes 1 and the p value of
+    the paired test, adjusted by Holm's method, is below `alpha`. Only pairs of successful
+    trainings count, and only networks that both modes train to the same accuracy. For fewer
+    than two modes the result is empty.
     """
     if len(modes) < 2:
         return []
-    table = _Table(measures)
+    table = _MeasureTable(measures)
     found: list[Verdict] = []
     for figure in FIGURES:
         if not any(FIGURES[figure].of(measure) is not None for measure in table.cells.values()):
             continue
-        scopes: list[list[_Question]] = [
-            [_Question(pair, table.networks, "networks") for pair in combinations(modes, 2)],
+        scopes: list[list[_Contrast]] = [
+            [_Contrast(pair, table.networks, "networks") for pair in combinations(modes, 2)],
             [
-                _Question(pair, (network,), "network")
+                _Contrast(pair, (network,), "network")
                 for network in table.networks
                 for pair in combinations(modes, 2)
             ],
         ]
         if space:
             scopes.insert(
-                1, [_Question(pair, table.networks, "space") for pair in combinations(modes, 2)]
+                1, [_Contrast(pair, table.networks, "space") for pair in combinations(modes, 2)]
             )
-        for questions in scopes:
-            found += _decided([table.answer(question, figure) for question in questions], alpha)
+        for contrasts in scopes:
+            found += _decided([table.verdict(contrast, figure) for contrast in contrasts], alpha)
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class _Contrast:
+    """Two modes to compare on some networks."""
+
     modes: tuple[str, str]
     networks: tuple[str, ...]
     scope: Scope
 
 
-class _Table:
-    """Measures by mode, network and repeat; what went wrong is left out."""
+class _MeasureTable:
+    """Measures of successful trainings, by mode, network and repeat."""
 
     def __init__(self, measures: Iterable[Measure]) -> None:
         every = list(measures)
@@ -120,28 +124,28 @@ class _Table:
         self.repeats = sorted({measure.repeat for measure in every})
 
     def both(self, modes: tuple[str, str], network: str) -> list[tuple[Measure, Measure]]:
-        """The measures of two modes for the seeds with which both trained a network well."""
+        """Return the measures of two modes for the seeds with which both trained successfully."""
         rows = (
             [self.cells.get((mode, network, repeat)) for mode in modes] for repeat in self.repeats
         )
         return [(a, b) for a, b in rows if a is not None and b is not None]
 
     def agreement(self, modes: tuple[str, str], network: str) -> Agreement | None:
-        """Of the accuracies of two modes; None for fewer than two seeds."""
+        """Return the agreement of two modes' accuracies; None for fewer than two seeds."""
         both = self.both(modes, network)
         if len(both) < 2:
             return None
         first, second = ([pair[i].accuracy or 0.0 for pair in both] for i in (0, 1))
         return agreement(first, second, both[0][0].test_images)
 
-    def answer(self, question: _Question, figure: str) -> Verdict:
-        """A verdict whose `p` is not adjusted yet, open where it cannot be told."""
+    def verdict(self, contrast: _Contrast, figure: str) -> Verdict:
+        """Return a verdict whose `p` is not yet adjusted; open if it cannot be decided."""
         of = FIGURES[figure].of
         groups: dict[str, Pairs] = {}
         unequal: list[str] = []
         noise = False
-        for network in question.networks:
-            agreed = self.agreement(question.modes, network)
+        for network in contrast.networks:
+            agreed = self.agreement(contrast.modes, network)
             if agreed is None:
                 continue
             if not agreed.agrees:
@@ -149,7 +153,7 @@ class _Table:
                 continue
             values = [
                 (a, b)
-                for pair in self.both(question.modes, network)
+                for pair in self.both(contrast.modes, network)
                 if (a := of(pair[0])) is not None and (b := of(pair[1])) is not None
             ]
             if any(a <= 0 or b <= 0 for a, b in values):
@@ -158,10 +162,10 @@ class _Table:
                 groups[network] = np.array([math.log(b / a) for a, b in values])
         verdict = Verdict(
             figure=figure,
-            scope=question.scope,
-            network=question.networks[0] if question.scope == "network" else None,
-            first=question.modes[0],
-            second=question.modes[1],
+            scope=contrast.scope,
+            network=contrast.networks[0] if contrast.scope == "network" else None,
+            first=contrast.modes[0],
+            second=contrast.modes[1],
             interval=None,
             p=None,
             pairs=sum(map(len, groups.values())),
@@ -170,14 +174,14 @@ class _Table:
             open=None,
         )
         if noise:
-            return replace(verdict, open="it is lost in the noise of the idle power")
+            return replace(verdict, open="the noise of the idle power hides it")
         if not groups:
             why = (
                 "their accuracies differ by more than seeds do" if unequal else "too few trainings"
             )
             return replace(verdict, open=why)
         compared = list(groups.values())
-        if question.scope == "space":
+        if contrast.scope == "space":
             compared = [np.array([group.mean() for group in compared])]
             verdict = replace(verdict, pairs=len(groups))
             if len(groups) < 2:
@@ -185,18 +189,21 @@ class _Table:
         return replace(verdict, interval=interval(compared), p=p_value(compared))
 
 
-def _decided(answers: Sequence[Verdict], alpha: float) -> Iterator[Verdict]:
-    """The answers of a family, with p adjusted and open ones told. Those that could not be
-    tested yet count, too: to look early must not make a verdict easier."""
-    least = fewest_pairs(len(answers), alpha)
-    adjusted = holm([1.0 if verdict.p is None else verdict.p for verdict in answers])
-    for verdict, p in zip(answers, adjusted, strict=True):
+def _decided(family: Sequence[Verdict], alpha: float) -> Iterator[Verdict]:
+    """Adjust the p values of a family and mark the verdicts that stay open.
+
+    Verdicts that cannot be tested yet count as part of the family: looking early must not make
+    a decision easier.
+    """
+    least = fewest_pairs(len(family), alpha)
+    adjusted = holm([1.0 if verdict.p is None else verdict.p for verdict in family])
+    for verdict, p in zip(family, adjusted, strict=True):
         if verdict.interval is None:
             yield verdict
             continue
         reason: str | None = None
         if verdict.pairs < least:
-            reason = f"{verdict.pairs} pairs, and the test needs {least}"
+            reason = f"the test needs {least} pairs, there are {verdict.pairs}"
         elif not (p < alpha and verdict.interval.excludes_one):
             reason = f"p = {p:.2g}"
         yield replace(verdict, p=p, open=reason)
@@ -205,8 +212,8 @@ def _decided(answers: Sequence[Verdict], alpha: float) -> Iterator[Verdict]:
 def agreements(
     measures: Iterable[Measure], modes: Sequence[str]
 ) -> Mapping[tuple[str, str, str], Agreement]:
-    """How the accuracies agree: by network and two modes, where two seeds were trained well."""
-    table = _Table(measures)
+    """Compare accuracies by network and pair of modes, given at least two successful seeds."""
+    table = _MeasureTable(measures)
     found = {
         (network, *pair): table.agreement(pair, network)
         for network in table.networks

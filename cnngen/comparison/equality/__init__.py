@@ -1,9 +1,9 @@
-"""One network in several frameworks: the same weights, images and steps, and what comes out.
+"""Check that frameworks compute the same results from the same weights, images and steps.
 
     with Verifier([parse_mode("torch"), parse_mode("keras:jax")]) as verifier:
         verifier.verify(network).is_equal
 
-`docs/verify.md` tells what is compared and how closely.
+`docs/verify.md` describes what is compared, and the tolerances.
 """
 
 from cnngen.comparison.equality.inputs import STEPS

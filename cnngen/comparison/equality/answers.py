@@ -1,4 +1,4 @@
-"""What one framework says of a question: computed in its process, checked in ours."""
+"""Compute a network's figures in a framework's own process, and check them in ours."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PRECISIONS = ("float32", "float64")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Figures:
-    """What a framework computes for a question, in one precision.
+    """The figures that a framework computes in one precision.
 
-    `outputs` are those after training. `loss` and `gradients`, by `conv1.kernel` and so on, are
-    those of the first batch in training; `curve` are the losses of the training steps. A
-    backbone has outputs alone, and so has a backend that has no gradients.
+    `outputs` are those in inference mode. `loss` and `gradients`, the latter by name such as
+    `conv1.kernel`, are those of the first batch in training mode; `curve` are the losses of
+    the training steps. A backbone, or a backend without gradients, has outputs only.
     """
 
     outputs: Array
@@ -38,9 +38,9 @@ class Figures:
 
 
 def figures(process: ModeProcess, question: Question) -> dict[str, Figures]:
-    """The figures of a mode in each precision that it computes in.
+    """Compute the figures of a mode in each precision that it supports.
 
-    Raises `ModeError` for whatever its backend does wrong, wrong shapes included.
+    Raises `ModeError` for any fault of its backend, including wrong shapes.
     """
     found = {}
     for precision in PRECISIONS:
@@ -52,7 +52,7 @@ def figures(process: ModeProcess, question: Question) -> dict[str, Figures]:
 
 
 def here(backend: str, question: Question) -> dict[str, Figures]:
-    """The same for a backend whose framework may be loaded into this process, unchecked."""
+    """Compute the figures in this process, unchecked, for a backend that may be loaded here."""
     found = {}
     for precision in PRECISIONS:
         arrays, told = unpack(compute(backend, question.in_precision(precision), precision))
@@ -63,7 +63,7 @@ def here(backend: str, question: Question) -> dict[str, Figures]:
 
 
 def outputs(process: ModeProcess, network: Network, weights: Weights, images: Array) -> Array:
-    """What a mode's model of a network gives after training. Raises `ModeError`."""
+    """Compute a network's outputs in inference mode. Raises `ModeError` as `figures` does."""
     own = {node.name: weights[node.name] for node in network.nodes if node.name in weights}
     arrays, _ = unpack(process.call(_outputs, network, own, images))
     shape = (len(images), *network.output_shape)
@@ -71,7 +71,7 @@ def outputs(process: ModeProcess, network: Network, weights: Weights, images: Ar
 
 
 def compute(backend: str, question: Question, precision: str) -> bytes:
-    """In the framework's process: what `figures` wants; nothing where it lacks the precision."""
+    """Compute the figures in the framework's process; empty if it lacks the precision."""
     chosen = get_backend(backend)
     runner = chosen.runner()
     if precision == "float64" and not runner.float64:
@@ -83,7 +83,7 @@ def compute(backend: str, question: Question, precision: str) -> bytes:
     told: dict[str, object] = {"loss": None, "curve": None}
     if question.network.is_backbone:
         return pack(found, told)
-    # One that cannot train may yet be held against others in its outputs.
+    # The outputs of a backend that cannot train can still be compared.
     with suppress(BackendError):
         loss, gradients = runner.gradients(model, first)
         told["loss"] = float(loss)
@@ -110,7 +110,7 @@ def _checked(
     arrays: dict[str, npt.NDArray[Any]],
     told: Mapping[str, Any],
 ) -> Figures:
-    """The figures, once they have the names, shapes and types that they must have."""
+    """Check names, shapes and types; raise `ModeError` for any that are wrong."""
     network = question.network
     shape = (len(question.batches[0].images), *network.output_shape)
     found = _array(process, arrays.pop("outputs", None), shape, precision, "outputs")
@@ -118,8 +118,8 @@ def _checked(
         return Figures(found, None, {}, np.zeros(0))
     wanted = question.trained
     if odd := sorted(arrays.keys() ^ wanted.keys()):
-        lacks = "gives no" if odd[0] in wanted else "gives a"
-        raise ModeError(f"{process.mode} {lacks} gradient for {odd[0]}")
+        fault = "returns no" if odd[0] in wanted else "returns an unexpected"
+        raise ModeError(f"{process.mode} {fault} gradient for {odd[0]}")
     gradients = {
         name: _array(process, arrays[name], shape, precision, f"gradient of {name}")
         for name, shape in wanted.items()
@@ -127,7 +127,7 @@ def _checked(
     curve = told["curve"]
     if curve is not None and len(curve) != question.steps:
         raise ModeError(
-            f"{process.mode} gives {len(curve)} losses for {question.steps} training steps"
+            f"{process.mode} returns {len(curve)} losses for {question.steps} training steps"
         )
     return Figures(found, told["loss"], gradients, np.array(curve or []))
 
@@ -136,10 +136,10 @@ def _array(
     process: ModeProcess, array: Array | None, shape: shapes.Shape, precision: str, what: str
 ) -> Array:
     if array is None:
-        raise ModeError(f"{process.mode} gives no {what}")
+        raise ModeError(f"{process.mode} returns no {what}")
     if array.shape != shape:
         found = shapes.text(array.shape)
-        raise ModeError(f"{process.mode} gives {what} of {found}, not {shapes.text(shape)}")
+        raise ModeError(f"{process.mode} returns {what} of {found}, not {shapes.text(shape)}")
     if array.dtype.name != precision:
-        raise ModeError(f"{process.mode} gives {what} in {array.dtype}, not {precision}")
+        raise ModeError(f"{process.mode} returns {what} in {array.dtype}, not {precision}")
     return array

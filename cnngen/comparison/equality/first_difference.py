@@ -1,4 +1,4 @@
-"""Where two answers to a question begin to differ: at which operation."""
+"""Locate the first operation at which two frameworks differ."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from cnngen.comparison.equality.tolerances import TOLERANCES, distance, largest_
 from cnngen.network import Network, Node
 
 Value = Callable[[Network], Array]
-"""What is computed as the output of a network."""
+"""A function that computes the output of a network."""
 
 
 def cut(network: Network, index: int) -> Network:
-    """The part of a network that ends with the node at a position: what that needs, no more."""
+    """Return the subnetwork that computes the node at a position, with only what it needs."""
     needed = {index}
     for position in range(index, -1, -1):
         if position in needed:
             needed.update(network.nodes[position].inputs)
     kept = sorted(needed)
-    places = {position: number for number, position in enumerate(kept)}
+    new_position = {position: number for number, position in enumerate(kept)}
     nodes = [network.nodes[position] for position in kept]
     return Network.from_graph(
-        (node.name, node.operation, [places[i] for i in node.inputs]) for node in nodes
+        (node.name, node.operation, [new_position[i] for i in node.inputs]) for node in nodes
     )
 
 
 def first_difference(network: Network, one: Value, other: Value, precision: str) -> Node | None:
-    """An operation whose outputs differ, though what it reads does not; None if there is none.
+    """Find an operation whose outputs differ although its inputs agree; None if there is none.
 
-    Tried by halves, with networks that end earlier.
+    Bisects the network, comparing subnetworks that end at earlier nodes.
     """
     known: dict[int, bool] = {0: False}
 
@@ -51,14 +51,14 @@ def first_difference(network: Network, one: Value, other: Value, precision: str)
             last = middle
         else:
             agrees = middle
-    # In a graph with branches, the one before need not be what it reads.
+    # In a graph with branches, the previous node need not be one of the node's inputs.
     while earlier := [i for i in network.nodes[last].inputs if differs(i)]:
         last = earlier[0]
     return network.nodes[last]
 
 
 def first_gradient(network: Network, one: Figures, other: Figures, allowed: float) -> str | None:
-    """The weight nearest to the loss whose gradient differs: errors go backwards from there."""
+    """Find the weight nearest to the loss whose gradient differs; errors propagate from there."""
     largest = largest_gradient(one, other)
     for node in reversed(network.nodes):
         for name, gradient in one.gradients.items():

@@ -1,4 +1,4 @@
-"""Whether two answers to a question agree, and to what."""
+"""Measure the differences between two frameworks and compare them with tolerances."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from cnngen.comparison.equality.answers import Figures
 from cnngen.comparison.equality.inputs import Defined
 
 WHAT = ("outputs", "loss", "gradients", "curve")
-"""What is compared, in the order in which it is computed."""
+"""The quantities compared, in the order in which they are computed."""
 
 TOLERANCES = {
     "float32": {"outputs": 1e-5, "loss": 1e-5, "gradients": 1e-4, "curve": 2e-2},
     "float64": {"outputs": 1e-10, "loss": 1e-10, "gradients": 1e-8, "curve": 1e-6},
 }
-"""Greatest differences, each of the largest number there is: of outputs, gradients, or losses.
+"""Largest allowed differences, relative to the largest output, gradient or loss in magnitude.
 `docs/verify.md` gives the reasons."""
 
 ROUNDING = 3.0
-"""In float32, all but the curve may differ by so many times what rounding alone changes in either
-framework: its own distance from float64, where nothing is hidden."""
+"""In float32, all quantities except the curve may also differ by this multiple of a framework's
+rounding error, which is the distance between its own float32 and float64 results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far two answers are apart in one thing, of its largest number.
+    """The relative difference of two frameworks in one quantity, and the tolerance for it.
 
-    `allowed` is the tolerance. `where` is the weight whose gradient differs most.
+    `value` and `allowed` are relative to the largest number of the quantity. `where` names the
+    weight whose gradient differs most.
     """
 
     what: str
@@ -41,15 +42,16 @@ class Difference:
 
     @property
     def is_small(self) -> bool:
+        """Whether the difference is within the tolerance."""
         return self.value <= self.allowed
 
 
 Answer = dict[str, Figures]
-"""What a mode says, by precision."""
+"""The figures of a mode, by precision."""
 
 
 def differences(one: Answer, other: Answer) -> list[Difference]:
-    """The differences between two modes, in each precision that both compute in."""
+    """Return the differences between two modes in each precision that both support."""
     found = []
     for precision in one.keys() & other.keys():
         here, there = one[precision], other[precision]
@@ -64,7 +66,7 @@ def differences(one: Answer, other: Answer) -> list[Difference]:
 
 
 def from_definitions(answer: Answer, defined: Defined) -> list[Difference]:
-    """The differences between a mode and the definitions of the operations."""
+    """Return the differences between a mode and the definitions of the operations."""
     found = []
     for precision, figures in sorted(answer.items()):
         known = Figures(defined.outputs, defined.loss, {}, np.zeros(0))
@@ -80,7 +82,7 @@ def from_definitions(answer: Answer, defined: Defined) -> list[Difference]:
 
 
 def relative(one: Array, other: Array) -> float:
-    """The greatest difference, of the largest number; infinite where one is no number."""
+    """Return the largest difference relative to the largest number; inf for NaN or infinity."""
     off = distance(one, other)
     if off in (0.0, inf):
         return off
@@ -104,24 +106,26 @@ def _distance(what: str, one: Figures, other: Figures) -> tuple[float | None, st
 
 
 def _gradients(one: Figures, other: Figures) -> tuple[float | None, str | None]:
-    """The greatest difference of a gradient, of the largest gradient there is, and where."""
+    """Return the largest difference of a gradient, relative to the largest gradient, and its name."""
     if not (one.gradients and other.gradients):
         return None, None
-    apart = {name: distance(array, other.gradients[name]) for name, array in one.gradients.items()}
-    where = max(apart, key=apart.__getitem__)
+    distances = {
+        name: distance(array, other.gradients[name]) for name, array in one.gradients.items()
+    }
+    where = max(distances, key=distances.__getitem__)
     largest = largest_gradient(one, other)
-    return apart[where] / largest if apart[where] else 0.0, where
+    return distances[where] / largest if distances[where] else 0.0, where
 
 
 def distance(one: Array, other: Array) -> float:
-    """The greatest difference; infinite where one is no number."""
+    """Return the largest absolute difference; inf if either array has a NaN or an infinity."""
     if not (np.isfinite(one).all() and np.isfinite(other).all()):
         return inf
     return float(np.abs(one.astype(np.float64) - other).max(initial=0.0))
 
 
 def largest_gradient(*figures: Figures) -> float:
-    """The largest of all gradients, by which differences are measured."""
+    """Return the largest gradient in magnitude, the scale of differences; 1 if all are 0."""
     found = [
         np.abs(array).max(initial=0.0) for each in figures for array in each.gradients.values()
     ]
@@ -129,7 +133,7 @@ def largest_gradient(*figures: Figures) -> float:
 
 
 def _rounding(what: str, answer: Answer) -> float:
-    """What rounding to float32 changes in a mode; nothing is known where it has no float64."""
+    """Return the difference between a mode's float32 and float64; 0 if it lacks float64."""
     if len(answer) < 2:
         return 0.0
     value, _ = _distance(what, answer["float32"], answer["float64"])

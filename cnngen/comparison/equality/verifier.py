@@ -1,4 +1,4 @@
-"""A network in several frameworks: proven equal, or told apart."""
+"""Verify that a network computes the same in several frameworks."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from cnngen.comparison.equality.tolerances import (
 from cnngen.network import Network
 
 DEFINITIONS = "definitions"
-"""What the operations are defined to compute, in the place of a mode."""
+"""Stands for the NumPy definitions of the operations where a mode is named."""
 
 LOST = 2
-"""Processes that a mode may lose, by hanging or dying, before it is asked no more."""
+"""Number of processes lost by hanging or dying after which a mode is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What the backend of a mode did wrong."""
+    """An error of a mode's backend."""
 
     mode: str
     message: str
@@ -43,24 +43,25 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two modes held against each other; the second may be the definitions.
+    """The comparison of two modes; the second may be `DEFINITIONS`.
 
-    `place` says where they begin to differ, if they do and it was found.
+    `location` describes where they start to differ; None if they agree.
     """
 
     one: str
     other: str
     differences: tuple[Difference, ...]
-    place: str | None = None
+    location: str | None = None
 
     @property
     def is_equal(self) -> bool:
+        """Whether all differences are within their tolerances."""
         return all(difference.is_small for difference in self.differences)
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What came of a network: the pairs of modes that answered, and faults of the others."""
+    """The result for one network: pairs of modes that gave figures, and the other modes' faults."""
 
     network: Network
     pairs: tuple[Pair, ...]
@@ -68,16 +69,17 @@ class Verification:
 
     @property
     def is_equal(self) -> bool:
-        """Whether something was compared, and all of it is equal."""
+        """Whether at least one pair was compared, all are equal, and no mode failed."""
         return bool(self.pairs) and not self.faults and all(pair.is_equal for pair in self.pairs)
 
 
 @dataclass
 class Verifier:
-    """Holds networks of different modes against each other, each mode in its process.
+    """Compares networks across modes, each mode in its own process.
 
-    A context manager, which ends the processes. `frameworks` are the versions of those that
-    started, `faults` what the others did instead.
+    A context manager that starts and ends the processes. `patience` is the time limit of a
+    call, in seconds. `frameworks` maps the modes that started to the versions of their
+    frameworks; `faults` lists why the others did not.
     """
 
     modes: Sequence[Mode]
@@ -108,13 +110,17 @@ class Verifier:
             process.end()
 
     def verify(self, network: Network, *, seed: int = 0, steps: int = STEPS) -> Verification:
-        """Ask every mode about a network, with weights and images of a seed, and compare."""
+        """Compare a network in all modes, with weights and images drawn from a seed.
+
+        `steps` is the number of training steps to compare. A mode that fails is listed in the
+        result's `faults`.
+        """
         question = ask(network, seed=seed, steps=steps)
-        asked: list[Asked] = []
+        asked: list[ModeAnswer] = []
         faults = []
         for process in list(self._processes):
             try:
-                asked.append(Asked(process, figures(process, question)))
+                asked.append(ModeAnswer(process, figures(process, question)))
             except ModeError as error:
                 faults.append(_fault(process, error))
                 self._lost[str(process.mode)] += error.is_end
@@ -139,39 +145,44 @@ def _fault(process: ModeProcess, error: ModeError) -> Fault:
     return Fault(str(process.mode), error.message, error.hint)
 
 
-class Asked(NamedTuple):
-    """A mode and what it says."""
+class ModeAnswer(NamedTuple):
+    """A mode's process and the figures it computed."""
 
     process: ModeProcess
     answer: Answer
 
 
-def _pair(question: Question, one: Asked, other: Asked | None, found: list[Difference]) -> Pair:
-    """A mode held against another, or for None against the definitions."""
-    place = None
+def _pair(
+    question: Question, one: ModeAnswer, other: ModeAnswer | None, found: list[Difference]
+) -> Pair:
+    """Compare a mode with another, or with the definitions if `other` is None."""
+    location = None
     if large := _large(found):
         try:
-            place = _place(question, large, one, other)
+            location = _locate(question, large, one, other)
         except ModeError as error:
-            place = f"not found: {error.message}"
+            location = f"not found: {error.message}"
     name = str(other.process.mode) if other else DEFINITIONS
-    return Pair(str(one.process.mode), name, tuple(found), place)
+    return Pair(str(one.process.mode), name, tuple(found), location)
 
 
 def _large(found: list[Difference]) -> Difference | None:
-    """Of the differences that are too large the first, in the sharpest precision."""
+    """Return the first difference above its tolerance, in the highest precision."""
     large = [difference for difference in found if not difference.is_small]
     return max(large, key=lambda found: found.precision, default=None)
 
 
-def _place(question: Question, large: Difference, one: Asked, other: Asked | None) -> str:
+def _locate(
+    question: Question, large: Difference, one: ModeAnswer, other: ModeAnswer | None
+) -> str:
+    """Describe where two modes start to differ."""
     network, precision = question.network, large.precision
     if large.what == "outputs":
         exact = question.in_precision(precision)
         values = _value(exact, one), _value(exact, other)
         node = first_difference(network, *values, precision)
         if node is None:
-            return "though each operation agrees: an error that grows with depth"
+            return "although each operation agrees: the error grows with depth"
         kind = type(node.operation).__name__
         return f"first at {node.name} ({kind}){_written(network, node.name)}"
     if large.what == "loss" or other is None:
@@ -185,8 +196,8 @@ def _place(question: Question, large: Difference, one: Asked, other: Asked | Non
     return f"in training, from step {int(np.argmin(close)) + 1} on"
 
 
-def _value(question: Question, asked: Asked | None) -> Value:
-    """What a mode, or for None the definitions, computes for a part of the network."""
+def _value(question: Question, asked: ModeAnswer | None) -> Value:
+    """Return the function that evaluates subnetworks in a mode, or by the definitions for None."""
     images = question.batches[0].images
 
     def value(part: Network) -> Array:
@@ -198,7 +209,7 @@ def _value(question: Question, asked: Asked | None) -> Value:
 
 
 def _written(network: Network, name: str) -> str:
-    """Where a node stands in the text that the user wrote, if there is one."""
+    """Return a node's line and column in the user's text; empty if there is no text."""
     source = network.description.source
     node = next((node for node in network.nodes if node.name == name), None)
     if source is None or node is None:
