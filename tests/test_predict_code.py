@@ -1,11 +1,11 @@
-"""Code as tokens: hyper-parameters are seen, what is no code is not."""
+"""Code as tokens: hyper-parameters are read, comments and docstrings are not."""
 
 import pytest
 
 import cnngen
 from cnngen.errors import CnnGenError
 from cnngen.predict import Example
-from cnngen.predict.code import Code
+from cnngen.predict.code import CodePredictor
 from cnngen.predict.code.tokens import MOST_STATEMENTS, NUMBER, network_statements, statements
 from cnngen.predict.model_file import State
 
@@ -53,7 +53,7 @@ def test_a_very_long_file_is_cut():
     "words", [None, "text", [1, 2], ["twice", "twice"], [str(at) for at in range(5000)]]
 )
 def test_words_of_a_stranger_are_checked(words):
-    predictor = Code()
+    predictor = CodePredictor()
     predictor.target_ = "accuracy"
     with pytest.raises(CnnGenError, match="words"):
         predictor.restore(State({"calibration": 1.0, "members": 1, "words": words}, {}))
@@ -63,4 +63,4 @@ def test_heads_that_do_not_divide_are_a_users_mistake():
     network = cnngen.resolve(cnngen.parse(TEXT.format(16, 0.2)), seed=0)
     known = [Example(network, {"accuracy": at / 20}, "") for at in range(12)]
     with pytest.raises(CnnGenError, match="twice heads"):
-        Code(hidden=30, heads=4).fit(known, "accuracy")
+        CodePredictor(hidden=30, heads=4).fit(known, "accuracy")

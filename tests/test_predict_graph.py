@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 import cnngen
-from cnngen.predict.graph import Graph
+from cnngen.predict.graph import GraphPredictor
 from cnngen.predict.graph.encoding import NODE_FEATURES, WHOLE_FEATURES, _read, encode
 from cnngen.predict.graph.module import collate
 
@@ -16,7 +16,7 @@ def resolved(text: str) -> cnngen.Network:
 def outspoken() -> torch.nn.Module:
     """A module whose nodes hear each other, which they do not before anything is learnt."""
     torch.manual_seed(0)
-    module = Graph(hidden=16, layers=3).module().eval()
+    module = GraphPredictor(hidden=16, layers=3).module().eval()
     for weights in module.parameters():
         torch.nn.init.normal_(weights, std=0.2)
     return module

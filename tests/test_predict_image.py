@@ -13,7 +13,7 @@ from torchvision.models import resnet18
 import cnngen
 from cnngen.errors import CnnGenError
 from cnngen.predict import Example
-from cnngen.predict.image import Image
+from cnngen.predict.image import ImagePredictor
 from cnngen.predict.image.module import PictureNetwork
 from cnngen.predict.image.pictures import picture
 
@@ -66,7 +66,7 @@ def test_weights_of_a_stranger_run_nothing(tmp_path):
     torch.save({"conv1.weight": Trap()}, tmp_path / "other.pth")
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "third.pth")
     for name in ("weights.pth", "other.pth", "third.pth", "missing.pth"):
-        with pytest.raises(CnnGenError, match="holds no weights"):
+        with pytest.raises(CnnGenError, match="is not a ResNet-18 weights file"):
             PictureNetwork().take(str(tmp_path / name))
     assert not Trap.path.exists()
 
@@ -78,6 +78,6 @@ def test_pictures_can_be_learnt():
         for count in (1, 9)
     )
     known = [Example(few, {"accuracy": 0.9}, ""), Example(many, {"accuracy": 0.2}, "")] * 8
-    predictor = Image(pixels=32, epochs=12, batch=8).fit(known, "accuracy")
+    predictor = ImagePredictor(pixels=32, epochs=12, batch=8).fit(known, "accuracy")
     predicted = predictor.predict([few, many]).mean
     assert predicted[0] - predicted[1] > 0.1

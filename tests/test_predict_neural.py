@@ -8,7 +8,7 @@ import cnngen
 from cnngen.errors import CnnGenError
 from cnngen.network.adjacency import adjacency
 from cnngen.predict import Example
-from cnngen.predict.neural import VERTICES, Neural, encode
+from cnngen.predict.neural import VERTICES, NeuralPredictor, encode
 from cnngen.predict.neural.module import (
     DirectedConvolution,
     GraphConvolutions,
@@ -104,7 +104,7 @@ def test_two_stages_tell_bad_networks_from_good_ones():
 
     known = [example(depth) for depth in (1, 2, 11, 12)] * 6
     small = {"hidden": 16, "units": 8, "epochs": 120, "learning_rate": 1e-2}
-    fitted = Neural(above=0.9, **small).fit(known, "accuracy")
+    fitted = NeuralPredictor(above=0.9, **small).fit(known, "accuracy")
     predicted = fitted.predict([known[0].network, known[3].network])
     assert predicted.mean[0] > 0.9
     assert predicted.mean[1] < 0.3
@@ -112,5 +112,5 @@ def test_two_stages_tell_bad_networks_from_good_ones():
 
 def test_the_bound_of_the_classifier_is_an_accuracy():
     known = [Example(cnngen.sample("paper", seed=seed), {"time": 1.0 + seed}, "") for seed in [0]]
-    with pytest.raises(CnnGenError, match="is an accuracy"):
-        Neural(above=0.91, epochs=1).fit(known * 12, "time")
+    with pytest.raises(CnnGenError, match="bounds an accuracy"):
+        NeuralPredictor(above=0.91, epochs=1).fit(known * 12, "time")

@@ -1,11 +1,11 @@
-"""Predictors: what a training would give, without the training.
+"""Predict what a training would give, without training.
 
     known = examples("runs/digits")
     model = PREDICTORS["trees"]().fit(known, "accuracy")
     model.predict([network]).mean
 
-A predictor reads networks alone. Others are added by packages, in the entry-point group
-`cnngen.predictors`: a name and a class that is a `Predictor`.
+A predictor needs only the network. Packages add further predictors through the entry-point
+group `cnngen.predictors`, each with a name and a subclass of `Predictor`.
 """
 
 from cnngen.predict.examples import TARGETS, Example, Target, examples

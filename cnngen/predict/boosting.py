@@ -1,4 +1,4 @@
-"""Gradient-boosted trees on rows of numbers: LightGBM, its settings chosen by cross-validation."""
+"""Fit gradient-boosted trees with LightGBM and choose their size by cross-validation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 Positions = NDArray[np.intp]
 Fit = Callable[[Floats, Floats], Callable[[Floats], Floats]]
-"""Gives, from rows and what is wanted of them, what says it of other rows."""
+"""Fits a model to rows and targets; returns a function from other rows to predictions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How trees are grown: how many, of how many leaves, each adding what share of its value,
-    with at least how many examples in a leaf."""
+    """How trees are grown: number of trees, leaves per tree, learning rate, and the fewest
+    examples in a leaf."""
 
     trees: int
     leaves: int
@@ -37,34 +37,37 @@ GROWTHS = (
     Growth(500, 24, 0.02),
     Growth(300, 12, 0.03, 15),
 )
-"""What cross-validation chooses among."""
+"""The candidates for cross-validation."""
 
 
 def grow(rows: Floats, wanted: Floats, growth: Growth, seed: int = 0, bags: int = 1) -> Forest:
-    """The mean of `bags` sums of trees on rows (examples, columns), each from its own seed."""
+    """Fit `bags` boosters to rows (examples, columns), each with its own seed; return their mean."""
     return Forest.of([_booster(rows, wanted, growth, seed + bag) for bag in range(bags)])
 
 
-def unseen(fit: Fit, rows: Floats, wanted: Floats, folds: int, seed: int) -> Floats:
-    """For each example, what is said by what was fitted on the other folds."""
-    said = np.empty(len(wanted))
-    for learnt, asked in _folds(len(wanted), folds, seed):
-        said[asked] = fit(rows[learnt], wanted[learnt])(rows[asked])
-    return said
+def out_of_fold(fit: Fit, rows: Floats, wanted: Floats, folds: int, seed: int) -> Floats:
+    """Predict each example with a model fitted on the other folds: shape (examples,)."""
+    predicted = np.empty(len(wanted))
+    for train, held_out in _folds(len(wanted), folds, seed):
+        predicted[held_out] = fit(rows[train], wanted[train])(rows[held_out])
+    return predicted
 
 
 def cross_validated(rows: Floats, wanted: Floats, growth: Growth, folds: int, seed: int) -> Floats:
-    """For each example, what trees say that were grown on the other folds."""
+    """Predict each example with trees grown on the other folds: shape (examples,)."""
 
     def fit(rows: Floats, wanted: Floats) -> Callable[[Floats], Floats]:
         booster = _booster(rows, wanted, growth, seed)
-        return lambda asked: np.asarray(booster.predict(asked, num_threads=1), np.float64)
+        return lambda others: np.asarray(booster.predict(others, num_threads=1), np.float64)
 
-    return unseen(fit, rows, wanted, folds, seed)
+    return out_of_fold(fit, rows, wanted, folds, seed)
 
 
 def choose(rows: Floats, wanted: Floats, folds: int, seed: int) -> tuple[Growth, Floats]:
-    """The growth with the smallest mean squared error over folds, and its predictions there."""
+    """Choose the growth with the least cross-validated mean squared error.
+
+    Returns it with its out-of-fold predictions, of shape (examples,).
+    """
     tried = [(growth, cross_validated(rows, wanted, growth, folds, seed)) for growth in GROWTHS]
     return min(tried, key=lambda one: float(((one[1] - wanted) ** 2).mean()))
 
@@ -85,7 +88,7 @@ def _booster(rows: Floats, wanted: Floats, growth: Growth, seed: int) -> Booster
         "seed": seed,
         "deterministic": True,
         "force_col_wise": True,
-        # More threads wait for each other on so few rows.
+        # With so few rows, more threads would spend their time waiting for each other.
         "num_threads": 1,
         "verbose": -1,
     }
@@ -94,8 +97,8 @@ def _booster(rows: Floats, wanted: Floats, growth: Growth, seed: int) -> Booster
 
 
 def _folds(count: int, folds: int, seed: int) -> Iterator[tuple[Positions, Positions]]:
-    """Positions to learn from and to ask about; each is asked about once."""
+    """Yield the training and held-out positions of each fold; each position is held out once."""
     order = np.random.default_rng(seed).permutation(count)
     for fold in range(folds):
-        asked = order[fold::folds]
-        yield np.setdiff1d(order, asked), np.sort(asked)
+        held_out = order[fold::folds]
+        yield np.setdiff1d(order, held_out), np.sort(held_out)

@@ -1,4 +1,4 @@
-"""What a model has seen, and how far from it a network lies."""
+"""Describe the networks that a model was fitted on, and measure how far others are from them."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from cnngen.predict.model_file import State, check_arrays
 from cnngen.predict.predictor import Floats
 
 SELDOM = 0.01
-"""Share of the networks that were learnt from which the limit of the distance leaves out."""
+"""Fraction of the training networks whose distance may exceed the limit."""
 
 SHRINKAGE = 0.1
-"""Of the correlations: features that always went together may not part without notice, but
-not by the smallest bit either."""
+"""Shrinkage of the covariance towards the identity. It tolerates slight deviations between
+features that were always correlated in training, but not large ones."""
 
 ENDS = ("input_area", "input_channels", "classes")
-"""Features that are told apart as the data's, by their values."""
+"""Features of the data set, which are checked by value and not by distance."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """The images, classes and sizes of the networks that were learnt from, and the spread of
-    their features.
+    """The range of the training networks: their images, classes, sizes and features.
 
-    `ends` are the distinct rows of height, width, channels and classes, the usual first; `ranges` the least and
-    most layers, parameters and multiply-adds. The distance of a network is Mahalanobis's: with
-    the features less `mean`, over `deviation`, times `whitening`; `limit` is what few that
-    were learnt from exceed.
+    `ends` are the distinct rows of height, width, channels and classes, the most frequent
+    first; `ranges` are the least and most layers, parameters and multiply-adds, of shape
+    (2, 3). The distance of a network is the Mahalanobis distance of its features, standardised
+    by `mean` and `deviation` and multiplied by `whitening`. A fraction `SELDOM` of the training
+    networks exceeds `limit`.
     """
 
     ends: Floats
@@ -51,40 +51,40 @@ class Domain:
 
     @classmethod
     def of(cls, networks: Sequence[Network]) -> Self:
-        """The domain of networks to learn from, one at least."""
+        """Return the domain of the training networks, of which there must be at least one."""
         rows = _inner(features.table(networks))
         sizes = np.array([_sizes(network) for network in networks], np.float64)
         counts = Counter(map(_ends, networks))
         ends = np.array([end for end, _ in counts.most_common()], np.float64)
         ranges = np.stack([sizes.min(0), sizes.max(0)])
         spread = _spread(rows)
-        # How far off those lie that a part of the others does not know.
+        # Distances of held-out networks, since those of the networks themselves are too small.
         order = np.random.default_rng(0).permutation(len(rows))
-        apart = [
+        held_out = [
             _distance(rows[fold], *_spread(np.delete(rows, fold, 0)))
             for fold in np.array_split(order, 5)
             if 0 < len(fold) < len(rows)
         ]
-        limit = float(np.quantile(np.concatenate(apart), 1 - SELDOM)) if apart else 0.0
+        limit = float(np.quantile(np.concatenate(held_out), 1 - SELDOM)) if held_out else 0.0
         return cls(ends, ranges, *spread, limit)
 
     @property
     def usual(self) -> tuple[tuple[int, int, int], int]:
-        """The shape of the images and the count of classes that were seen most."""
+        """The most frequent image shape and class count."""
         height, width, channels, classes = map(int, self.ends[0])
         return (height, width, channels), classes
 
     def distances(self, networks: Sequence[Network]) -> Floats:
-        """Distance of each network, in units of the limit: above 1 is far."""
+        """Return each network's distance in units of the limit: shape (networks,)."""
         rows = _inner(features.table(networks))
         return _distance(rows, self.mean, self.deviation, self.whitening) / max(1e-9, self.limit)
 
     def warnings(self, networks: Sequence[Network]) -> list[list[str]]:
-        """For each network, in what it lies outside; nothing for most that are alike."""
-        apart = self.distances(networks)
+        """For each network, describe how it lies outside the domain; empty if it lies inside."""
+        distances = self.distances(networks)
         return [
             [*self._ends(network), *self._ranges(network), *self._far(network, float(distance))]
-            for network, distance in zip(networks, apart, strict=True)
+            for network, distance in zip(networks, distances, strict=True)
         ]
 
     def _ends(self, network: Network) -> list[str]:
@@ -118,6 +118,7 @@ class Domain:
         return [f"{times} times as far off as they reach, most in {', '.join(most)}"]
 
     def state(self) -> State:
+        """Return the values that `restored` reads."""
         arrays: dict[str, NDArray[np.generic]] = {
             "ends": self.ends,
             "ranges": self.ranges,
@@ -129,7 +130,7 @@ class Domain:
 
     @classmethod
     def restored(cls, state: State) -> Self:
-        """A domain from a file. Raises `CnnGenError` where it is none."""
+        """Restore a domain from a file. Raises `CnnGenError` if it is not valid."""
         width = len(features.names()) - len(ENDS)
         check_arrays(
             state.arrays,
@@ -148,7 +149,7 @@ class Domain:
         limit = state.values.get("limit")
         known = len(ends) > 0 and ((ends >= 1) & (ends <= LARGEST)).all() and (ranges >= 0).all()
         if not (known and isinstance(limit, float) and limit >= 0 and (deviation > 0).all()):
-            raise CnnGenError("a saved model has a domain that is none")
+            raise CnnGenError("not a valid model file: its domain has values out of range")
         return cls(ends, ranges, mean, deviation, whitening, limit)
 
 
@@ -162,15 +163,15 @@ def _sizes(network: Network) -> tuple[int, int, int]:
 
 
 def _inner(rows: Floats) -> Floats:
-    """The features without the data's."""
+    """Return the features without those of the data set."""
     kept: Positions = np.flatnonzero([name not in ENDS for name in features.names()])
     return rows[:, kept]
 
 
 def _spread(rows: Floats) -> tuple[Floats, Floats, Floats]:
-    """Mean, standard deviation, and what makes the standardised features uncorrelated."""
+    """Return mean, standard deviation and the whitening of the standardised features."""
     mean = rows.mean(0)
-    # What never changed may change by 0.05 for each deviation that a distance counts.
+    # The lower bound keeps features that were constant in training from dominating distances.
     deviation = np.maximum(rows.std(0), 0.05)
     z = (rows - mean) / deviation
     covariance = (1 - SHRINKAGE) * (z.T @ z) / len(z) + SHRINKAGE * np.eye(z.shape[1])

@@ -1,4 +1,4 @@
-"""Trees on all that is known without training, and a graph network, together."""
+"""The `ensemble` predictor: boosted trees and a graph network, combined by weight."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from cnngen.predict.target_scale import Scale
 from cnngen.predict.trees import in_unit
 
 LEAST = 50
-"""Fewest examples: a tenth of them weigh the members."""
+"""Fewest examples; a tenth of them are used to weight the members."""
 
 
 @dataclass
 class Ensemble(Predictor):
     """The weighted mean of `proxies`, with the features, and `graph`.
 
-    The weights are those with the smallest squared error on examples that the members have not
-    seen: those given for validation, or a tenth. So is the width of the intervals: split
-    conformal prediction (Lei et al., "Distribution-Free Predictive Inference for Regression",
-    JASA 2018), in units of what the members say of themselves and how far they disagree.
+    The weights minimise the squared error on examples that the members have not seen: the
+    validation examples, or a tenth of all. The width of the intervals is calibrated on the same
+    examples by split conformal prediction (Lei et al., "Distribution-Free Predictive Inference
+    for Regression", JASA 2018), in units of the members' own uncertainty and disagreement.
     """
 
     name = "ensemble"
@@ -53,7 +53,7 @@ class Ensemble(Predictor):
     def fit(
         self, examples: Sequence[Example], target: Target, validation: Sequence[Example] = ()
     ) -> Self:
-        from cnngen.predict.graph import Graph
+        from cnngen.predict.graph import GraphPredictor
         from cnngen.predict.proxies import Proxies
 
         _, figures = with_target([*examples, *validation], target, LEAST)
@@ -61,11 +61,11 @@ class Ensemble(Predictor):
             parts = split(examples, self.seed, train=1.0)
             examples, validation = parts.train, parts.validation
         self.scale_ = Scale.of(target, figures)
-        members = (Proxies(seed=self.seed, with_features=True), Graph(seed=self.seed))
+        members = (Proxies(seed=self.seed, with_features=True), GraphPredictor(seed=self.seed))
         self.members_ = tuple(member.fit(examples, target) for member in members)
-        networks, held = with_target(validation, target)
-        means, stds = self._said(networks)
-        wanted = self.scale_.scaled(held)
+        networks, held_out = with_target(validation, target)
+        means, stds = self._member_predictions(networks)
+        wanted = self.scale_.scaled(held_out)
         self.weights_ = _weights(means, wanted)
         mean, std = self._mixed(means, stds)
         units = np.sort(np.abs(mean - wanted) / std)
@@ -76,17 +76,17 @@ class Ensemble(Predictor):
 
     def predict(self, networks: Sequence[Network]) -> Prediction:
         check_fitted(self)
-        mean, std = self._mixed(*self._said(networks))
+        mean, std = self._mixed(*self._member_predictions(networks))
         return in_unit(self.scale_, mean, std * self.factors_[0], std * self.factors_[1])
 
-    def _said(self, networks: Sequence[Network]) -> tuple[Floats, Floats]:
-        """Means and deviations of the members, without a unit: shape (members, networks)."""
-        said = [member.predict(networks) for member in self.members_]
-        means = [self.scale_.scaled(one.mean) for one in said]
+    def _member_predictions(self, networks: Sequence[Network]) -> tuple[Floats, Floats]:
+        """Return the scaled means and deviations of the members: shape (members, networks)."""
+        predictions = [member.predict(networks) for member in self.members_]
+        means = [self.scale_.scaled(one.mean) for one in predictions]
         if self.scale_.target == "trainability":
-            return np.stack(means), np.stack([one.std for one in said]) / self.scale_.std
-        # Where the unit is a logarithm, the ends of the interval tell the deviation.
-        widths = [self.scale_.scaled(one.high) - self.scale_.scaled(one.low) for one in said]
+            return np.stack(means), np.stack([one.std for one in predictions]) / self.scale_.std
+        # On a logarithmic scale, the deviation follows from the ends of the interval.
+        widths = [self.scale_.scaled(one.high) - self.scale_.scaled(one.low) for one in predictions]
         return np.stack(means), np.stack(widths) / (2 * NORMAL_QUANTILE)
 
     def _mixed(self, means: Floats, stds: Floats) -> tuple[Floats, Floats]:
@@ -113,7 +113,7 @@ class Ensemble(Predictor):
 
         members = state.values.get("members")
         if not isinstance(members, list) or not 1 <= len(members) <= 8:
-            raise CnnGenError("a saved ensemble lacks its members")
+            raise CnnGenError("not a valid ensemble file: its members are missing or too many")
         check_arrays(state.arrays, {"weights": (len(members),), "factors": (2,)})
         self.scale_ = Scale.restored(self.target_, state.values.get("scale"))
         self.weights_ = state.arrays["weights"].astype(np.float64)
@@ -123,18 +123,18 @@ class Ensemble(Predictor):
             parts = given if isinstance(given, dict) else {}
             name, params, values = (parts.get(n) for n in ("predictor", "params", "values"))
             if name == self.name or not isinstance(params, dict) or not isinstance(values, dict):
-                raise CnnGenError(f"member {at} of a saved ensemble is none")
+                raise CnnGenError(f"not a valid ensemble file: its member {at} is malformed")
             own = State(cast("Mapping[str, object]", values), state.inside(f"members/{at}"))
             found.append(restored(Saved(str(name), params, self.target_, own)))
         self.members_ = tuple(found)
 
 
 def _weights(means: Floats, wanted: Floats) -> Floats:
-    """Shares of the members, none below 0, with the least squared error on some examples."""
+    """Return non-negative weights of the members, which sum to 1, by least squares."""
     from scipy.optimize import nnls
 
     found, _ = nnls(means.T, wanted)
-    # Half of equal shares: a hundred examples say little of which of two is better.
+    # Shrink halfway to equal weights: a hundred examples hardly tell which member is better.
     equal = np.full(len(means), 1 / len(means))
     total = float(found.sum())
     return equal if total <= 0 else (found / total + equal) / 2

@@ -1,7 +1,7 @@
-"""A sum of decision trees as plain arrays: grown by LightGBM, read and asked without it.
+"""A sum of decision trees as plain arrays, grown by LightGBM and evaluated without it.
 
-What a file from a stranger holds is checked as numbers; LightGBM's own text form is never
-parsed, for its reader trusts what it reads.
+Untrusted files are checked as arrays of numbers. LightGBM's own text format is never parsed,
+because its reader does not validate its input.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int32]
 
 ROWS = 256
-"""Rows that go down the trees together: their places stay in the cache."""
+"""Rows evaluated at a time, few enough that their state stays in the CPU cache."""
 
 MAX_NODES = 2**20
 MAX_DEPTH = 64
-"""Most nodes of all trees, and most steps down one, that a file may ask for."""
+"""Most nodes of all trees together, and greatest depth of a tree, that a file may have."""
 
 LEAF = np.finfo(np.float64).max
-"""The threshold of a leaf: no row is above it."""
+"""The threshold of a leaf, which no value exceeds."""
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Trees whose values add up.
+    """A sum of decision trees.
 
-    Node i of all trees compares column `feature[i]` with `threshold[i]`: rows that are not
-    above it go on to node `below[i]`, others to the one after that; both come later than i. A
-    leaf goes on to itself, and gives `value[i]`. `roots` are the nodes the trees begin with.
+    Node i compares column `feature[i]` with `threshold[i]`: rows up to the threshold continue
+    at node `below[i]`, others at node `below[i] + 1`; both come after i. A leaf points to
+    itself and has the value `value[i]`. `roots` are the root nodes of the trees.
     """
 
     feature: Ints
@@ -49,7 +49,7 @@ class Forest:
     roots: Ints
 
     def __call__(self, rows: Floats) -> Floats:
-        """The sum of the trees' values for rows (rows, columns): shape (rows,)."""
+        """Return the sum of the trees' values for rows (rows, columns): shape (rows,)."""
         sums = [self._sums(rows[at : at + ROWS]) for at in range(0, len(rows), ROWS)]
         return np.concatenate(sums) if sums else np.zeros(0)
 
@@ -69,7 +69,7 @@ class Forest:
         return np.asarray(self.value[reached].reshape(height, -1).sum(1), np.float64)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The forest for a file. Values are rounded to single precision there."""
+        """Return the arrays to save; values are rounded to single precision."""
         return {
             "feature": self.feature.astype(np.int16),
             "threshold": self.threshold,
@@ -80,15 +80,18 @@ class Forest:
 
     @classmethod
     def restored(cls, arrays: Mapping[str, NDArray[np.generic]], columns: int) -> Self:
-        """A forest from a file, over rows of so many columns.
+        """Restore a forest over rows of `columns` columns from a file.
 
-        Raises `CnnGenError` unless every row would come to a leaf of every tree.
+        Raises `CnnGenError` unless every row reaches a leaf of every tree.
         """
         nodes = len(arrays["value"]) if "value" in arrays else 0
         names = ("feature", "threshold", "below", "value")
         check_arrays(arrays, {**dict.fromkeys(names, (nodes,)), "roots": (None,)})
         if nodes > MAX_NODES or len(arrays["roots"]) > nodes:
-            raise CnnGenError(f"a saved predictor has {nodes:,} nodes, at most {MAX_NODES:,}")
+            raise CnnGenError(
+                f"not a valid predictor file: its trees have {nodes:,} nodes "
+                f"(at most {MAX_NODES:,}) and {len(arrays['roots']):,} roots"
+            )
         feature, below, roots = (
             arrays[name].astype(np.int32) for name in ("feature", "below", "roots")
         )
@@ -100,18 +103,18 @@ class Forest:
             and ((feature >= 0) & (feature < columns)).all()
             and ((roots >= 0) & (roots < nodes)).all()
         ):
-            raise CnnGenError("the trees of a saved predictor are none")
+            raise CnnGenError("not a valid predictor file: its trees are malformed")
         level = np.unique(roots)
         for _ in range(MAX_DEPTH + 1):
             inner = level[~is_leaf[level]]
             level = np.unique(np.concatenate([below[inner], below[inner] + 1]))
         if len(level):
-            raise CnnGenError(f"a tree of a saved predictor is deeper than {MAX_DEPTH}")
+            raise CnnGenError(f"not a valid predictor file: a tree is deeper than {MAX_DEPTH}")
         return cls(feature, threshold, below, value, roots)
 
     @classmethod
     def of(cls, boosters: Sequence[Booster]) -> Self:
-        """The mean of what LightGBM has grown, before any link function."""
+        """Return the mean of LightGBM boosters, before any link function."""
         feature: list[int] = []
         threshold: list[float] = []
         below: list[int] = []

@@ -1,4 +1,4 @@
-"""A model: a predictor for each target, and what they have seen. `cnngen predict` asks one."""
+"""A model: one fitted predictor per target, and their domain. `cnngen predict` uses one."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from cnngen.predict.registry import get_predictor
 
 NAME = "model"
 SHIPPED = Path(__file__).parent / "models" / "digits.zip"
-"""The model that CNNGen brings. `docs/predict.md` tells what it was fitted on."""
+"""The model shipped with CNNGen. `docs/predict.md` describes the data it was fitted on."""
 
 
 @dataclass(frozen=True)
 class Model:
     """Predictors of several targets, fitted on the same examples.
 
-    `origin` says how many networks of which setting they were, `energies` how many of their
-    energies were modelled and how many measured; those of which nothing says it are under "".
+    `origin` counts the networks by setting. `energies` counts their energies by origin:
+    "modelled", "measured", or "" if unknown.
     """
 
     predictors: Mapping[Target, Predictor]
@@ -42,9 +42,10 @@ class Model:
         predictor: str = "trees",
         on_target: Callable[[Target], None] | None = None,
     ) -> Self:
-        """A model of all targets that the examples have.
+        """Fit a predictor for each target that the examples have.
 
-        Raises `CnnGenError` where they have too few of any, and for an unknown predictor.
+        `on_target` is called before each target. Raises `CnnGenError` if there are too few
+        examples of a target, and for an unknown predictor.
         """
         kind = get_predictor(predictor)
         fitted: dict[Target, Predictor] = {}
@@ -54,22 +55,22 @@ class Model:
             if any(example.targets.get(target) is not None for example in examples):
                 fitted[target] = kind().fit(examples, target)
         if not fitted:
-            raise CnnGenError("there is nothing to learn from: no example has any target")
+            raise CnnGenError("a model needs examples, and none of those given has a target")
         domain = Domain.of([example.network for example in examples])
         energies = [one.energy for one in examples if one.targets.get("energy") is not None]
         origin = Counter(example.setting for example in examples)
         return cls(fitted, domain, origin, Counter(energies))
 
     def predict(self, networks: Sequence[Network]) -> dict[Target, Prediction]:
-        """What each of the predictors says of the networks."""
-        said = {target: one.predict(networks) for target, one in self.predictors.items()}
-        if "energy" in said:
-            said["energy"] = replace(said["energy"], note=self.energy_note)
-        return said
+        """Return the prediction of each target for the networks."""
+        found = {target: one.predict(networks) for target, one in self.predictors.items()}
+        if "energy" in found:
+            found["energy"] = replace(found["energy"], note=self.energy_note)
+        return found
 
     @property
     def energy_note(self) -> str:
-        """Where the energies that were learnt come from; "" where all were measured."""
+        """A note on the origin of the energies learnt from; "" if all were measured."""
         modelled, measured = (self.energies.get(kind, 0) for kind in ("modelled", "measured"))
         if self.energies and set(self.energies) <= {"measured"}:
             return ""
@@ -80,7 +81,7 @@ class Model:
         return "Whether the energies learnt from were measured or modelled is not known"
 
     def save(self, path: str | Path) -> None:
-        """Write a file that `load` reads. Raises `StoreError` where that cannot be done."""
+        """Write a file that `load` reads. Raises `StoreError` if it cannot be written."""
         members = {target: one.state() for target, one in self.predictors.items()}
         domain = self.domain.state()
         values = {
@@ -103,16 +104,17 @@ class Model:
 
     @classmethod
     def load(cls, path: str | Path = SHIPPED) -> Self:
-        """Read what `save` wrote. Nothing in it can run.
+        """Read a model file. It contains no executable code.
 
-        Raises `CnnGenError` for a file that is none, or whose predictors are not installed.
+        Raises `CnnGenError` if the file is not a valid model, or needs a predictor that is not
+        installed.
         """
         read = saved.read(Path(path))
         members, domain, origin = (
             _object(read.state.values.get(name), path) for name in ("members", "domain", "origin")
         )
         if read.name != NAME or not members.keys() <= TARGETS.keys():
-            raise CnnGenError(f"{path} is no model", hint="Make one: cnngen predict --fit FOLDER.")
+            raise _not_a_model(path)
         predictors: dict[Target, Predictor] = {}
         for target, given in members.items():
             member = _object(given, path)
@@ -121,10 +123,10 @@ class Model:
             name = str(member.get("predictor"))
             predictors[cast("Target", target)] = restored(Saved(name, params, target, state))
         with saved.restoring(f"the domain of {path}"):
-            seen = Domain.restored(State(domain, read.state.inside("domain")))
+            domain_of_examples = Domain.restored(State(domain, read.state.inside("domain")))
         return cls(
             predictors,
-            seen,
+            domain_of_examples,
             {shorten(name, 160): n for name, n in origin.items() if isinstance(n, int)},
             {
                 name: n
@@ -136,5 +138,11 @@ class Model:
 
 def _object(value: object, path: str | Path) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise CnnGenError(f"{path} is no model", hint="Make one: cnngen predict --fit FOLDER.")
+        raise _not_a_model(path)
     return cast("Mapping[str, object]", value)
+
+
+def _not_a_model(path: str | Path) -> CnnGenError:
+    return CnnGenError(
+        f"{path} is not a valid model file", hint="Create one: cnngen predict --fit FOLDER."
+    )

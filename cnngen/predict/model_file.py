@@ -1,4 +1,4 @@
-"""Saved predictors: a zip of one JSON text and NumPy arrays, nothing of which can run."""
+"""Read and write saved predictors: a zip of one JSON file and NumPy arrays, without code."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ FORMAT = 1
 HEAD = "predictor.json"
 MAX_JSON = 2**24
 MAX_ARRAYS = 2**28
-"""Most bytes of the JSON text, and of all arrays together, that are read."""
+"""Largest JSON file, and largest total of all arrays, that are read, in bytes."""
 
 KINDS = "biuf"
 MAX_ITEM = 8
-"""Arrays are of numbers, of at most so many bytes: all of them fit a float64."""
+"""The accepted kinds of numbers, and their largest size in bytes; all fit a float64."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a predictor has learnt: values that JSON knows, and arrays of numbers.
+    """What a predictor has learnt: JSON-compatible values, and arrays of numbers.
 
-    Names of arrays are paths such as `members/0/weights`.
+    Arrays are named by paths such as `members/0/weights`.
     """
 
     values: Mapping[str, object] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
 
     def inside(self, prefix: str) -> Mapping[str, NDArray[np.generic]]:
-        """The arrays below a path, by the rest of their names."""
+        """Return the arrays below a path, by their names relative to it."""
         start = f"{prefix}/"
         return {
             name.removeprefix(start): array
@@ -51,7 +51,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A saved predictor as it was read: nothing in it has been checked but its sizes."""
+    """A saved predictor as read: only its sizes have been checked."""
 
     name: str
     params: Mapping[str, object]
@@ -60,7 +60,7 @@ class Saved:
 
 
 def write(path: Path, name: str, params: Mapping[str, object], target: str, state: State) -> None:
-    """Write a predictor whole or not at all. Raises `StoreError` where that cannot be done."""
+    """Write a predictor file atomically. Raises `StoreError` if it cannot be written."""
     head = {
         "format": FORMAT,
         "predictor": name,
@@ -73,7 +73,7 @@ def write(path: Path, name: str, params: Mapping[str, object], target: str, stat
             replacing(path) as file,
             zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
         ):
-            # A fixed time of writing: equal predictors give equal files.
+            # ZipInfo has a fixed time stamp, so equal predictors give equal files.
             archive.writestr(zipfile.ZipInfo(HEAD), json.dumps(head), zipfile.ZIP_DEFLATED)
             for array_name, array in state.arrays.items():
                 member = zipfile.ZipInfo(f"{array_name}.npy")
@@ -85,9 +85,9 @@ def write(path: Path, name: str, params: Mapping[str, object], target: str, stat
 
 
 def read(path: Path) -> Saved:
-    """Read what `write` wrote; sizes are checked before memory is taken.
+    """Read a predictor file, checking sizes before allocating memory.
 
-    Raises `StoreError` for a file that is no saved predictor.
+    Raises `StoreError` if the file cannot be read or is not a saved predictor.
     """
     try:
         with opened_archive(path, MAX_JSON + MAX_ARRAYS) as archive:
@@ -95,27 +95,29 @@ def read(path: Path) -> Saved:
             arrays = _arrays(archive)
             if head["format"] != FORMAT:
                 raise ValueError(
-                    f"it has the format {head['format']!r:.20}, this CNNGen reads {FORMAT}"
+                    f"its format is {head['format']!r:.20}, this version reads {FORMAT}"
                 )
             name, target = head["predictor"], head["target"]
             params, values = head["params"], head["values"]
             if not (isinstance(name, str) and isinstance(target, str)):
-                raise ValueError("its name or its target is no text")
+                raise ValueError("its name or its target is not text")
             if not (isinstance(params, dict) and isinstance(values, dict)):
-                raise ValueError("its hyper-parameters or its values are no object")
+                raise ValueError("its hyper-parameters or its values are not an object")
     except FileNotFoundError:
-        raise StoreError(f"there is no {path}") from None
+        raise StoreError(f"{path} does not exist") from None
     except OSError as error:
         raise StoreError(f"{path} {error.strerror}") from None
     except ValueError as error:
-        raise StoreError(f"{path} is no saved predictor: {error}") from None
+        raise StoreError(f"{path} is not a saved predictor: {error}") from None
     return Saved(name, params, target, State(values, arrays))
 
 
 @contextmanager
 def restoring(what: str) -> Iterator[None]:
-    """Turn whatever is made of a stranger's values into `CnnGenError`: classes that restore
-    themselves need not foresee all that JSON can hold."""
+    """Turn any exception into `CnnGenError`.
+
+    Classes that restore themselves from untrusted files then need not check every value.
+    """
     try:
         yield
     except CnnGenError:
@@ -131,7 +133,7 @@ def _head(archive: zipfile.ZipFile) -> dict[str, object]:
         raise ValueError("its JSON is too large")
     head = json.loads(content)
     if not isinstance(head, dict):
-        raise ValueError("its JSON is no object")
+        raise ValueError("its JSON is not an object")
     return cast("dict[str, object]", head)
 
 
@@ -144,7 +146,7 @@ def _arrays(archive: zipfile.ZipFile) -> dict[str, NDArray[np.generic]]:
         with archive.open(member) as file:
             array = read_array(file, room)
         if array.dtype.kind not in KINDS or array.dtype.itemsize > MAX_ITEM:
-            raise ValueError(f"{member} is no array of numbers")
+            raise ValueError(f"{member} is not an array of numbers")
         room -= array.nbytes
         arrays[member.removesuffix(".npy")] = array
     return arrays
@@ -153,18 +155,20 @@ def _arrays(archive: zipfile.ZipFile) -> dict[str, NDArray[np.generic]]:
 def check_arrays(
     arrays: Mapping[str, NDArray[np.generic]], shapes: Mapping[str, tuple[int | None, ...]]
 ) -> None:
-    """Raise `CnnGenError` unless arrays of these shapes are there, all of finite numbers.
+    """Raise `CnnGenError` unless all arrays are present, finite, and of the given shapes.
 
-    None stands for any length.
+    None in a shape stands for any length.
     """
     for name, shape in shapes.items():
         array = arrays.get(name)
         if array is None:
-            raise CnnGenError(f"a saved predictor lacks its array '{name}'")
+            raise CnnGenError(f"not a valid predictor file: its array '{name}' is missing")
         fits = array.ndim == len(shape) and all(
             want in (None, have) for want, have in zip(shape, array.shape, strict=True)
         )
         if not fits:
-            raise CnnGenError(f"the array '{name}' of a saved predictor has shape {array.shape}")
+            raise CnnGenError(
+                f"not a valid predictor file: its array '{name}' has shape {array.shape}"
+            )
         if not np.isfinite(array).all():
-            raise CnnGenError(f"the array '{name}' of a saved predictor is not finite")
+            raise CnnGenError(f"not a valid predictor file: its array '{name}' is not finite")

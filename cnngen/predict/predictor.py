@@ -1,4 +1,4 @@
-"""What every predictor is: scikit-learn's conventions, for networks."""
+"""The base class of predictors, which follows scikit-learn's conventions."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from cnngen.system.plugins import PREDICTORS
 Floats = NDArray[np.float64]
 
 LEVEL = 0.9
-"""Share of networks whose figure is meant to lie in an interval."""
+"""Fraction of networks whose figure an interval is meant to contain."""
 
 NORMAL_QUANTILE = 1.6448536269514722
-"""Of `LEVEL`, on both sides."""
+"""The two-sided quantile of a normal distribution for `LEVEL`."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """Mean and standard deviation for each network, in the target's unit: shape (networks,).
 
-    `bounds` are the ends of the interval that holds `LEVEL` of the figures; those of a
-    normal distribution, where a predictor gives none. `note` says what is to be known of the
-    figures that were learnt from, such as that energies were modelled; "" where nothing is.
+    `bounds` are the lower and upper ends of the intervals meant to contain a fraction `LEVEL`
+    of the figures; None stands for those of a normal distribution. `note` is a remark on the
+    figures learnt from, for example that energies were modelled; "" for none.
     """
 
     mean: Floats
@@ -43,10 +43,12 @@ class Prediction:
 
     @property
     def low(self) -> Floats:
+        """The lower end of the interval, in the target's unit."""
         return self.bounds[0] if self.bounds else self.mean - NORMAL_QUANTILE * self.std
 
     @property
     def high(self) -> Floats:
+        """The upper end of the interval, in the target's unit."""
         return self.bounds[1] if self.bounds else self.mean + NORMAL_QUANTILE * self.std
 
     def __len__(self) -> int:
@@ -60,16 +62,16 @@ class Prediction:
 
 
 class Predictor(ABC):
-    """One way to predict one target. A subclass is a dataclass of its hyper-parameters.
+    """Base class of predictors of one target. A subclass is a dataclass of hyper-parameters.
 
-    Fields with `init=False` hold what was learnt; their names end with an underscore. All
-    fields have defaults. The constructor does nothing but keep them, so that scikit-learn's
-    `clone` works. Neither importing the module of a predictor nor making one imports a
+    Hyper-parameters have defaults, and the constructor only stores them, so that scikit-learn's
+    `clone` works. Fields with `init=False` hold the learnt state; their names end with an
+    underscore. Neither importing a predictor's module nor constructing one may import a
     framework.
     """
 
     name: ClassVar[str]
-    """The name users type."""
+    """The name by which users choose the predictor."""
 
     install: ClassVar[str] = "pip install cnngen"
     """The command that installs what the predictor needs."""
@@ -80,78 +82,78 @@ class Predictor(ABC):
     def fit(
         self, examples: Sequence[Example], target: Target, validation: Sequence[Example] = ()
     ) -> Self:
-        """Learn a target from examples; those that lack it are left out.
+        """Learn to predict a target from examples; those without the target are ignored.
 
-        `validation` are further examples, to see when to stop or how far off predictions
-        are. A predictor that needs none learns from them, too. Equal arguments give equal
-        predictors. Raises `CnnGenError` where there are too few.
+        `validation` are further examples for early stopping or calibration; a predictor that
+        needs none learns from them as well. Equal arguments give equal predictors. Returns the
+        predictor itself. Raises `CnnGenError` if there are too few examples.
         """
 
     @abstractmethod
     def predict(self, networks: Sequence[Network]) -> Prediction:
-        """Predictions for networks, in their order. Raises `CnnGenError` before `fit`."""
+        """Predict the target of networks, in order. Raises `CnnGenError` before `fit`."""
 
     @abstractmethod
     def state(self) -> State:
-        """What was learnt, as JSON values and arrays."""
+        """Return what was learnt, as JSON values and arrays."""
 
     @abstractmethod
     def restore(self, state: State) -> None:
-        """Take over what `state` gave.
+        """Restore what `state` returned.
 
-        The state may come from a stranger: raises `CnnGenError` for anything that would not
-        predict, and runs nothing in it.
+        The state may come from an untrusted file: check it, raise `CnnGenError` if it could not
+        predict, and execute nothing in it.
         """
 
     def save(self, path: str | Path) -> None:
-        """Write a file that `cnngen.predict.load` reads, with nothing in it that could run.
+        """Write a file that `cnngen.predict.load` reads; it contains no executable code.
 
-        Raises `CnnGenError` before `fit`, and where the file cannot be written.
+        Raises `CnnGenError` before `fit`, and if the file cannot be written.
         """
         check_fitted(self)
         write(Path(path), self.name, self.get_params(), self.target_, self.state())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote.
+        """Read a saved predictor of this class.
 
-        Raises `CnnGenError` for a file that is none, or that holds another predictor.
+        Raises `CnnGenError` if the file is not valid or contains another predictor.
         """
         predictor = load(path)
         if not isinstance(predictor, cls):
-            raise CnnGenError(f"{path} holds a predictor '{predictor.name}', not '{cls.name}'")
+            raise CnnGenError(f"{path} contains a predictor '{predictor.name}', not '{cls.name}'")
         return predictor
 
     def get_params(self, deep: bool = True) -> dict[str, object]:
-        """The hyper-parameters, by name."""
+        """Return the hyper-parameters, by name."""
         return {one.name: getattr(self, one.name) for one in fields(self) if one.init}  # type: ignore[arg-type]
 
     def set_params(self, **params: object) -> Self:
-        """Set hyper-parameters by name. Raises `CnnGenError` for one that is not there."""
+        """Set hyper-parameters by name. Raises `CnnGenError` for an unknown one."""
         known = self.get_params()
         for name, value in params.items():
             if name not in known:
                 raise CnnGenError(
-                    f"'{self.name}' has no hyper-parameter '{name}'",
-                    hint=f"It has: {', '.join(known) or 'none'}.",
+                    f"unknown hyper-parameter '{name}' of the predictor '{self.name}'",
+                    hint=f"Known: {', '.join(known) or 'none'}.",
                 )
             setattr(self, name, value)
         return self
 
 
 def load(path: str | Path) -> Predictor:
-    """A saved predictor of any kind.
+    """Read a saved predictor of any kind.
 
-    Raises `CnnGenError` for a file that is none, and for a predictor that is not installed.
+    Raises `CnnGenError` if the file is not valid or its predictor is not installed.
     """
     return restored(model_file.read(Path(path)))
 
 
 def restored(read: model_file.Saved) -> Predictor:
-    """The predictor that was saved so. Raises `CnnGenError` where it is none."""
+    """Restore a predictor from what was read. Raises `CnnGenError` if it is not valid."""
     kind: type[Predictor] = PREDICTORS.load(read.name)
     if read.target not in TARGETS:
-        raise CnnGenError(f"a saved predictor has the target {read.target!r:.40}, which is none")
+        raise CnnGenError(f"not a valid predictor file: unknown target {read.target!r:.40}")
     check_params(kind, read.params)
     with model_file.restoring(f"a saved predictor '{read.name}'"):
         predictor = kind(**read.params)
@@ -163,12 +165,12 @@ def restored(read: model_file.Saved) -> Predictor:
 def with_target(
     examples: Sequence[Example], target: Target, least: int = 2
 ) -> tuple[list[Network], Floats]:
-    """The networks whose training reached a target, and the figures.
+    """Return the networks whose training reached a target, and their figures (networks,).
 
-    Raises `CnnGenError` for a target that is none, and for fewer than `least` examples.
+    Raises `CnnGenError` for an unknown target, and for fewer than `least` examples.
     """
     if target not in TARGETS:
-        raise CnnGenError(f"there is no target '{target}'", hint=f"One of: {', '.join(TARGETS)}.")
+        raise CnnGenError(f"unknown target '{target}'", hint=f"One of: {', '.join(TARGETS)}.")
     found = [
         (example.network, figure)
         for example in examples
@@ -176,7 +178,7 @@ def with_target(
     ]
     if len(found) < least:
         raise CnnGenError(
-            f"{len(found)} of {len(examples)} examples have the target '{target}', "
+            f"only {len(found)} of {len(examples)} examples have the target '{target}', "
             f"at least {least} are needed"
         )
     networks, figures = zip(*found, strict=True)
@@ -184,16 +186,16 @@ def with_target(
 
 
 def check_fitted(predictor: Predictor) -> None:
-    """Raise `CnnGenError` where a predictor has learnt nothing yet."""
+    """Raise `CnnGenError` if a predictor has not been fitted."""
     if not hasattr(predictor, "target_"):
-        raise CnnGenError(f"this predictor '{predictor.name}' has learnt nothing: fit it first")
+        raise CnnGenError(f"the predictor '{predictor.name}' is not fitted: call fit first")
 
 
 def check_params(kind: type[Predictor], given: Mapping[str, object]) -> None:
-    """Raise `CnnGenError` for hyper-parameters from a file that are not of the class's types."""
+    """Raise `CnnGenError` for hyper-parameters of a file that are unknown or of the wrong type."""
     defaults = kind().get_params()
     for name, value in given.items():
         if name not in defaults:
-            raise CnnGenError(f"'{kind.name}' has no hyper-parameter '{name}'")
+            raise CnnGenError(f"unknown hyper-parameter '{name}' of the predictor '{kind.name}'")
         if type(value) is not type(defaults[name]):
-            raise CnnGenError(f"{value!r:.40} is no value of the hyper-parameter '{name}'")
+            raise CnnGenError(f"invalid value {value!r:.40} of the hyper-parameter '{name}'")

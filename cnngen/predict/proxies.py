@@ -1,4 +1,4 @@
-"""What an untrained network does with a batch, as numbers to rank and to learn from."""
+"""The `proxies` predictor: zero-cost proxies and signal statistics of untrained networks."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from cnngen.system.cache import cache_folder
 from cnngen.system.files import replacing
 
 PROXIES = ("synflow", "jacobian_covariance", "naswot", "grad_norm")
-"""The published ones, each of which ranks networks by itself."""
+"""The published proxies, each of which ranks networks on its own."""
 
 VERSION = 1
-"""Of the figures: those of another version are not read from the cache."""
+"""Version of the figures; cached figures of other versions are ignored."""
 
 
 @dataclass
 class Proxies(RowPredictor):
-    """Boosted trees on zero-cost proxies and signal statistics alone, or with the features too.
+    """Boosted trees on zero-cost proxies and signal statistics, optionally with the features.
 
-    The first weights and the images are random; no data set is needed, but a backend is.
-    Figures are kept in `CNNGEN_CACHE`, or in `~/.cache/cnngen`.
+    Initial weights and images are random, so no data set is needed, but a backend is. Figures
+    are cached in `CNNGEN_CACHE`, by default `~/.cache/cnngen`.
     """
 
     name = "proxies"
@@ -52,47 +52,51 @@ class Proxies(RowPredictor):
 
 
 def proxy_table(networks: Sequence[Network], backend: str = "torch") -> Floats:
-    """The figures of networks: shape (networks, len(FIGURES)).
+    """Compute the figures of networks: shape (networks, len(FIGURES)).
 
-    Raises `BackendError` for a backend that is not there or gives no signals, and
-    `CnnGenError` for a backbone, which has no logits.
+    Raises `BackendError` if the backend is not installed or does not provide signals, and
+    `CnnGenError` for a backbone, since the proxies need logits.
     """
     chosen = get_backend(backend)
     version = chosen.version()
     if version is None or "signals" not in chosen.capabilities:
         raise BackendError(
-            f"the {backend} backend gives no signals of untrained networks",
+            f"the {backend} backend does not provide signals of untrained networks",
             hint=f"Install: {chosen.install}",
         )
     if any(network.is_backbone for network in networks):
-        raise CnnGenError("a backbone has no logits, so it has no proxies of their accuracy")
+        raise CnnGenError("proxies of accuracy need logits, which a backbone lacks")
     rows = [list(_figures(network, chosen, version).values()) for network in networks]
     return np.array(rows, np.float64).reshape(len(networks), len(FIGURES))
 
 
 def proxies(network: Network, backend: str = "torch") -> dict[str, float]:
-    """The figures of one network, by name; `PROXIES` are the published ones among them."""
+    """Compute the figures of one network, by name; `PROXIES` names the published ones.
+
+    Raises as `proxy_table` does.
+    """
     return dict(zip(FIGURES, proxy_table([network], backend)[0].tolist(), strict=True))
 
 
 def _figures(network: Network, backend: Backend, version: str) -> dict[str, float]:
-    place = cache_folder() / f"signals-{VERSION}" / version.replace(" ", "-") / f"{network.id}.json"
+    folder = cache_folder() / f"signals-{VERSION}" / version.replace(" ", "-")
+    file_path = folder / f"{network.id}.json"
     with suppress(OSError, ValueError):
-        kept = json.loads(place.read_text(encoding="utf-8"))
-        if _is_whole(kept):
-            return {name: float(kept[name]) for name in FIGURES}
+        cached = json.loads(file_path.read_text(encoding="utf-8"))
+        if _is_complete(cached):
+            return {name: float(cached[name]) for name in FIGURES}
     images, labels = probe(network.input_shape, network.classes or 1)
     found = figures(backend.signals(network, images, labels))
-    with suppress(OSError):  # a cache that cannot be written is none
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(place) as file:
+    with suppress(OSError):  # the cache is optional
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(file_path) as file:
             file.write(json.dumps(found).encode())
     return found
 
 
-def _is_whole(kept: object) -> bool:
+def _is_complete(cached: object) -> bool:
     return (
-        isinstance(kept, dict)
-        and kept.keys() == set(FIGURES)
-        and all(isinstance(value, float) and isfinite(value) for value in kept.values())
+        isinstance(cached, dict)
+        and cached.keys() == set(FIGURES)
+        and all(isinstance(value, float) and isfinite(value) for value in cached.values())
     )

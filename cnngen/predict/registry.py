@@ -1,4 +1,4 @@
-"""Which predictors there are: those of CNNGen, and those that packages add."""
+"""Look up predictors by name: CNNGen's own and those of installed packages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class _Registry(Mapping[str, "type[Predictor]"]):
-    """Name and class of each predictor; a class is imported when it is asked for."""
+    """The class of each predictor by name; a class is imported on first access."""
 
     def __getitem__(self, name: str) -> type[Predictor]:
         if name not in plugins.PREDICTORS.declared():
@@ -28,10 +28,10 @@ class _Registry(Mapping[str, "type[Predictor]"]):
 
 
 PREDICTORS: Mapping[str, type[Predictor]] = _Registry()
-"""All predictors that are installed, by name."""
+"""All installed predictors, by name."""
 
 
 def get_predictor(name: str) -> type[Predictor]:
-    """The predictor of that name. Raises `CnnGenError` where there is none."""
+    """Return the class of a predictor. Raises `CnnGenError` for an unknown name."""
     kind: type[Predictor] = plugins.PREDICTORS.load(name)
     return kind

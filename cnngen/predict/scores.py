@@ -1,4 +1,4 @@
-"""How good predictions are: of the order, of the figures, and of their own uncertainty."""
+"""Score predictions: their order, their errors and their uncertainty."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from cnngen.predict.splits import Split
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Predictions against what was measured.
+    """The quality of predictions, given measured figures.
 
-    `tau` is Kendall's tau-b, NaN where all predictions or all figures are equal. `mae` is the
-    mean absolute error in the target's unit. `coverage` is the share of figures inside their
-    interval, meant to be `interface.LEVEL`. `nll` is the mean negative log-likelihood of the
-    figures under normal distributions of the predicted means and deviations.
+    `tau` is Kendall's tau-b, NaN if all predictions or all figures are equal. `mae` is the mean
+    absolute error in the target's unit. `coverage` is the fraction of figures inside their
+    interval, ideally `predictor.LEVEL`. `nll` is the mean negative log-likelihood of the figures
+    under normal distributions with the predicted means and deviations. `count` is the number of
+    networks.
     """
 
     tau: float
@@ -29,10 +30,10 @@ class Score:
 
 
 def score(prediction: Prediction, measured: Floats) -> Score:
-    """Predictions of some networks against their figures, of shape (networks,)."""
+    """Score predictions of networks against measured figures, of shape (networks,)."""
     off = np.abs(prediction.mean - measured)
     inside = (prediction.low <= measured) & (measured <= prediction.high)
-    # A deviation of 0 would be infinitely sure.
+    # A deviation of 0 would make the likelihood infinite.
     std = np.maximum(prediction.std, 1e-9 * max(1e-9, float(np.abs(measured).max())))
     nll = np.log(std) + 0.5 * np.log(2 * np.pi) + 0.5 * (off / std) ** 2
     return Score(
@@ -45,19 +46,19 @@ def score(prediction: Prediction, measured: Floats) -> Score:
 
 
 def kendall(predicted: Floats, measured: Floats) -> float:
-    """Kendall's tau-b (Kendall 1945): agreeing less contradicting pairs, with ties, from -1 to 1."""
+    """Return Kendall's tau-b (Kendall 1945), the rank correlation with ties, from -1 to 1."""
     from scipy.stats import kendalltau
 
     return float(kendalltau(predicted, measured).statistic)
 
 
 def judge(predictor: Predictor, parts: Split, target: Target) -> Score:
-    """Fit a predictor on a split, and score it on the part it has not seen."""
+    """Fit a predictor on a split and score it on the test part."""
     predictor.fit(parts.train, target, parts.validation)
     return judge_fitted(predictor, parts.test)
 
 
 def judge_fitted(predictor: Predictor, test: list[Example]) -> Score:
-    """Score a predictor on examples."""
+    """Score a fitted predictor on examples."""
     networks, measured = with_target(test, predictor.target_)
     return score(predictor.predict(networks), measured)

@@ -1,4 +1,4 @@
-"""Parts of a set of examples: to learn from, to watch, and to judge by."""
+"""Split examples into training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnngen.predict.examples import Example
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Examples to learn from, to watch while learning, and to judge by."""
+    """Examples for training, validation and test."""
 
     train: list[Example]
     validation: list[Example]
@@ -21,22 +21,22 @@ class Split:
 def split(
     examples: Sequence[Example], seed: int, train: float = 0.8, validation: float = 0.1
 ) -> Split:
-    """A random split. `train` is the share that is not for the test, `validation` the share of
-    those that is set aside: the paper's 80/20 with 10 % of 80.
+    """Split examples at random; those of equal networks go into the same part.
 
-    Examples of equal networks come into the same part.
+    `train` is the fraction not used for the test, and `validation` the fraction of that which
+    is set aside. The defaults are the paper's: 80/20, with 10 % of the 80 for validation.
     """
     order = _groups(examples)
     random.Random(seed).shuffle(order)
     learnt, test = _cut(order, len(examples) * train)
-    watched, learnt = _cut(learnt, _size(learnt) * validation)
-    return Split(_flat(learnt), _flat(watched), _flat(test))
+    held_out, learnt = _cut(learnt, _size(learnt) * validation)
+    return Split(_flat(learnt), _flat(held_out), _flat(test))
 
 
 def repeats(
     examples: Sequence[Example], count: int = 10, train: float = 0.8, validation: float = 0.1
 ) -> Iterator[Split]:
-    """The paper's ten random splits: seeds 0, 1, 2 …"""
+    """Yield `count` random splits with the seeds 0, 1, 2 …; the paper uses ten."""
     for seed in range(count):
         yield split(examples, seed, train, validation)
 
@@ -44,21 +44,21 @@ def repeats(
 def by_size(
     examples: Sequence[Example], seed: int, train: float = 0.8, validation: float = 0.1
 ) -> Split:
-    """Learn from the networks with the fewest layers, be judged by those with the most."""
+    """Split by size: train on the networks with the fewest layers, test on those with the most."""
     order = sorted(_groups(examples), key=lambda group: len(group[0].network))
     learnt, test = _cut(order, len(examples) * train)
     random.Random(seed).shuffle(learnt)
-    watched, learnt = _cut(learnt, _size(learnt) * validation)
-    return Split(_flat(learnt), _flat(watched), _flat(test))
+    held_out, learnt = _cut(learnt, _size(learnt) * validation)
+    return Split(_flat(learnt), _flat(held_out), _flat(test))
 
 
 def by_data(examples: Sequence[Example], test: str, seed: int, validation: float = 0.1) -> Split:
-    """Learn from all data sets but one, be judged by that one."""
+    """Split by data set: train on all data sets except `test`, and test on that one."""
     order = _groups([example for example in examples if example.data != test])
     random.Random(seed).shuffle(order)
-    watched, learnt = _cut(order, _size(order) * validation)
+    held_out, learnt = _cut(order, _size(order) * validation)
     return Split(
-        _flat(learnt), _flat(watched), [example for example in examples if example.data == test]
+        _flat(learnt), _flat(held_out), [example for example in examples if example.data == test]
     )
 
 
@@ -66,7 +66,7 @@ Groups = list[list[Example]]
 
 
 def _groups(examples: Sequence[Example]) -> Groups:
-    """Examples of one network together, in the order in which the networks come."""
+    """Group examples by network, in order of first appearance."""
     groups: dict[str, list[Example]] = {}
     for example in examples:
         groups.setdefault(example.network.id, []).append(example)
@@ -74,7 +74,7 @@ def _groups(examples: Sequence[Example]) -> Groups:
 
 
 def _cut(groups: Groups, size: float) -> tuple[Groups, Groups]:
-    """The first groups that together have at least `size` examples, and the others."""
+    """Cut off the first groups that together have at least `size` examples."""
     reached = 0
     for at, group in enumerate(groups):
         if reached >= round(size):

@@ -1,4 +1,4 @@
-"""Targets as a network learns them: numbers without a unit, with mean 0 and deviation 1."""
+"""Transform targets to a dimensionless scale with mean 0 and deviation 1, and back."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from cnngen.predict.examples import Target
 from cnngen.predict.predictor import Floats
 
 SMALLEST, LARGEST = 1e-12, 1e12
-"""Times and energies beyond are taken for these: 0 has no logarithm."""
+"""Times and energies are clipped to this range, since the logarithm of 0 is infinite."""
 
 WORST, BEST = 0.01, 0.995
-"""Accuracies beyond are taken for these: those of 0 and 1 have no logit."""
+"""Accuracies are clipped to this range, since the logits of 0 and 1 are infinite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The logarithm of a time or an energy and the logit of an accuracy, less their mean over
-    the examples, by their standard deviation.
+    """Standardises the logarithm of a time or an energy, or the logit of an accuracy.
 
-    Half of the networks of a data set may have accuracies above 0.9: the logit,
-    log(p / (1 - p)), keeps them apart.
+    `mean` and `std` are those of the transformed examples. The logit, log(p / (1 - p)), spreads
+    out high accuracies: half of the networks of a data set may lie above 0.9.
     """
 
     target: Target
@@ -35,48 +34,48 @@ class Scale:
 
     @classmethod
     def of(cls, target: Target, figures: Floats) -> Self:
-        """The scale of figures in the target's unit."""
-        bent = _bent(target, figures)
-        # Equal figures have no spread: any would do.
-        return cls(target, float(bent.mean()), float(bent.std()) or 1.0)
+        """Return the scale of figures given in the target's unit."""
+        transformed = _transformed(target, figures)
+        # If all figures are equal, any deviation will do.
+        return cls(target, float(transformed.mean()), float(transformed.std()) or 1.0)
 
     @classmethod
     def restored(cls, target: Target, values: object) -> Self:
-        """A scale from a file. Raises `CnnGenError` where it is none."""
+        """Restore a scale from a file. Raises `CnnGenError` if it is not valid."""
         match values:
             case {"mean": float(mean), "std": float(std)}:
                 if isfinite(mean) and isfinite(std) and std > 0:
                     return cls(target, mean, std)
-        raise CnnGenError("the scale of a saved predictor is none")
+        raise CnnGenError("not a valid predictor file: its scale is missing or out of range")
 
     def values(self) -> Mapping[str, float]:
-        """What `restored` reads."""
+        """Return the values that `restored` reads."""
         return {"mean": self.mean, "std": self.std}
 
     def scaled(self, figures: Floats) -> Floats:
-        """Figures in the target's unit as numbers without one."""
-        return (_bent(self.target, figures) - self.mean) / self.std
+        """Transform figures in the target's unit to the scale."""
+        return (_transformed(self.target, figures) - self.mean) / self.std
 
     def in_unit(self, scaled: Floats) -> Floats:
-        """The inverse; it never falls, and stays where the target can be."""
-        bent = scaled * self.std + self.mean
+        """Transform back to the target's unit; monotonic, and within the target's range."""
+        transformed = scaled * self.std + self.mean
         figures: Floats
         match self.target:
             case "time" | "energy":
-                figures = np.exp(np.clip(bent, np.log(SMALLEST), np.log(LARGEST)))
+                figures = np.exp(np.clip(transformed, np.log(SMALLEST), np.log(LARGEST)))
             case "accuracy":
-                figures = 1 / (1 + np.exp(-np.clip(bent, -30, 30)))
+                figures = 1 / (1 + np.exp(-np.clip(transformed, -30, 30)))
             case "trainability":
-                figures = np.clip(bent, 0, 1)
+                figures = np.clip(transformed, 0, 1)
         return figures
 
 
-def _bent(target: Target, figures: Floats) -> Floats:
-    bent: Floats = figures
+def _transformed(target: Target, figures: Floats) -> Floats:
+    transformed: Floats = figures
     match target:
         case "time" | "energy":
-            bent = np.log(np.clip(figures, SMALLEST, LARGEST))
+            transformed = np.log(np.clip(figures, SMALLEST, LARGEST))
         case "accuracy":
             share = np.clip(figures, WORST, BEST)
-            bent = np.log(share / (1 - share))
-    return bent
+            transformed = np.log(share / (1 - share))
+    return transformed

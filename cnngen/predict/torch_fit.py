@@ -1,4 +1,4 @@
-"""How a module is fitted to figures: one loop for all predictors that are PyTorch modules."""
+"""The training loop of all predictors that are PyTorch modules."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Encoded = TypeVar("Encoded")
 Collate = Callable[[Sequence[Encoded]], tuple[Tensor, ...]]
 
 WARMUP = 0.05
-"""Share of the steps in which the learning rate rises."""
+"""Fraction of the steps during which the learning rate rises."""
 
 BATCH = 64
-"""Networks that are predicted at a time."""
+"""Number of networks predicted at a time."""
 
 SORTED_BATCHES = 8
-"""So many batches of random networks are sorted by size among themselves: little of a batch
-is padding then, and the order stays random."""
+"""Number of random batches whose networks are sorted by size among each other. This reduces
+padding and keeps the order random."""
 
 LARGEST_GRADIENT = 1.0
 
@@ -37,25 +37,27 @@ LARGEST_GRADIENT = 1.0
 class Regressor(nn.Module):
     """A module whose output, of shape (networks, 2), is a mean and the logarithm of a variance.
 
-    One of another form replaces `loss` and `estimate`.
+    A subclass with another output overrides `loss` and `estimate`.
     """
 
     def begin(self, wanted: Tensor) -> None:
-        """Told once, before the first step, all figures that will be learnt from."""
+        """Called once before the first step, with the training targets (networks,)."""
 
     def loss(self, output: Tensor, wanted: Tensor) -> Tensor:
-        """What is minimised: the negative log-likelihood of a normal distribution, up to a
-        constant. `wanted` has shape (networks,)."""
+        """Return the negative log-likelihood of a normal distribution, up to a constant.
+
+        `wanted` are the targets, of shape (networks,).
+        """
         mean, log_variance = output[:, 0], output[:, 1].clamp(-8, 8)
         return ((wanted - mean).square() * torch.exp(-log_variance) + log_variance).mean() / 2
 
     def estimate(self, output: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation for each network."""
+        """Return mean and standard deviation, each of shape (networks,)."""
         return output[:, 0], torch.exp(output[:, 1].clamp(-8, 8) / 2)
 
 
 class PointRegressor(Regressor):
-    """A module that gives a mean alone, of shape (networks, 1); all are as uncertain."""
+    """A module whose output is a mean, of shape (networks, 1), with the same uncertainty for all."""
 
     def loss(self, output: Tensor, wanted: Tensor) -> Tensor:
         return functional.mse_loss(output[:, 0], wanted)
@@ -65,8 +67,8 @@ class PointRegressor(Regressor):
 
 
 @dataclass(frozen=True, slots=True)
-class Descent:
-    """AdamW with a warm-up and half a cosine."""
+class FitSettings:
+    """Settings of AdamW with a linear warm-up and cosine decay."""
 
     epochs: int
     batch: int
@@ -77,7 +79,7 @@ class Descent:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Mean and standard deviation without a unit, of shape (networks,)."""
+    """Mean and standard deviation on the target's scale, of shape (networks,)."""
 
     mean: Floats
     std: Floats
@@ -85,7 +87,7 @@ class Estimate:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """PyTorch's random numbers begin anew, and go on as before at the end."""
+    """Seed PyTorch's random numbers within the context, and restore their state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed % 2**63)
         yield
@@ -94,47 +96,49 @@ def seeded(seed: int) -> Iterator[None]:
 def fit_module(
     module: Regressor,
     collate: Collate[Encoded],
-    learnt: Sequence[Encoded],
-    learnt_figures: Floats,
-    watched: Sequence[Encoded],
-    watched_figures: Floats,
-    descent: Descent,
+    train: Sequence[Encoded],
+    train_figures: Floats,
+    validation: Sequence[Encoded],
+    validation_figures: Floats,
+    settings: FitSettings,
     size: Callable[[Encoded], int],
 ) -> Estimate:
-    """Fit a module in place; gives its estimates of the examples that were watched.
+    """Fit a module in place, and return its estimates of the validation examples.
 
-    The module ends as it was after the epoch whose loss of those was lowest.
+    The weights are those of the epoch with the lowest validation loss. Figures have shape
+    (networks,) and are on the target's scale. `size` is a network's share of a batch's time.
     """
     order = random.Random(torch.initial_seed())
-    wanted = torch.tensor(learnt_figures, dtype=torch.float32)
-    watched_wanted = torch.tensor(watched_figures, dtype=torch.float32)
+    wanted = torch.tensor(train_figures, dtype=torch.float32)
+    validation_wanted = torch.tensor(validation_figures, dtype=torch.float32)
     optimizer = torch.optim.AdamW(
         module.parameters(),
-        descent.learning_rate,
-        betas=descent.betas,
-        weight_decay=descent.weight_decay,
+        settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
         fused=True,
     )
     module.begin(wanted)
-    steps = descent.epochs * -(-len(learnt) // descent.batch)
+    steps = settings.epochs * -(-len(train) // settings.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
-    sizes = [size(one) for one in learnt]
+    sizes = [size(one) for one in train]
     best, best_loss = deepcopy(module.state_dict()), float("inf")
-    for _ in range(descent.epochs):
+    for _ in range(settings.epochs):
         module.train()
-        for batch in _batches(sizes, descent.batch, order):
-            output = module(*collate([learnt[at] for at in batch]))
+        for batch in _batches(sizes, settings.batch, order):
+            output = module(*collate([train[at] for at in batch]))
             loss = module.loss(output, wanted[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(module.parameters(), LARGEST_GRADIENT)
             optimizer.step()
             schedule.step()
-        watched_loss = float(module.loss(_outputs(module, collate, watched, size), watched_wanted))
-        if watched_loss < best_loss:
-            best, best_loss = deepcopy(module.state_dict()), watched_loss
+        outputs = _outputs(module, collate, validation, size)
+        validation_loss = float(module.loss(outputs, validation_wanted))
+        if validation_loss < best_loss:
+            best, best_loss = deepcopy(module.state_dict()), validation_loss
     module.load_state_dict(best)
-    return estimates(module, collate, watched, size)
+    return estimates(module, collate, validation, size)
 
 
 def estimates(
@@ -143,19 +147,19 @@ def estimates(
     encoded: Sequence[Encoded],
     size: Callable[[Encoded], int],
 ) -> Estimate:
-    """What a module says of networks, in their order."""
+    """Return a module's estimates of networks, in order."""
     mean, std = module.estimate(_outputs(module, collate, encoded, size))
     return Estimate(mean.double().numpy(), std.double().numpy())
 
 
 def shapes_of(make: Callable[[], Regressor]) -> dict[str, tuple[int, ...]]:
-    """Shape of each tensor of a module that is never made, so that it takes no memory."""
+    """Return the shape of each tensor of a module, without allocating memory for it."""
     with torch.device("meta"):
         return {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
 
 
 def restored(make: Callable[[], Regressor], arrays: Mapping[str, NDArray[np.generic]]) -> Regressor:
-    """A module with the weights of a file, whose names and shapes have been checked."""
+    """Make a module with weights from a file, whose names and shapes have been checked."""
     with seeded(0):
         module = make()
     state = module.state_dict()
@@ -186,21 +190,21 @@ def _outputs(
 
 
 def _batches(sizes: Sequence[int], batch: int, order: random.Random) -> Iterator[list[int]]:
-    """Positions of all examples in random batches of networks of like size."""
+    """Yield the positions of all examples in random batches of networks of similar size."""
     shuffled = order.sample(range(len(sizes)), len(sizes))
     several = SORTED_BATCHES * batch
     batches = []
     for start in range(0, len(shuffled), several):
         some = sorted(shuffled[start : start + several], key=sizes.__getitem__)
         batches += [some[at : at + batch] for at in range(0, len(some), batch)]
-    if len(batches) > 1 and len(batches[-1]) == 1:  # batch normalisation cannot learn from one
+    if len(batches) > 1 and len(batches[-1]) == 1:  # batch normalisation needs two
         batches[-2] += batches.pop()
     order.shuffle(batches)
     yield from batches
 
 
 def _rate(step: int, steps: int) -> float:
-    """Share of the learning rate at a step, counted from 0."""
+    """Return the fraction of the learning rate at a step, counted from 0."""
     warmup = max(1.0, WARMUP * steps)
     if step < warmup:
         return (step + 1) / warmup

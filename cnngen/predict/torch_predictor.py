@@ -1,7 +1,7 @@
-"""Predictors that are PyTorch modules: what `image`, `code`, `neural` and `graph` share.
+"""The base class of predictors that are PyTorch modules: `image`, `code`, `neural`, `graph`.
 
-A subclass says how a network becomes numbers (`encode`), how those of several become the
-tensors of a batch (`collate`), and which module reads them (`module`).
+A subclass defines how to encode a network (`encode`), how to batch encoded networks as tensors
+(`collate`), and which module reads them (`module`).
 """
 
 from __future__ import annotations
@@ -32,33 +32,33 @@ from cnngen.predict.target_scale import Scale
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cnngen.predict.torch_fit import Descent, Regressor
+    from cnngen.predict.torch_fit import FitSettings, Regressor
 
 Encoded = TypeVar("Encoded")
 
 LEAST = 10
-"""Fewest examples: one of them is held out."""
+"""Fewest examples; one of them is held out."""
 
 HELD_OUT = 10
-"""A member holds out every so many-th example."""
+"""A member holds out one in this many examples."""
 
 
 @dataclass
 class ModulePredictor(Predictor, Generic[Encoded]):
     """Fits one module, or an ensemble of `members`, and calibrates its standard deviation.
 
-    Each member stops early on examples that it does not learn from: those given for it, or a
-    tenth of its own; in an ensemble another tenth for each, so that all are learnt from.
-    The standard deviation is scaled so that intervals hold `LEVEL` of the held-out examples.
+    Each member is stopped early by means of held-out examples: the validation examples, or a
+    tenth of all. In an ensemble, each member holds out a different tenth. The standard
+    deviation is scaled so that intervals contain a fraction `LEVEL` of the held-out examples.
     """
 
     install: ClassVar[str] = "pip install 'cnngen[predict]'"
 
     needs: ClassVar[tuple[str, ...]] = ("torch",)
-    """The packages that `install` brings."""
+    """The packages that the predictor imports, which `install` provides."""
 
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {}
-    """Least and largest value of hyper-parameters: a stranger's file must not ask for more."""
+    """Bounds of hyper-parameters, which protect against untrusted files."""
 
     seed: int = 0
     members: int = 1
@@ -73,27 +73,27 @@ class ModulePredictor(Predictor, Generic[Encoded]):
 
     @abstractmethod
     def encode(self, network: Network) -> Encoded:
-        """A network as numbers; cheap for one that was encoded before."""
+        """Encode a network as numbers; results should be cached."""
 
     @abstractmethod
     def collate(self, encoded: Sequence[Encoded]) -> tuple[Tensor, ...]:
-        """The arguments of the module for a batch."""
+        """Return the arguments of the module for a batch."""
 
     @abstractmethod
     def module(self) -> Regressor:
-        """A module that has learnt nothing, with random weights."""
+        """Return a new module with random weights."""
 
     def begin(self, module: Regressor) -> None:
-        """Called with each module before it is fitted, and not where one is read from a file."""
+        """Called with each module before it is fitted, but not when it is read from a file."""
 
-    def descent(self) -> Descent:
-        """How the module is fitted."""
-        from cnngen.predict.torch_fit import Descent
+    def fit_settings(self) -> FitSettings:
+        """Return the settings with which the module is fitted."""
+        from cnngen.predict.torch_fit import FitSettings
 
-        return Descent(self.epochs, self.batch, self.learning_rate, self.weight_decay)
+        return FitSettings(self.epochs, self.batch, self.learning_rate, self.weight_decay)
 
     def size(self, encoded: Encoded) -> int:
-        """What a network adds to the time of a batch; alike ones come into one batch."""
+        """Return a network's share of a batch's time; similar sizes are batched together."""
         return 1
 
     def fit(
@@ -107,25 +107,25 @@ class ModulePredictor(Predictor, Generic[Encoded]):
         self.scale_ = Scale.of(target, figures)
         encoded = [self.encode(network) for network in networks]
         wanted = self.scale_.scaled(figures)
-        modules, misses = [], []
-        for member, (learnt, watched) in enumerate(self._folds(known, len(encoded))):
+        modules, errors = [], []
+        for member, (train, held_out) in enumerate(self._folds(known, len(encoded))):
             with seeded(self.seed + member):
                 module = self.module()
                 self.begin(module)
                 estimate = fit_module(
                     module,
                     self.collate,
-                    [encoded[at] for at in learnt],
-                    wanted[learnt],
-                    [encoded[at] for at in watched],
-                    wanted[watched],
-                    self.descent(),
+                    [encoded[at] for at in train],
+                    wanted[train],
+                    [encoded[at] for at in held_out],
+                    wanted[held_out],
+                    self.fit_settings(),
                     self.size,
                 )
             modules.append(module)
-            misses.append(np.abs(estimate.mean - wanted[watched]) / estimate.std)
+            errors.append(np.abs(estimate.mean - wanted[held_out]) / estimate.std)
         self.modules_ = modules
-        self.calibration_ = _calibration(np.concatenate(misses))
+        self.calibration_ = _calibration(np.concatenate(errors))
         self.target_ = target
         return self
 
@@ -140,7 +140,7 @@ class ModulePredictor(Predictor, Generic[Encoded]):
         means = np.stack([estimate.mean for estimate in each])
         variances = np.stack([estimate.std**2 for estimate in each])
         mean = means.mean(0)
-        # The variance of a mixture with equal weights: within its parts and between them.
+        # The variance of an equally weighted mixture, within its components and between them.
         std = self.calibration_ * np.sqrt(variances.mean(0) + means.var(0))
         return self._in_unit(mean, std)
 
@@ -163,9 +163,11 @@ class ModulePredictor(Predictor, Generic[Encoded]):
 
         calibration, members = state.values.get("calibration"), state.values.get("members")
         if not (isinstance(calibration, float) and 0 < calibration < np.inf):
-            raise CnnGenError(f"a saved predictor has the calibration {calibration!r:.40}")
+            raise CnnGenError(f"not a valid predictor file: its calibration is {calibration!r:.40}")
         if members != self.members:
-            raise CnnGenError(f"a saved predictor has {members!r:.40} members, not {self.members}")
+            raise CnnGenError(
+                f"not a valid predictor file: it has {members!r:.40} members, not {self.members}"
+            )
         self.scale_ = Scale.restored(self.target_, state.values.get("scale"))
         self.calibration_ = calibration
         shapes = shapes_of(self.module)
@@ -176,14 +178,14 @@ class ModulePredictor(Predictor, Generic[Encoded]):
             self.modules_.append(restored(self.module, arrays))
 
     def _folds(self, known: int, count: int) -> Iterator[tuple[list[int], list[int]]]:
-        """Positions of the examples that each member learns from, and of those it watches."""
+        """Yield the positions of each member's training and held-out examples."""
         if self.members == 1 and known < count:
             yield list(range(known)), list(range(known, count))
             return
         order = np.random.default_rng(self.seed).permutation(count).tolist()
         for member in range(self.members):
-            watched = order[member % HELD_OUT :: HELD_OUT]
-            yield sorted(set(order) - set(watched)), watched
+            held_out = order[member % HELD_OUT :: HELD_OUT]
+            yield sorted(set(order) - set(held_out)), held_out
 
     def _in_unit(self, mean: Floats, std: Floats) -> Prediction:
         half = NORMAL_QUANTILE * std
@@ -195,7 +197,7 @@ class ModulePredictor(Predictor, Generic[Encoded]):
         )
 
     def _check(self) -> None:
-        """Raise `CnnGenError` where a package is missing, or a hyper-parameter out of bounds."""
+        """Raise `CnnGenError` if a package is missing or a hyper-parameter is out of bounds."""
         for package in self.needs:
             if find_spec(package) is None:
                 raise CnnGenError(
@@ -213,17 +215,16 @@ class ModulePredictor(Predictor, Generic[Encoded]):
             value = getattr(self, name)
             if not least <= value <= most:
                 raise CnnGenError(
-                    f"the predictor '{self.name}' cannot have {name}={value!r:.40}",
-                    hint=f"From {least:g} to {most:g}.",
+                    f"{name}={value!r:.40} is out of bounds for the predictor '{self.name}'",
+                    hint=f"It must be from {least:g} to {most:g}.",
                 )
 
 
-def _calibration(misses: Floats) -> float:
-    """By what standard deviations are to be multiplied, given how many of them held-out
-    examples lie off.
+def _calibration(errors: Floats) -> float:
+    """Return the factor for standard deviations, given held-out errors in units of them.
 
     The quantile is that of split conformal prediction (Vovk et al., "Algorithmic Learning in a
-    Random World", 2005), which for few examples lies a little further out.
+    Random World", 2005), which is a little more extreme for few examples.
     """
-    share = min(1.0, LEVEL * (1 + 1 / len(misses)))
-    return max(1e-6, float(np.quantile(misses, share)) / NORMAL_QUANTILE)
+    share = min(1.0, LEVEL * (1 + 1 / len(errors)))
+    return max(1e-6, float(np.quantile(errors, share)) / NORMAL_QUANTILE)

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees on the features of a network."""
+"""The `trees` predictor, and the base class of predictors by boosted trees."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
 from cnngen.predict import features
-from cnngen.predict.boosting import choose, grow, unseen
+from cnngen.predict.boosting import choose, grow, out_of_fold
 from cnngen.predict.calibration import Calibration
 from cnngen.predict.examples import Example, Target
 from cnngen.predict.forest import Forest
 from cnngen.predict.model_file import State
-from cnngen.predict.operation_sum import Work
+from cnngen.predict.operation_sum import OperationSum
 from cnngen.predict.predictor import (
     LEVEL,
     Floats,
@@ -35,11 +35,11 @@ LEAST = 20
 
 @dataclass
 class RowPredictor(Predictor):
-    """Boosted trees on whatever numbers a subclass reads from networks.
+    """Boosted trees on numbers that a subclass computes from networks.
 
-    `bags` sums of trees from different random numbers are averaged. Their size is chosen by
-    cross-validation over `folds`, which also tells how far off they are. Of time and energy
-    they learn by how much `Work` is off on networks that it was not fitted on.
+    `bags` boosters with different seeds are averaged. Their size is chosen by cross-validation
+    over `folds` folds, whose errors also calibrate the uncertainty. For time and energy, the
+    trees learn the out-of-fold residuals of an `OperationSum`.
     """
 
     bags: int = 3
@@ -49,15 +49,15 @@ class RowPredictor(Predictor):
     forest_: Forest = field(init=False, repr=False)
     calibration_: Calibration = field(init=False, repr=False)
     scale_: Scale = field(init=False, repr=False)
-    work_: Work | None = field(init=False, repr=False)
+    operation_sum_: OperationSum | None = field(init=False, repr=False)
 
     @abstractmethod
     def columns(self) -> tuple[str, ...]:
-        """What the numbers of a row are called."""
+        """Return the names of the columns."""
 
     @abstractmethod
     def rows(self, networks: Sequence[Network]) -> Floats:
-        """Finite numbers: shape (networks, columns)."""
+        """Return finite numbers for networks: shape (networks, columns)."""
 
     def fit(
         self, examples: Sequence[Example], target: Target, validation: Sequence[Example] = ()
@@ -66,15 +66,15 @@ class RowPredictor(Predictor):
         rows = self.rows(networks)
         self.scale_ = Scale.of(target, figures)
         wanted = self.scale_.scaled(figures)
-        self.work_ = None
-        if Work.tells(target, self.columns()):
-            fit = partial(Work.of, self.columns())
-            self.work_ = fit(rows, figures)
-            work = unseen(fit, rows, figures, self.folds, self.seed)
-            wanted = wanted - self.scale_.scaled(work)
-        growth, said = choose(rows, wanted, self.folds, self.seed)
+        self.operation_sum_ = None
+        if OperationSum.applies_to(target, self.columns()):
+            fit = partial(OperationSum.of, self.columns())
+            self.operation_sum_ = fit(rows, figures)
+            sums = out_of_fold(fit, rows, figures, self.folds, self.seed)
+            wanted = wanted - self.scale_.scaled(sums)
+        growth, predicted = choose(rows, wanted, self.folds, self.seed)
         self.forest_ = grow(rows, wanted, growth, self.seed, self.bags)
-        self.calibration_ = Calibration.of(rows, np.abs(said - wanted), self.seed)
+        self.calibration_ = Calibration.of(rows, np.abs(predicted - wanted), self.seed)
         self.target_ = target
         return self
 
@@ -83,15 +83,15 @@ class RowPredictor(Predictor):
         return self.predict_rows(self.rows(networks))
 
     def predict_rows(self, rows: Floats) -> Prediction:
-        """Predictions for networks whose numbers are known."""
+        """Predict from rows (networks, columns) that were computed before."""
         mean = self.forest_(rows)
-        if self.work_ is not None:
-            mean = mean + self.scale_.scaled(self.work_(rows))
+        if self.operation_sum_ is not None:
+            mean = mean + self.scale_.scaled(self.operation_sum_(rows))
         return in_unit(self.scale_, mean, *self.calibration_.spread(rows))
 
     def state(self) -> State:
         calibration = self.calibration_.state()
-        work = {} if self.work_ is None else self.work_.arrays()
+        sums = {} if self.operation_sum_ is None else self.operation_sum_.arrays()
         return State(
             {
                 "columns": self.columns(),
@@ -101,7 +101,7 @@ class RowPredictor(Predictor):
             {
                 **{f"forest/{name}": array for name, array in self.forest_.arrays().items()},
                 **{f"calibration/{name}": array for name, array in calibration.arrays.items()},
-                **{f"work/{name}": array for name, array in work.items()},
+                **{f"work/{name}": array for name, array in sums.items()},
             },
         )
 
@@ -109,28 +109,28 @@ class RowPredictor(Predictor):
         columns = self.columns()
         if state.values.get("columns") != list(columns):
             raise CnnGenError(
-                f"this predictor '{self.name}' was saved by another version, which reads other "
-                "features",
-                hint="Fit it anew: cnngen predict --fit FOLDER -o MODEL",
+                f"the predictor '{self.name}' was saved by a version with other features",
+                hint="Fit it again: cnngen predict --fit FOLDER -o MODEL",
             )
         values = state.values.get("calibration")
         if not isinstance(values, dict):
-            raise CnnGenError("a saved predictor lacks its calibration")
+            raise CnnGenError("not a valid predictor file: its calibration is missing")
         self.scale_ = Scale.restored(self.target_, state.values.get("scale"))
         self.forest_ = Forest.restored(state.inside("forest"), len(columns))
         self.calibration_ = Calibration.restored(
             State(values, state.inside("calibration")), len(columns)
         )
-        self.work_ = None
-        if Work.tells(self.target_, columns):
-            self.work_ = Work.restored(columns, state.inside("work"))
+        self.operation_sum_ = None
+        if OperationSum.applies_to(self.target_, columns):
+            self.operation_sum_ = OperationSum.restored(columns, state.inside("work"))
 
 
 def in_unit(scale: Scale, mean: Floats, std: Floats, half: Floats) -> Prediction:
-    """A prediction in the target's unit, from one without a unit.
+    """Convert mean, deviation and half the interval's width to a prediction in the target's unit.
 
-    Of what is 1 or 0, the mean is the probability p of a 1, so that the deviation is
-    sqrt(p (1 - p)), and the interval has both unless one of them is as sure as `LEVEL`.
+    For a target that is 1 or 0, the mean is the probability p of a 1. The deviation is then
+    sqrt(p (1 - p)), and the interval contains both values unless one has a probability of at
+    least `LEVEL`.
     """
     unit = scale.in_unit
     if scale.target == "trainability":
@@ -146,7 +146,7 @@ def in_unit(scale: Scale, mean: Floats, std: Floats, half: Floats) -> Prediction
 
 @dataclass
 class Trees(RowPredictor):
-    """Boosted trees on `cnngen.predict.features`. Nothing is run, no framework is needed."""
+    """Boosted trees on `cnngen.predict.features`. Needs no framework and runs no network."""
 
     name = "trees"
 

@@ -1,4 +1,4 @@
-"""Zero-cost proxies and signal statistics: numbers from one pass of an untrained network."""
+"""Compute zero-cost proxies and signal statistics from one pass of an untrained network."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from cnngen.backend.untrained import Signals
 from cnngen.predict.predictor import Floats
 
 K = 1e-5
-"""What keeps logarithms of vanishing eigenvalues finite, as in the authors' programs."""
+"""Keeps the logarithms of vanishing eigenvalues finite, as in the authors' programs."""
 
 NOTHING = 1e-30
-"""Of a figure that may be 0 and has its logarithm taken."""
+"""Smallest value whose logarithm is taken, since a figure may be 0."""
 
 
 FIGURES = (
@@ -35,44 +35,54 @@ FIGURES = (
     "silent",
     "mean_silent",
 )
-"""The names of all figures, in their order."""
+"""The names of all figures, in order."""
 
 
 def synflow(signals: Signals) -> float:
-    """log of the synaptic flow, summed over the layers' weights (Tanaka et al., "Pruning Neural
-    Networks without Any Data by Iteratively Conserving Synaptic Flow", NeurIPS 2020; as a score
-    of networks: Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021)."""
+    """Return the logarithm of the synaptic flow, summed over the weights of all layers.
+
+    Tanaka et al., "Pruning Neural Networks without Any Data by Iteratively Conserving Synaptic
+    Flow", NeurIPS 2020; as a score of networks: Abdelfattah et al., "Zero-Cost Proxies for
+    Lightweight NAS", ICLR 2021.
+    """
     return float(np.logaddexp.reduce(signals.flows))
 
 
 def jacobian_covariance(jacobian: Floats) -> float:
-    """How differently an untrained network treats different images: minus the sum of
-    log(v + k) + 1 / (v + k) over the eigenvalues v of the correlations between the rows of the
-    Jacobian (images, pixels) (Mellor et al., arXiv:2006.04647v1, as Abdelfattah et al. name
-    it)."""
+    """Return how differently an untrained network responds to different images.
+
+    This is minus the sum of log(v + k) + 1 / (v + k) over the eigenvalues v of the correlation
+    matrix of the rows of the Jacobian (images, pixels): Mellor et al., arXiv:2006.04647v1, under
+    the name used by Abdelfattah et al.
+    """
     centred = jacobian - jacobian.mean(1, keepdims=True)
     norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    # A row without any gradient goes with no other.
+    # A row whose gradients are all 0 is uncorrelated with the others.
     units = np.divide(centred, norms, out=np.zeros_like(centred), where=norms > NOTHING)
     values = np.maximum(np.linalg.eigvalsh(units @ units.T), 0.0) + K
     return float(-(np.log(values) + 1 / values).sum())
 
 
 def naswot(agreement: Floats) -> float:
-    """log|det| of how many activations two images share (Mellor et al., "Neural Architecture
-    Search without Training", ICML 2021). Two images that share all make it very small."""
+    """Return log|det| of the matrix that counts the activations shared by two images.
+
+    Two images that share all activations make it very small: Mellor et al., "Neural
+    Architecture Search without Training", ICML 2021.
+    """
     values = np.linalg.eigvalsh(agreement)
     return float(np.log(np.maximum(np.abs(values), K)).sum())
 
 
 def grad_norm(signals: Signals) -> float:
-    """log of the sum of the layers' Euclidean gradient norms (Abdelfattah et al., ICLR 2021)."""
+    """Return the logarithm of the summed gradient norms (Abdelfattah et al., ICLR 2021)."""
     return float(np.log(signals.slopes.sum() + NOTHING))
 
 
 def rank(features: Floats) -> float:
-    """Directions in which images differ in front of the last layer: the participation ratio
-    (sum v)^2 / sum v^2 of the eigenvalues of the covariance."""
+    """Return the effective rank of the features (images, features) before the last layer.
+
+    This is the participation ratio (sum v)^2 / sum v^2 of the eigenvalues of their covariance.
+    """
     centred = features - features.mean(0)
     values = np.linalg.svd(centred, compute_uv=False) ** 2
     total = float((values**2).sum())
@@ -80,11 +90,10 @@ def rank(features: Floats) -> float:
 
 
 def figures(signals: Signals) -> dict[str, float]:
-    """The proxies, and how the signal and its gradient pass through the layers, as numbers
-    that are finite."""
+    """Return the proxies and the statistics of signals and gradients, all finite, by name."""
     moments, distances = _logs(signals.moments), _logs(signals.distances)
     gradients, slopes = _logs(signals.gradients), _logs(signals.slopes)
-    apart = distances - moments
+    relative_distances = distances - moments
     found = {
         "synflow": synflow(signals),
         "jacobian_covariance": jacobian_covariance(signals.jacobian),
@@ -95,9 +104,9 @@ def figures(signals: Signals) -> dict[str, float]:
         "end_distance": float(distances[-1]),
         "least_distance": float(distances.min()),
         "largest_moment": float(moments.max()),
-        "end_apart": float(apart[-1]),
-        "least_apart": float(apart.min()),
-        "mean_apart": float(apart.mean()),
+        "end_apart": float(relative_distances[-1]),
+        "least_apart": float(relative_distances.min()),
+        "mean_apart": float(relative_distances.mean()),
         "first_gradient": float(gradients[0]),
         "gradient_range": float(np.ptp(gradients)),
         "first_slope": float(slopes[0]),

@@ -94,10 +94,10 @@ PREDICTORS = PluginGroup(
         "trees": "cnngen.predict.trees:Trees",
         "proxies": "cnngen.predict.proxies:Proxies",
         "ensemble": "cnngen.predict.ensemble:Ensemble",
-        "image": "cnngen.predict.image:Image",
-        "code": "cnngen.predict.code:Code",
-        "neural": "cnngen.predict.neural:Neural",
-        "graph": "cnngen.predict.graph:Graph",
+        "image": "cnngen.predict.image:ImagePredictor",
+        "code": "cnngen.predict.code:CodePredictor",
+        "neural": "cnngen.predict.neural:NeuralPredictor",
+        "graph": "cnngen.predict.graph:GraphPredictor",
     },
 )
 

@@ -1,4 +1,4 @@
-"""`code`: a Transformer encoder that reads the code generated of a network."""
+"""The `code` predictor: a Transformer encoder that reads the code generated for a network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
-from cnngen.predict.code.tokens import NUMBER, Encoded, network_statements
+from cnngen.predict.code.tokens import NUMBER, EncodedSource, network_statements
 from cnngen.predict.examples import Example, Target
 from cnngen.predict.model_file import State
 from cnngen.predict.torch_predictor import ModulePredictor
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 
 MOST_WORDS = 2048
 LEAST_SEEN = 2
-"""Files that a word is in before it counts as known."""
+"""Fewest files that must contain a word for it to enter the vocabulary."""
 
 UNKNOWN = "<unknown>"
 
 
 @dataclass
-class Code(ModulePredictor[Encoded]):
-    """Reads the source that `backend` writes, without its comments.
+class CodePredictor(ModulePredictor[EncodedSource]):
+    """Reads the source code that `backend` generates, without comments.
 
-    A number is one word with its size beside it, so that like numbers look alike.
+    All numbers are the same word, accompanied by their value, so that similar numbers have
+    similar encodings.
     """
 
     name: ClassVar[str] = "code"
@@ -70,20 +71,20 @@ class Code(ModulePredictor[Encoded]):
         self.vocabulary_ = _vocabulary(words)
         return super().fit(examples, target, validation)
 
-    def encode(self, network: Network) -> Encoded:
+    def encode(self, network: Network) -> EncodedSource:
         read = network_statements(network, self.backend)
         tokens = [(token, at) for at, statement in enumerate(read) for token in statement]
-        return Encoded(
+        return EncodedSource(
             np.array([self.vocabulary_.get(token.word, 0) for token, _ in tokens], np.int64),
             np.array([_value(token.word, token.value) for token, _ in tokens], np.float32),
             np.array([at for _, at in tokens], np.int64),
             len(read),
         )
 
-    def size(self, encoded: Encoded) -> int:
+    def size(self, encoded: EncodedSource) -> int:
         return encoded.length
 
-    def collate(self, encoded: Sequence[Encoded]) -> tuple[Tensor, ...]:
+    def collate(self, encoded: Sequence[EncodedSource]) -> tuple[Tensor, ...]:
         from cnngen.predict.code.module import collate
 
         return collate(encoded)
@@ -93,8 +94,8 @@ class Code(ModulePredictor[Encoded]):
 
         if self.hidden % (2 * self.heads):
             raise CnnGenError(
-                f"hidden={self.hidden} is no multiple of twice heads={self.heads}",
-                hint="Each head reads an even share of the hidden numbers.",
+                f"hidden={self.hidden} is not a multiple of twice heads={self.heads}",
+                hint="Each head must have an even number of hidden units.",
             )
         return CodeTransformer(
             len(self.vocabulary_) + 1, self.hidden, self.layers, self.heads, self.dropout
@@ -107,20 +108,20 @@ class Code(ModulePredictor[Encoded]):
     def restore(self, state: State) -> None:
         words = state.values.get("words")
         if not isinstance(words, list) or len(words) > MOST_WORDS:
-            raise CnnGenError("the words of a saved predictor are no list, or too many")
+            raise CnnGenError("not a valid predictor file: its words are not a list, or too many")
         if not all(isinstance(word, str) for word in words) or len(set(words)) != len(words):
-            raise CnnGenError("the words of a saved predictor are no texts, or not different")
+            raise CnnGenError("not a valid predictor file: its words are not distinct texts")
         self.vocabulary_ = _vocabulary(words)
         super().restore(state)
 
 
 def _vocabulary(words: Sequence[str]) -> dict[str, int]:
-    """Words and their numbers from 1; 0 is any other word, and padding."""
+    """Number the words from 1; 0 stands for unknown words and padding."""
     return {word: number for number, word in enumerate(words, 1)}
 
 
 def _value(word: str, value: float) -> tuple[float, float, float, float]:
-    """A number's size, as a logarithm for large and for small ones."""
+    """Encode a number by logarithms that suit large and small values, and whether it is whole."""
     if word != NUMBER:
         return 0.0, 0.0, 0.0, 0.0
     return 1.0, log2(1 + value) / 8, log2(max(value, 1e-12)) / 40, float(value == int(value))

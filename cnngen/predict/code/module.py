@@ -1,4 +1,4 @@
-"""The Transformer of `code`: tokens make statements, statements make the file."""
+"""The Transformer of `code`, which pools tokens into statements and statements into a file."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor, nn
 from cnngen.predict.torch_fit import PointRegressor
 
 if TYPE_CHECKING:
-    from cnngen.predict.code.tokens import Encoded
+    from cnngen.predict.code.tokens import EncodedSource
 
 NEIGHBOURS = 5
-"""Tokens that are read together: a number with the name that it is given for."""
+"""Width of the convolution over tokens: it joins a number with the name of its argument."""
 
 VALUE_FEATURES = 4
 
 
-def collate(files: Sequence[Encoded]) -> tuple[Tensor, ...]:
-    """Several files, padded to the longest.
+def collate(files: Sequence[EncodedSource]) -> tuple[Tensor, ...]:
+    """Batch files, padded to the longest.
 
-    Words (files, tokens), features of their numbers (files, tokens, VALUE_FEATURES), the
-    statement of each token, (files, tokens), and how many statements each has (files,).
-    Padding belongs to a statement behind the last.
+    Returns words (files, tokens), features of their values (files, tokens, VALUE_FEATURES), the
+    statement of each token (files, tokens), and the number of statements (files,). Padding is
+    assigned to a statement after the last.
     """
     tokens = max(len(file.words) for file in files)
     counts = torch.tensor([file.length for file in files])
@@ -39,7 +39,7 @@ def collate(files: Sequence[Encoded]) -> tuple[Tensor, ...]:
 
 
 class CodeTransformer(PointRegressor):
-    """A convolution over tokens, their means as statements, a Transformer encoder over these."""
+    """A convolution over tokens, averaged to statements, and a Transformer encoder over those."""
 
     def __init__(self, words: int, hidden: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class CodeTransformer(PointRegressor):
         layer = nn.TransformerEncoderLayer(
             hidden, heads, 2 * hidden, dropout, "gelu", batch_first=True, norm_first=True
         )
-        # Without a dropout of its weights, attention is one fused kernel: half the time of a step.
+        # Without dropout of its weights, attention is one fused kernel, which halves a step's time.
         layer.self_attn.dropout = 0.0
         self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(hidden)
@@ -59,7 +59,7 @@ class CodeTransformer(PointRegressor):
 
     def forward(self, words: Tensor, values: Tensor, of: Tensor, counts: Tensor) -> Tensor:
         most = int(counts.max())
-        # Where a file ends, the convolution must not hear how long others are.
+        # Padding is set to 0, so that the convolution does not depend on the batch.
         tokens = (self.words(words) + self.values(values)) * (of < most)[:, :, None]
         tokens = torch.relu(self.neighbours(tokens.transpose(1, 2))).transpose(1, 2)
         files, _, hidden = tokens.shape
@@ -77,7 +77,7 @@ class CodeTransformer(PointRegressor):
 
 
 def _waves(length: int, hidden: int) -> Tensor:
-    """The sinusoidal positions of Vaswani et al., "Attention Is All You Need" (2017)."""
+    """Return the positional encoding of Vaswani et al., "Attention Is All You Need" (2017)."""
     at = torch.arange(length)[:, None]
     rates = 10_000 ** (-torch.arange(0, hidden, 2) / hidden)
     return torch.stack([torch.sin(at * rates), torch.cos(at * rates)], 2).reshape(length, hidden)

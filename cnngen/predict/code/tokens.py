@@ -1,4 +1,4 @@
-"""Source code as statements of tokens, its numbers kept as numbers."""
+"""Split source code into statements of tokens, with numbers kept as values."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from numpy.typing import NDArray
 from cnngen.network import Network
 
 MOST_STATEMENTS = 1024
-"""Of a file; what comes after is not read. A network of 350 operations has some 700."""
+"""Most statements read of a file. A network of 350 operations has about 700."""
 
 NUMBER = "<number>"
 
 SKIPPED = (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER, tokenize.ENCODING)
 
 PART = re.compile(r"\d+|[^\d_]+")
-"""Names such as `left_2` and `conv12` are words and numbers."""
+"""Splits names such as `left_2` and `conv12` into words and numbers."""
 
 
-class Encoded(NamedTuple):
-    """Tokens as numbers: `words` and `statements` of shape (tokens,), `values` (tokens, 4)."""
+class EncodedSource(NamedTuple):
+    """Encoded tokens: `words` and `statements` of shape (tokens,), `values` of (tokens, 4).
+
+    `length` is the number of statements.
+    """
 
     words: NDArray[np.int64]
     values: NDArray[np.float32]
@@ -33,29 +36,29 @@ class Encoded(NamedTuple):
     length: int
 
 
-class Token(NamedTuple):
+class SourceToken(NamedTuple):
     """A word, or `NUMBER` with its value."""
 
     word: str
     value: float = 0.0
 
 
-Statements = tuple[tuple[Token, ...], ...]
+Statements = tuple[tuple[SourceToken, ...], ...]
 
 
 @lru_cache(4096)
 def network_statements(network: Network, backend: str) -> Statements:
-    """The statements of the code that a backend writes of a network."""
+    """Return the statements of the code that a backend generates for a network."""
     return statements(network.to_source(backend))
 
 
 def statements(source: str) -> Statements:
-    """The statements of Python source, without comments and docstrings.
+    """Return the statements of Python source, without comments and docstrings.
 
-    What stands around the code, such as the description that generated it, is not read.
+    These are left out because they contain the description that the code was generated from.
     """
-    found: list[tuple[Token, ...]] = []
-    current: list[Token] = []
+    found: list[tuple[SourceToken, ...]] = []
+    current: list[SourceToken] = []
     kinds: list[int] = []
     for token in tokenize.generate_tokens(StringIO(source).readline):
         if token.type == tokenize.NEWLINE:
@@ -70,13 +73,16 @@ def statements(source: str) -> Statements:
     return tuple(found)
 
 
-def _tokens(token: tokenize.TokenInfo) -> list[Token]:
+def _tokens(token: tokenize.TokenInfo) -> list[SourceToken]:
     match token.type:
         case tokenize.INDENT | tokenize.DEDENT:
-            return [Token(tokenize.tok_name[token.type])]
+            return [SourceToken(tokenize.tok_name[token.type])]
         case tokenize.NUMBER:
-            return [Token(NUMBER, float(token.string.replace("_", "")))]
+            return [SourceToken(NUMBER, float(token.string.replace("_", "")))]
         case tokenize.NAME:
             parts = PART.findall(token.string)
-            return [Token(NUMBER, float(part)) if part.isdigit() else Token(part) for part in parts]
-    return [Token(token.string)]
+            return [
+                SourceToken(NUMBER, float(part)) if part.isdigit() else SourceToken(part)
+                for part in parts
+            ]
+    return [SourceToken(token.string)]

@@ -1,4 +1,4 @@
-"""`graph`: a graph network that sees hyper-parameters, shapes and costs."""
+"""The `graph` predictor: graph networks on operations, hyper-parameters, shapes and costs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Graph(ModulePredictor[Encoded]):
+class GraphPredictor(ModulePredictor[Encoded]):
     """An ensemble of graph networks with a virtual node."""
 
     name: ClassVar[str] = "graph"

@@ -1,4 +1,4 @@
-"""The graph network: messages along the edges, both ways, and a node that hears all."""
+"""The graph network of `graph`: message passing in both directions, with a virtual node."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cnngen.predict.torch_fit import Regressor
 
 
 def collate(graphs: Sequence[Graph]) -> tuple[Tensor, ...]:
-    """Several graphs as one that falls into parts.
+    """Batch graphs as one disconnected graph.
 
-    Nodes (nodes, features), edges (2, edges), the graph of each node (nodes,), and the
+    Returns nodes (nodes, features), edges (2, edges), the graph of each node (nodes,), and the
     features of each graph as a whole (graphs, features).
     """
     counts = torch.tensor([len(graph.nodes) for graph in graphs])
@@ -36,13 +36,13 @@ def collate(graphs: Sequence[Graph]) -> tuple[Tensor, ...]:
 
 
 class GraphNetwork(Regressor):
-    """Layers of messages, then a mean and a variance from what all nodes say."""
+    """Layers of message passing, then mean and log variance from the pooled nodes."""
 
     def __init__(self, features: int, whole: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.nodes = nn.Linear(features, hidden)
         self.whole = nn.Sequential(nn.BatchNorm1d(whole, affine=False), nn.Linear(whole, hidden))
-        self.layers = nn.ModuleList([Layer(hidden, dropout) for _ in range(layers)])
+        self.layers = nn.ModuleList([MessagePassing(hidden, dropout) for _ in range(layers)])
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Sequential(
             nn.Linear(5 * hidden, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, 2)
@@ -69,8 +69,9 @@ class GraphNetwork(Regressor):
         return cast("Tensor", self.head(torch.cat(pooled, 1)))
 
 
-class Layer(nn.Module):
-    """Each node hears the means of what it reads, of what reads it, and the virtual node."""
+class MessagePassing(nn.Module):
+    """A layer in which a node reads the mean of its predecessors, the mean of its successors,
+    and the virtual node."""
 
     def __init__(self, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class Layer(nn.Module):
         self.gather = nn.Linear(2 * hidden, hidden)
         self.virtual_learn = nn.Linear(hidden, hidden)
         self.dropout = nn.Dropout(dropout)
-        # At first nothing is learnt from others, and only what helps is added to it.
+        # With these weights at 0, each layer starts as the identity.
         for last in (self.learn, self.virtual_learn):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -104,6 +105,6 @@ class Layer(nn.Module):
 
 
 def _mean(x: Tensor, graph: Tensor, count: int) -> Tensor:
-    """Mean of the nodes of each graph: (graphs, hidden)."""
+    """Return the mean of each graph's nodes: (graphs, hidden)."""
     sizes = torch.bincount(graph, minlength=count)[:, None]
     return torch.zeros(count, x.shape[1]).index_add_(0, graph, x) / sizes

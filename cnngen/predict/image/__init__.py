@@ -1,4 +1,4 @@
-"""`image`: a ResNet-18 that looks at the drawing of a network."""
+"""The `image` predictor: a ResNet-18 on the drawing of a network."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Picture = NDArray[np.uint8]
 
 
 @dataclass
-class Image(ModulePredictor[Picture]):
-    """Fits torchvision's ResNet-18 to pictures of `pixels` by `pixels`.
+class ImagePredictor(ModulePredictor[Picture]):
+    """Fits torchvision's ResNet-18 to drawings of `pixels` by `pixels`.
 
-    Weights are random at the beginning, or those of `weights`, a file as torchvision publishes
-    for ImageNet.
+    Initial weights are random, or those of the file `weights`, in the format that torchvision
+    publishes for ImageNet.
     """
 
     name: ClassVar[str] = "image"

@@ -1,4 +1,4 @@
-"""The picture of a network, made as large as a network that looks at pictures wants it."""
+"""Render the drawing of a network at the size that `image` reads."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SHARPER = 2
 
 @lru_cache(4096)
 def picture(network: Network, size: int) -> NDArray[np.uint8]:
-    """A network's drawing without its name: (3, size, size).
+    """Draw a network without its name: uint8 of shape (3, size, size).
 
-    It is scaled as a whole to fit, its proportions kept, and stands in the middle of a white
-    square. Raises `CnnGenError` for a network that is too large to be drawn.
+    The drawing is scaled to fit, with its proportions, and centred on a white square. Raises
+    `CnnGenError` for a network that is too large to draw.
     """
     import numpy as np
     from PIL import Image

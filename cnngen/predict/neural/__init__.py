@@ -1,4 +1,4 @@
-"""`neural`: the graph convolutional network of Wen et al., which sees operations and edges alone.
+"""The `neural` predictor: the graph convolutional network of Wen et al., on operations and edges.
 
 Wen, Liu, Chen, Li, Bender, Kindermans: "Neural Predictor for Neural Architecture Search",
 ECCV 2020, arXiv:1912.00848.
@@ -14,22 +14,23 @@ import numpy as np
 
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
-from cnngen.predict.neural.encoding import VERTICES, Encoded, encode
+from cnngen.predict.neural.encoding import VERTICES, EncodedCell, encode
 from cnngen.predict.torch_predictor import ModulePredictor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cnngen.predict.torch_fit import Descent, Regressor
+    from cnngen.predict.torch_fit import FitSettings, Regressor
 
 
 @dataclass
-class Neural(ModulePredictor[Encoded]):
-    """The published predictor with its published hyper-parameters.
+class NeuralPredictor(ModulePredictor[EncodedCell]):
+    """The predictor of Wen et al. with the published hyper-parameters.
 
-    `above` adds its first stage: a classifier of whether an accuracy is at least that (0.91 on
-    NAS-Bench-101). The regressor then learns from those networks alone; one that the
-    classifier turns down is predicted as the mean of the others. 0 leaves the stage out.
+    `above` adds the published first stage, a classifier of whether an accuracy is at least that
+    value (0.91 on NAS-Bench-101). The regressor then learns only from networks above it, and a
+    network that the classifier rejects is predicted as the mean of those below. With 0, there
+    is no first stage.
     """
 
     name: ClassVar[str] = "neural"
@@ -51,20 +52,20 @@ class Neural(ModulePredictor[Encoded]):
     dropout: float = 0.1
     above: float = 0.0
 
-    def encode(self, network: Network) -> Encoded:
+    def encode(self, network: Network) -> EncodedCell:
         return encode(network)
 
-    def size(self, encoded: Encoded) -> int:
+    def size(self, encoded: EncodedCell) -> int:
         return len(encoded.operations)
 
-    def collate(self, encoded: Sequence[Encoded]) -> tuple[Tensor, ...]:
+    def collate(self, encoded: Sequence[EncodedCell]) -> tuple[Tensor, ...]:
         from cnngen.predict.neural.module import collate
 
         return collate(encoded)
 
-    def descent(self) -> Descent:
-        # The running average of the gradient is off in the paper.
-        return replace(super().descent(), betas=(0.0, 0.999))
+    def fit_settings(self) -> FitSettings:
+        # The paper turns momentum off.
+        return replace(super().fit_settings(), betas=(0.0, 0.999))
 
     def module(self) -> Regressor:
         from cnngen.predict.neural.module import GraphConvolutions, OneStage, TwoStages
@@ -78,8 +79,8 @@ class Neural(ModulePredictor[Encoded]):
             return OneStage(part())
         if self.scale_.target != "accuracy":
             raise CnnGenError(
-                f"the classifier's bound {self.above:g} is an accuracy, "
-                f"the target is '{self.scale_.target}'",
+                f"above={self.above:g} bounds an accuracy, but the target is "
+                f"'{self.scale_.target}'",
                 hint="Leave 'above' at 0.",
             )
         return TwoStages(part(), part(), float(self.scale_.scaled(np.array([self.above]))[0]))

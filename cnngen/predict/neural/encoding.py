@@ -1,4 +1,4 @@
-"""A network as `neural` reads it: labels of operations, and edges."""
+"""Encode a network for `neural`: labels of operations, and edges."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from cnngen.predict.vocabulary import OPERATIONS, known_label
 VERTICES = (*OPERATIONS, "output")
 
 
-class Encoded(NamedTuple):
-    """The position of each vertex's label in `VERTICES`, and edges (2, edges), sources first."""
+class EncodedCell(NamedTuple):
+    """A graph: each vertex's label as a position in `VERTICES`, and edges (2, edges), sources first."""
 
     operations: NDArray[np.int64]
     edges: NDArray[np.int64]
 
 
 @lru_cache(4096)
-def encode(network: Network) -> Encoded:
-    """A network as NAS-Bench-101 stores its cells, its matrix as a list of edges."""
+def encode(network: Network) -> EncodedCell:
+    """Encode a network in the way NAS-Bench-101 stores cells, with edges for the matrix."""
     labels = [*(known_label(node.operation) for node in network.nodes), "output"]
     operations = [VERTICES.index(name) for name in labels]
-    return Encoded(np.array(operations), np.array(graph(network).edges, np.int64).T)
+    return EncodedCell(np.array(operations), np.array(graph(network).edges, np.int64).T)

@@ -12,13 +12,14 @@ from torch.nn import functional
 from cnngen.predict.torch_fit import PointRegressor, Regressor
 
 if TYPE_CHECKING:
-    from cnngen.predict.neural.encoding import Encoded
+    from cnngen.predict.neural.encoding import EncodedCell
 
 
-def collate(graphs: Sequence[Encoded]) -> tuple[Tensor, ...]:
-    """Several graphs as one that falls into parts.
+def collate(graphs: Sequence[EncodedCell]) -> tuple[Tensor, ...]:
+    """Batch graphs as one disconnected graph.
 
-    Positions of labels (vertices,), edges (2, edges), and the graph of each vertex (vertices,).
+    Returns positions of labels (vertices,), edges (2, edges), and the graph of each vertex
+    (vertices,).
     """
     counts = torch.tensor([len(graph.operations) for graph in graphs])
     starts = (counts.cumsum(0) - counts).tolist()
@@ -33,8 +34,8 @@ def collate(graphs: Sequence[Encoded]) -> tuple[Tensor, ...]:
 class DirectedConvolution(nn.Module):
     """V' = (relu(A V W+) + relu(A^T V W-)) / 2.
 
-    A is the adjacency matrix with ones on its diagonal, its rows scaled to a sum of 1, and A^T
-    the same of the reversed edges, so that what is known goes both ways.
+    A is the adjacency matrix with ones on its diagonal and rows scaled to a sum of 1. A^T is the
+    same for the reversed edges, so that information flows in both directions.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -45,7 +46,7 @@ class DirectedConvolution(nn.Module):
         nn.init.xavier_uniform_(self.backwards.weight)
 
     def forward(self, vertices: Tensor, edges: Tensor) -> Tensor:
-        """`vertices` has shape (vertices, inputs), `edges` (2, edges), sources first."""
+        """Convolve vertices (vertices, inputs) along edges (2, edges), sources first."""
         source, target = edges
         along = _mean(self.forwards(vertices), target, source)
         against = _mean(self.backwards(vertices), source, target)
@@ -53,13 +54,13 @@ class DirectedConvolution(nn.Module):
 
 
 def _mean(vertices: Tensor, read: Tensor, by: Tensor) -> Tensor:
-    """The mean of each vertex and of those that it reads; vertex by[i] reads vertex read[i]."""
+    """Average each vertex with those that it reads; vertex by[i] reads vertex read[i]."""
     share = 1 / (torch.bincount(by, minlength=len(vertices)) + 1)
     return vertices.index_add(0, by, vertices.index_select(0, read)) * share[:, None]
 
 
 class GraphConvolutions(nn.Module):
-    """Convolutions, the mean over the vertices of each graph, and two dense layers."""
+    """Graph convolutions, the mean over each graph's vertices, and two dense layers."""
 
     def __init__(self, labels: int, layers: int, hidden: int, units: int, dropout: float) -> None:
         super().__init__()
@@ -72,7 +73,7 @@ class GraphConvolutions(nn.Module):
         self.output = nn.Linear(units, 1)
 
     def forward(self, operations: Tensor, edges: Tensor, graph: Tensor) -> Tensor:
-        """One number for each graph: (graphs, 1)."""
+        """Return one number per graph: (graphs, 1)."""
         vertices = functional.one_hot(operations, self.labels).float()
         for layer in self.layers:
             vertices = self.dropout(layer(vertices, edges))
@@ -83,7 +84,7 @@ class GraphConvolutions(nn.Module):
 
 
 class OneStage(PointRegressor):
-    """The regressor alone."""
+    """The regressor without a classifier."""
 
     def __init__(self, regressor: GraphConvolutions) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class OneStage(PointRegressor):
 
 
 class TwoStages(Regressor):
-    """A classifier of whether the figure is at least `bound`, and a regressor of those that are.
+    """A classifier of whether a figure is at least `bound`, and a regressor for those above.
 
     The output, of shape (graphs, 2), is the classifier's logit and the regressor's mean.
     """

@@ -1,4 +1,4 @@
-"""Time and energy as sums over operations."""
+"""Time and energy as sums over operations: fitted, extrapolated and restored."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from cnngen.network import Network
 from cnngen.operations import BatchNorm, Conv2d, Dense
 from cnngen.predict import Example, by_size, features
 from cnngen.predict.boosting import Growth
-from cnngen.predict.operation_sum import COUNTS, WORK, Work
+from cnngen.predict.operation_sum import COUNT_FEATURES, WORK_FEATURES, OperationSum
 from cnngen.predict.proxies import Proxies
 from cnngen.predict.scores import judge_fitted
 from cnngen.predict.trees import Trees
 
-COLUMNS = (*COUNTS, *WORK, "something else")
+COLUMNS = (*COUNT_FEATURES, *WORK_FEATURES, "something else")
 
 
 def test_a_sum_is_found_again_and_goes_on_beyond_what_was_seen() -> None:
     random = np.random.default_rng(0)
-    counts = random.integers(0, 30, (200, len(COUNTS)))
-    work = random.uniform(0, 1e6, (200, len(WORK)))
+    counts = random.integers(0, 30, (200, len(COUNT_FEATURES)))
+    work = random.uniform(0, 1e6, (200, len(WORK_FEATURES)))
     rows = np.hstack([counts, np.log2(1 + work), random.normal(size=(200, 1))])
-    each, a_unit = random.uniform(0, 2, len(COUNTS)), random.uniform(0, 1e-5, len(WORK))
+    each, a_unit = (
+        random.uniform(0, 2, len(COUNT_FEATURES)),
+        random.uniform(0, 1e-5, len(WORK_FEATURES)),
+    )
     each[2] = a_unit[3] = 0.0
     figures = 5 + counts @ each + work @ a_unit
-    found = Work.of(COLUMNS, rows[:150], figures[:150])
+    found = OperationSum.of(COLUMNS, rows[:150], figures[:150])
     assert found(rows[150:]) == pytest.approx(figures[150:], rel=1e-6)
     beyond = np.hstack([40 * counts, np.log2(1 + 40 * work), random.normal(size=(200, 1))])
     assert found(beyond) == pytest.approx(5 + 40 * (figures - 5), rel=1e-6)
@@ -36,18 +39,18 @@ def test_a_sum_is_found_again_and_goes_on_beyond_what_was_seen() -> None:
 
 def test_figures_of_nothing_are_not_divided_by() -> None:
     rows = np.ones((40, len(COLUMNS)))
-    assert Work.of(COLUMNS, rows, np.zeros(40))(rows).tolist() == [0.0] * 40
+    assert OperationSum.of(COLUMNS, rows, np.zeros(40))(rows).tolist() == [0.0] * 40
     some = np.r_[np.zeros(5), np.ones(35)]
-    assert np.isfinite(Work.of(COLUMNS, rows, some)(rows)).all()
+    assert np.isfinite(OperationSum.of(COLUMNS, rows, some)(rows)).all()
 
 
 def test_only_what_is_a_sum_is_told_as_one() -> None:
-    assert {*COUNTS, *WORK} <= {*features.names()}
-    assert Work.tells("time", features.names())
-    assert Work.tells("energy", Proxies(with_features=True).columns())
-    assert not Work.tells("energy", Proxies().columns())
-    assert not Work.tells("accuracy", features.names())
-    assert not Work.tells("trainability", features.names())
+    assert {*COUNT_FEATURES, *WORK_FEATURES} <= {*features.names()}
+    assert OperationSum.applies_to("time", features.names())
+    assert OperationSum.applies_to("energy", Proxies(with_features=True).columns())
+    assert not OperationSum.applies_to("energy", Proxies().columns())
+    assert not OperationSum.applies_to("accuracy", features.names())
+    assert not OperationSum.applies_to("trainability", features.names())
 
 
 def seconds(network: Network) -> float:
