@@ -24,7 +24,7 @@ from cnngen.errors import CnnGenError, StoreError
 from cnngen.network import Network
 from cnngen.predict import Example, Prediction, Predictor, Target
 from cnngen.predict.model_file import State
-from cnngen.report import Fit, Plan, contests, read_material, study, write_report
+from cnngen.report import Fit, StudyPlan, contests, read_material, study, write_report
 from cnngen.report import fits as fits_module
 from cnngen.report.importance import importance
 from cnngen.report.page import Heading, Image, Paragraph, Table, to_html, to_markdown
@@ -124,11 +124,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-PLAN = Plan((), ("accuracy",), 3, 2)
+PLAN = StudyPlan((), ("accuracy",), 3, 2)
 
 
-def plan(*predictors: str, repeats: int = 3) -> Plan:
-    return Plan(predictors, ("accuracy",), repeats, 2)
+def plan(*predictors: str, repeats: int = 3) -> StudyPlan:
+    return StudyPlan(predictors, ("accuracy",), repeats, 2)
 
 
 class Tags(HTMLParser):
@@ -237,23 +237,23 @@ def test_a_study_that_was_stopped_goes_on(source: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         study(material, plan("depth"), folder=tmp_path, on_fit=stop)
     assert ByDepth.fitted == 2
-    study(material, Plan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
+    study(material, StudyPlan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
     assert ByDepth.fitted == 4, "the third split, and the largest networks"
     broken = ("", "[1]", '{"tau": "x"}', "{}")
     for path, content in zip(sorted((tmp_path / "fits").glob("*.json")), broken, strict=True):
         path.write_text(content)
-    study(material, Plan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
+    study(material, StudyPlan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
     assert ByDepth.fitted == 8, "what cannot be read is made anew"
 
 
 def test_other_figures_are_fitted_anew(source: Path, tmp_path: Path) -> None:
-    study(read_material(source), Plan(("depth",), ("accuracy",), 1, 0), folder=tmp_path)
+    study(read_material(source), StudyPlan(("depth",), ("accuracy",), 1, 0), folder=tmp_path)
     frame = table()
     frame.loc[5, "test_accuracy"] /= 2
     frame.to_parquet(tmp_path / "other.parquet")
     study(
         read_material(tmp_path / "other.parquet"),
-        Plan(("depth",), ("accuracy",), 1, 0),
+        StudyPlan(("depth",), ("accuracy",), 1, 0),
         folder=tmp_path,
     )
     assert ByDepth.fitted == 4
@@ -287,7 +287,7 @@ def test_a_data_set_without_a_figure_is_not_judged_by_it(tmp_path: Path) -> None
     frame["data_name"] = ["digits"] * 30 + ["letters"] * 30
     frame.loc[frame["data_name"] == "letters", "energy_total_energy"] = np.nan
     frame.to_parquet(tmp_path / "half.parquet")
-    asked = Plan(("depth",), ("accuracy", "energy"), 1, 0)
+    asked = StudyPlan(("depth",), ("accuracy", "energy"), 1, 0)
     found = study(read_material(tmp_path / "half.parquet"), asked, folder=tmp_path)
     assert [(fit.target, fit.unlike) for fit in found.unlike] == [
         ("accuracy", fits_module.LARGEST),
@@ -304,7 +304,7 @@ def test_several_sources_are_one_material_and_each_data_set_has_its_row(tmp_path
     paths = [tmp_path / "some.parquet", tmp_path / "others.parquet"]
     frame[:35].to_parquet(paths[0])
     frame[35:].to_parquet(paths[1])
-    asked = Plan(("depth",), ("accuracy",), 1, 0)
+    asked = StudyPlan(("depth",), ("accuracy",), 1, 0)
     found = study(read_material(*paths), asked, folder=tmp_path)
     assert len(found.material) == len(found.material.examples) == 60
     assert {
@@ -329,14 +329,14 @@ def test_there_is_a_learning_curve_for_each_predictor_asked_for(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fits_module, "SIZES", (10, 20, 50))
-    asked = Plan(("depth",), ("accuracy",), 2, 1, curve=("blind", "depth"))
+    asked = StudyPlan(("depth",), ("accuracy",), 2, 1, curve=("blind", "depth"))
     found = study(read_material(source), asked, folder=tmp_path)
     points = {(fit.predictor, fit.train) for fit in found.curves}
     assert points == set(product(("blind", "depth"), (10, 20))), "60 networks are too few for 50"
     first = study(read_material(source), plan("depth", "blind"), folder=tmp_path)
     assert {fit.predictor for fit in first.curves} == {"depth"}
     with pytest.raises(CnnGenError, match="no predictor 'nobody'"):
-        Plan(("depth",), curve=("nobody",))
+        StudyPlan(("depth",), curve=("nobody",))
 
 
 def fit(predictor: str, seed: int, tau: float, mae: float) -> Fit:
@@ -460,7 +460,7 @@ def test_the_command_writes_the_report_and_prints_its_page(
     ("arguments", "told"),
     [
         (["{source}", "-p", "oracle"], "no predictor 'oracle'"),
-        (["{source}", "-t", "beauty"], "no target 'beauty'"),
+        (["{source}", "-t", "beauty"], "unknown target 'beauty'"),
         (["{source}", "-t", ","], "',' names nothing"),
         (["{source}", "-t", ""], "needs a target"),
         (["{source}", "-p", " , "], "' , ' names nothing"),
@@ -486,4 +486,4 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no Parquet file"):
         read_material(tmp_path / "x.parquet")
     with pytest.raises(CnnGenError):
-        Plan(("depth",), ("beauty",))  # type: ignore[arg-type]
+        StudyPlan(("depth",), ("beauty",))  # type: ignore[arg-type]

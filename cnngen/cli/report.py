@@ -53,11 +53,11 @@ def report(
     cnngen report runs/digits runs/cifar10  # each judged by what the other taught
     """
     from cnngen.cli.output import bars, print_json, say_broken
-    from cnngen.report import Plan, Task, read_material, study, write_report
+    from cnngen.report import StudyPlan, Task, read_material, study, write_report
 
     wanted = cast("list[Target]", names(targets))
     curves = None if curve is None else tuple(names(curve))
-    plan = Plan(tuple(names(predictors)), tuple(wanted), repeats, curve=curves)
+    plan = StudyPlan(tuple(names(predictors)), tuple(wanted), repeats, curve=curves)
     with bars() as progress:
         reading = progress.add_task("Reading")
         material = read_material(

@@ -1,9 +1,9 @@
-"""The study of a data set of trainings, and its report.
+"""Study a data set of trainings and write a report.
 
-    found = study(read_material("runs/digits"), Plan(("trees", "neural")), folder="report")
+    found = study(read_material("runs/digits"), StudyPlan(("trees", "neural")), folder="report")
     write_report(found, "report")
 
-All figures come from the trainings; the seeds of what is random are 0, 1, 2 …
+All figures come from the trainings. Random splits use the seeds 0, 1, 2 …
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from pathlib import Path
 
 from cnngen.report.fits import Fit, Task
 from cnngen.report.significance import Contest, contests
-from cnngen.report.study import Plan, Study, study
+from cnngen.report.study import Study, StudyPlan, study
 from cnngen.report.trainings import Material, read_material
 from cnngen.system.files import write_file
+
+Plan = StudyPlan
+"""The former name of `StudyPlan`."""
 
 PICTURES = "figures"
 
 
 def write_report(found: Study, folder: str | Path) -> Path:
-    """Write `report.html`, which needs no other file, `report.md` with its pictures in
-    `figures`, and `report.json` with all figures; gives the path of the page.
+    """Write the report of a study as HTML, Markdown and JSON; return the path of the HTML page.
 
-    Raises `StoreError` where they cannot be written.
+    `report.html` is self-contained, `report.md` has its pictures in the folder `figures`, and
+    `report.json` contains all figures. Raises `StoreError` if they cannot be written.
     """
     import json
 
@@ -46,6 +49,7 @@ __all__ = [
     "Material",
     "Plan",
     "Study",
+    "StudyPlan",
     "Task",
     "contests",
     "read_material",

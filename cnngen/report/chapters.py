@@ -1,4 +1,4 @@
-"""A study told: its figures in words, tables and plots, chapter after chapter."""
+"""Turn a study into the chapters of its report: text, tables and plots."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNITS: dict[Target, tuple[float, str]] = {
     "energy": (1e6, "mWh"),
     "trainability": (1.0, "of 1"),
 }
-"""What a target's error is multiplied by, and the unit it then has."""
+"""The factor applied to a target's error, and the resulting unit."""
 
 PUBLISHED = (
     "Published for NAS-Bench-101, and quoted here, not measured: 423,624 cells trained for 108 "
@@ -35,26 +35,26 @@ MOST_ROWS = 20
 
 
 def title(study: Study) -> str:
-    """The report's title."""
+    """Return the report's title."""
     return f"A study of {len(study.material):,} networks: {study.material.name}"
 
 
 def chapters(study: Study) -> list[Block]:
-    """The whole report."""
+    """Return all blocks of the report."""
     return [
-        *_material(study),
+        *_trainings(study),
         *_accuracy(study),
         *_size_and_energy(study),
         *_examples(study),
         *_predictors(study),
         *_contests(study),
-        *_unlike(study),
+        *_generalization(study),
         *_curves(study),
         *_importance(study),
     ]
 
 
-def _material(study: Study) -> Iterator[Block]:
+def _trainings(study: Study) -> Iterator[Block]:
     material = study.material
     yield Heading("What was trained, and how")
     columns = ("backend", "versions_framework", "data_name", "space", "protocol_name")
@@ -66,15 +66,15 @@ def _material(study: Study) -> Iterator[Block]:
     yield Table(heads, rows[:MOST_ROWS], texts=5)
     machines = [f"{cpu} ({count:,})" for (cpu,), count in material.said("hardware_cpu").items()]
     yield Paragraph(f"Trained on: {', '.join(machines[:MOST_ROWS])}.")
-    yield Paragraph(_worth(study))
+    yield Paragraph(_energy_note(study))
     statuses = ", ".join(f"{name} {count:,}" for name, count in study.outcomes.statuses.items())
     yield Paragraph(f"How the trainings ended: {statuses}.")
 
 
-def _worth(study: Study) -> str:
-    """What time and energy are worth."""
+def _energy_note(study: Study) -> str:
+    """Describe how time and energy were found."""
     if study.material.energy_is_measured:
-        return "Energy was measured by counters of the machine. Time is wall time."
+        return "Energy was measured by the machine's counters. Time is wall time."
     parts = ", ".join(
         f"CPU {cpu}, RAM {ram}, GPU {gpu} ({count:,})"
         for (cpu, ram, gpu), count in study.material.said(
@@ -82,13 +82,13 @@ def _worth(study: Study) -> str:
         ).items()
     )
     return (
-        f"Energy is no measurement here but a model of time and load: {parts}. Such figures "
-        "rank networks on one machine; a predictor of them predicts the model. Time is wall time."
+        f"Energy was not measured but modelled from time and load: {parts}. Such figures rank "
+        "networks on one machine; a predictor of them predicts the model. Time is wall time."
     )
 
 
 def _accuracy(study: Study) -> Iterator[Block]:
-    yield Heading("How far accuracies are spread")
+    yield Heading("How accuracies are distributed")
     if "accuracy" not in study.spreads:
         yield Paragraph("No training reached a test accuracy.")
         return
@@ -114,8 +114,8 @@ def _accuracy(study: Study) -> Iterator[Block]:
     heads = ("least", "quarter", "median", "three quarters", "most", "std", "at chance", "> 90 %")
     yield Table(("test accuracy (%)", "networks", *heads), rows)
     yield Paragraph(
-        "At chance are trainings that ended well, but no more than three standard errors above "
-        "naming one class always."
+        "Trainings count as at chance if they succeeded, but are at most three standard errors "
+        "better than always choosing the same class."
     )
     yield Paragraph(PUBLISHED)
     ours = study.spreads["accuracy"]
@@ -126,7 +126,7 @@ def _accuracy(study: Study) -> Iterator[Block]:
             f"{(ours.three_quarters - ours.quarter) * 100:.1f} percentage points, that of "
             f"{study.beside.name} {(cells.three_quarters - cells.quarter) * 100:.1f}; the standard "
             f"deviations are {ours.spread * 100:.1f} and {cells.spread * 100:.1f}. Brown and "
-            f"Forsythe's test that both are spread alike: p = {_p(study.beside_p)}."
+            f"Forsythe's test of equal spread: p = {_p(study.beside_p)}."
         )
 
 
@@ -183,8 +183,8 @@ def _size_and_energy(study: Study) -> Iterator[Block]:
         )
         yield Image(
             "pareto",
-            f"Accuracy against {kind} energy: on the line, none is better in one without being "
-            "worse in the other.",
+            f"Accuracy against {kind} energy. On the line, no network improves one without "
+            "worsening the other.",
             plots.scatter(
                 study.material.table["energy_total_energy"].to_numpy() * 1e6,
                 study.material.table["test_accuracy"].to_numpy() * 100,
@@ -218,18 +218,18 @@ def _examples(study: Study) -> Iterator[Block]:
 
 
 def _predictors(study: Study) -> Iterator[Block]:
-    yield Heading("How well predictors tell what a training would give")
+    yield Heading("How well predictors estimate the result of a training")
     if not study.fits:
-        yield Paragraph("There are too few networks with descriptions to judge predictors.")
+        yield Paragraph("Predictors were not evaluated: too few networks have descriptions.")
         return
     fit = study.fits[0]
     share = TEST_OVER_TRAIN / (1 + TEST_OVER_TRAIN)
     yield Paragraph(
         f"{study.plan.repeats} random splits with the seeds 0 to {study.plan.repeats - 1}, which "
-        f"also start the predictors: {fit.train:,} networks to learn from, a tenth of them to "
-        f"watch, {share:.0%} or {fit.test:,} networks to judge by. In the tables: mean and standard "
-        "deviation over the splits. What was read of a network for an earlier split is kept, and "
-        "is not in the times."
+        f"are also the predictors' seeds: {fit.train:,} networks for training, a tenth of them for "
+        f"validation, and {share:.0%} or {fit.test:,} networks for testing. The tables give mean "
+        "and standard deviation over the splits. Encodings of networks are cached between splits, "
+        "so the times do not include them all."
     )
     for target in dict.fromkeys(fit.target for fit in study.fits):
         factor, unit = UNITS[target]
@@ -253,7 +253,7 @@ def _predictors(study: Study) -> Iterator[Block]:
             f"MAE ({unit})",
             f"within {LEVEL:.0%} interval",
             "fit (CPU s)",
-            "1,000 told (CPU s)",
+            "1,000 predictions (CPU s)",
         )
         yield Table((target, *heads), rows)
         yield Image(
@@ -288,19 +288,19 @@ def _contests(study: Study) -> Iterator[Block]:
     heads = ("target", "measure", "first", "second", "p", "p (Holm)", "Cliff's delta")
     yield Table((*heads, "p (corrected t)"), rows, texts=4)
     yield Paragraph(
-        "p is Mann and Whitney's, two-sided, as in the paper's table 1; Holm's correction is over "
-        "all rows. Cliff's delta is +1 where every figure of the first is larger (better for tau, "
-        "worse for the error). Repeated splits share their networks, which Mann and Whitney's "
-        "test does not know: the last column is Nadeau and Bengio's corrected resampled t-test, "
-        "which does, without a correction for many."
+        "p is that of Mann and Whitney's two-sided test, as in the paper's table 1; Holm's "
+        "correction covers all rows. Cliff's delta is +1 if every figure of the first is larger "
+        "(better for tau, worse for the error). Repeated splits share networks, which Mann and "
+        "Whitney's test ignores. The last column is Nadeau and Bengio's corrected resampled "
+        "t-test, which accounts for it, without a correction for multiple testing."
     )
 
 
-def _unlike(study: Study) -> Iterator[Block]:
+def _generalization(study: Study) -> Iterator[Block]:
     if not study.unlike:
         return
-    yield Heading("What is unlike anything learnt from")
-    alike = {target: figures(study.fits, target, "tau") for target in study.plan.targets}
+    yield Heading("Generalisation to larger networks and other data")
+    random_split = {target: figures(study.fits, target, "tau") for target in study.plan.targets}
     rows = []
     for fit in study.unlike:
         factor, unit = UNITS[fit.target]
@@ -312,7 +312,7 @@ def _unlike(study: Study) -> Iterator[Block]:
                 f"{fit.train:,}",
                 f"{fit.test:,}",
                 f"{fit.tau:.3f}",
-                f"{alike[fit.target][fit.predictor].mean():.3f}",
+                f"{random_split[fit.target][fit.predictor].mean():.3f}",
                 f"{factor * fit.mae:.3g} {unit}",
                 f"{fit.coverage:.0%}",
             ]
@@ -320,16 +320,17 @@ def _unlike(study: Study) -> Iterator[Block]:
     heads = (
         "target",
         "predictor",
-        "judged by",
-        "learnt from",
-        "judged",
+        "tested on",
+        "training networks",
+        "test networks",
         "tau",
         "tau, random split",
     )
     yield Table((*heads, "MAE", f"within {LEVEL:.0%} interval"), rows, texts=3)
     yield Paragraph(
-        "The largest networks are the fifth with the most layers, learnt from the others; a data "
-        "set is judged by predictors that saw the other data sets alone. One fit each, seed 0."
+        "The largest networks are the fifth with the most layers; the predictors learnt from the "
+        "others. For a data set, the predictors learnt only from the other data sets. One fit "
+        "each, seed 0."
     )
 
 
@@ -337,7 +338,7 @@ def _curves(study: Study) -> Iterator[Block]:
     if not study.curves:
         return
     target = study.curves[0].target
-    yield Heading("How many networks it takes")
+    yield Heading("How many networks predictors need")
     taus: dict[str, dict[int, Floats]] = {}
     for name in dict.fromkeys(fit.predictor for fit in study.curves):
         fits = [
@@ -349,9 +350,9 @@ def _curves(study: Study) -> Iterator[Block]:
         taus[name] = {n: np.nan_to_num([fit.tau for fit in fits if fit.train == n]) for n in sizes}
     yield Image(
         "learning curve",
-        f"Kendall's tau for {target}, on the same networks whatever was learnt from; seeds 0 to "
-        f"{study.plan.curve_repeats - 1} for all points but the last.",
-        plots.curves(taus, ("networks to learn from", f"Kendall's tau, {target}")),
+        f"Kendall's tau for {target} on the same test networks for all points; seeds 0 to "
+        f"{study.plan.curve_repeats - 1} for all points except the last.",
+        plots.curves(taus, ("training networks", f"Kendall's tau, {target}")),
     )
     rows = [
         [name, f"{n:,}", f"{own.mean():.3f}", f"{own.std():.3f}"]
@@ -364,20 +365,20 @@ def _curves(study: Study) -> Iterator[Block]:
 def _importance(study: Study) -> Iterator[Block]:
     if not study.importance:
         return
-    yield Heading("What it hangs on")
+    yield Heading("Which features matter")
     shown = study.importance[:MOST_ROWS]
     target = study.plan.targets[0]
     yield Image(
         "importance",
-        f"By how much the trees' tau for {target} falls on unseen networks when a feature is "
-        "shuffled among them (split of seed 0; mean and standard deviation over shuffles). Of "
-        "features that say nearly the same, each looks unimportant.",
-        plots.bars({one.feature: (one.fall, one.spread) for one in shown}, "fall of tau"),
+        f"Decrease of the trees' tau for {target} on test networks when a feature is shuffled "
+        "among them (split of seed 0; mean and standard deviation over shuffles). Features that "
+        "are nearly redundant each appear unimportant.",
+        plots.bars({one.feature: (one.fall, one.spread) for one in shown}, "decrease of tau"),
     )
 
 
 def _p(p: float | None) -> str:
-    """A p value, and no more digits than it is worth."""
+    """Format a p value with two significant digits."""
     if p is None or np.isnan(p):
         return "unknown"
     return f"{p:.2g}" if p >= 1e-6 else "less than 1e-6"

@@ -1,4 +1,4 @@
-"""Predictors judged on repeated random splits; what was fitted once is not fitted again."""
+"""Evaluate predictors on repeated splits, and keep each fit so that it is made only once."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from cnngen.system.untrusted import read_text
 
 FOLDER = "fits"
 SIZES = (50, 100, 200, 400, 800)
-"""Training networks at the points of a learning curve."""
+"""Numbers of training networks at the points of a learning curve."""
 
 MAX_FIT = 2**16
-"""Most bytes of a fit that are read."""
+"""Largest file of a fit that is read, in bytes."""
 
 FEWEST = 10
-"""Trainings on a data set that predictors are judged by when they have not seen it."""
+"""Fewest trainings on a data set that is held out as a whole."""
 
 LARGEST = "the largest networks"
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A predictor fitted on `train` networks of the split of a seed, judged on its test part,
-    which is random unless `unlike` says what the networks in it have in common.
+    """The scores of a predictor fitted on `train` networks and tested on `test` others.
 
-    Times are CPU seconds of this process; `predict_seconds` is for a thousand networks. `tau`
-    is NaN where all predictions are equal.
+    The split has the seed `seed`. Its test part is random, unless `unlike` names what its
+    networks have in common. `tau` is NaN if all predictions are equal; `mae` is in the target's
+    unit. Times are CPU seconds of this process; `predict_seconds` is per thousand networks.
     """
 
     predictor: str
@@ -57,10 +57,10 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A fit to be made; without `size`, all of the split's training part is used.
+    """A fit to make, on `size` training networks or, with None, on the whole training part.
 
-    It is judged by a random fifth of the networks, or by the fifth with the most layers, or by
-    all trainings on the data set `held_out`, of which none is learnt from.
+    It is tested on a random fifth of the networks; with `largest`, on the fifth with the most
+    layers; with `held_out`, on all trainings on that data set and fitted on none of them.
     """
 
     predictor: str
@@ -72,11 +72,11 @@ class Task:
 
     @property
     def unlike(self) -> str:
-        """What the networks that it is judged by have in common, and those learnt from not."""
+        """What distinguishes the test networks from the training networks; "" if nothing."""
         return LARGEST if self.largest else self.held_out or ""
 
     def parts(self, examples: Sequence[Example]) -> Split:
-        """The examples to learn from, to watch and to judge by."""
+        """Split the examples into training, validation and test parts."""
         if self.held_out is not None:
             return by_data(examples, self.held_out, self.seed)
         whole = (by_size if self.largest else split)(examples, self.seed)
@@ -84,7 +84,7 @@ class Task:
 
 
 def tasks(predictors: Sequence[str], targets: Sequence[Target], repeats: int) -> list[Task]:
-    """Every predictor for every target on the splits of the seeds 0, 1, 2 …"""
+    """Return tasks for every predictor and target, on the splits of the seeds 0, 1, 2 …"""
     return [
         Task(predictor, target, seed)
         for predictor in predictors
@@ -96,7 +96,7 @@ def tasks(predictors: Sequence[str], targets: Sequence[Target], repeats: int) ->
 def curve_tasks(
     predictors: Sequence[str], target: Target, repeats: int, available: int
 ) -> list[Task]:
-    """The points of learning curves for as many networks as there are."""
+    """Return tasks for the points of learning curves that `available` networks allow."""
     return [
         Task(predictor, target, seed, size)
         for predictor in predictors
@@ -109,24 +109,23 @@ def curve_tasks(
 def unlike_tasks(
     predictors: Sequence[str], targets: Sequence[Target], examples: Sequence[Example]
 ) -> list[Task]:
-    """Every predictor judged by networks larger than any it learnt from, and by each data set
-    that it did not see, if there are several."""
+    """Return tasks that test on the largest networks, and on each data set held out as a whole."""
     return [
         Task(predictor, target, 0, largest=name is None, held_out=name)
         for target in targets
         for predictor in predictors
-        for name in (None, *_apart(known(examples, target)))
+        for name in (None, *_separable_data(known(examples, target)))
     ]
 
 
-def _apart(examples: Sequence[Example]) -> list[str]:
-    """The data sets with enough trainings to judge by, and enough others to learn from."""
+def _separable_data(examples: Sequence[Example]) -> list[str]:
+    """Return the data sets with enough trainings to test on, and enough others to train on."""
     count = Counter(example.data for example in examples)
     return [name for name in sorted(count) if FEWEST <= count[name] <= len(examples) - 2 * FEWEST]
 
 
 def known(examples: Sequence[Example], target: Target) -> list[Example]:
-    """The examples whose trainings reached a target."""
+    """Return the examples whose trainings reached a target."""
     return [example for example in examples if example.targets.get(target) is not None]
 
 
@@ -136,11 +135,11 @@ def fit_all(
     folder: Path,
     on_fit: Callable[[Task], None] | None = None,
 ) -> list[Fit]:
-    """Make the fits that the folder does not have yet, and give all of them in order.
+    """Make the fits that are missing in a folder, and return all of them in order.
 
-    Each is written as soon as it is made, so that a study that was stopped goes on. `on_fit`
-    is told before each fit. Raises `CnnGenError` where a predictor is unknown, lacks its
-    framework, or has too few examples.
+    Each fit is saved as soon as it is made, so that an interrupted study continues. `on_fit` is
+    called before each fit. Raises `CnnGenError` if a predictor is unknown, lacks its framework,
+    or has too few examples.
     """
     digest = _digest(examples)
     made = []
@@ -149,8 +148,8 @@ def fit_all(
             on_fit(task)
         predictor = _predictor(task)
         params = {name: repr(value) for name, value in predictor.get_params().items()}
-        said = [cnngen.__version__, digest, asdict(task), params]
-        key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:20]
+        identity = [cnngen.__version__, digest, asdict(task), params]
+        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
         path = folder / FOLDER / f"{key}.json"
         fit = _read(path)
         if fit is None:
@@ -161,9 +160,9 @@ def fit_all(
 
 
 def cut(parts: Split, size: int) -> Split:
-    """The split with only `size` networks to learn from, a tenth of them to watch."""
-    watched = size // 10
-    return Split(parts.train[: size - watched], parts.validation[:watched], parts.test)
+    """Reduce a split to `size` networks for training, a tenth of them for validation."""
+    held_out = size // 10
+    return Split(parts.train[: size - held_out], parts.validation[:held_out], parts.test)
 
 
 def _predictor(task: Task) -> Predictor:
@@ -196,7 +195,7 @@ def _fit(predictor: Predictor, task: Task, examples: Sequence[Example]) -> Fit:
 
 
 def _read(path: Path) -> Fit | None:
-    """A fit that was kept; None where there is none, or none that is whole."""
+    """Read a saved fit; None if the file is missing or not valid."""
     hints = get_type_hints(Fit)
     with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         read = json.loads(read_text(path, MAX_FIT, root=path.parent.parent))
@@ -210,7 +209,7 @@ def _read(path: Path) -> Fit | None:
 
 
 def _digest(examples: Sequence[Example]) -> str:
-    """Of the networks and their figures, in their order."""
+    """Return a digest of the networks and their figures, in order."""
 
     def lines() -> Iterator[str]:
         for example in examples:

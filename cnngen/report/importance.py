@@ -1,4 +1,4 @@
-"""Which features of a network its accuracy hangs on, as far as the trees have learnt."""
+"""Permutation importance: which features of a network the `trees` predictor relies on."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ REPEATS = 5
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """By how much tau falls on unseen networks when one feature is shuffled among them: the
-    mean and the standard deviation over shuffles."""
+    """The decrease of tau on test networks when one feature is shuffled among them.
+
+    `fall` is the mean and `spread` the standard deviation over shuffles.
+    """
 
     feature: str
     fall: float
@@ -26,9 +28,9 @@ class Importance:
 def importance(
     examples: Sequence[Example], target: Target, seed: int = 0, repeats: int = REPEATS
 ) -> list[Importance]:
-    """Permutation importance (Breiman 2001) of the trees' features, the greatest first.
+    """Return the permutation importance (Breiman 2001) of the trees' features, largest first.
 
-    Of features that say nearly the same, each looks unimportant while the other is there.
+    Nearly redundant features each appear unimportant, since the others replace them.
     """
     from cnngen.predict.trees import Trees
 

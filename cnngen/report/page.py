@@ -1,6 +1,6 @@
-"""A report as blocks, written as one HTML file or as Markdown with its pictures beside it.
+"""Write a report as one HTML file, or as Markdown with pictures in a folder.
 
-Whatever stands in a block is text: neither form takes any of it for markup.
+The content of a block is plain text; both writers escape any markup in it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of texts; all columns but the first `texts` hold figures, set to the right."""
+    """A table of texts; all columns after the first `texts` are figures, aligned to the right."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -39,7 +39,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An SVG picture. `name` names its file, `caption` says what there is to see."""
+    """An SVG picture with the name of its file and a caption."""
 
     name: str
     caption: str
@@ -48,7 +48,7 @@ class Image:
 
 Block = Heading | Paragraph | Table | Image
 
-# No script, no font, nothing from elsewhere: also a picture from a stranger stays a picture.
+# No scripts, fonts or requests, not even from an untrusted picture.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 STYLE = """
@@ -64,7 +64,7 @@ img { max-width: 100%; height: auto; }
 
 
 def to_html(title: str, blocks: Sequence[Block]) -> str:
-    """One page that needs no other file, and runs nothing."""
+    """Return a self-contained HTML page without scripts."""
     body = "\n".join(line for block in blocks for line in _html(block))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -76,7 +76,7 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
 
 
 def to_markdown(title: str, blocks: Sequence[Block], pictures: str) -> str:
-    """Markdown that shows the pictures in the folder `pictures` beside it."""
+    """Return Markdown that refers to pictures in the folder `pictures`."""
     lines = [f"# {plain(title)}", ""]
     for block in blocks:
         lines += [*_markdown(block, pictures), ""]
@@ -115,5 +115,5 @@ def _markdown(block: Block, pictures: str) -> Iterator[str]:
 
 
 def file_name(name: str) -> str:
-    """The file of a picture: nothing in it but small letters, digits and dashes."""
+    """Return the file name of a picture, made of lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".svg"

@@ -1,7 +1,7 @@
-"""The plots of a study, as SVG, the same for the same figures.
+"""Draw the plots of a study as SVG; equal figures give equal bytes.
 
-Colours are Paul Tol's bright scheme (https://personal.sron.nl/~pault/), which colour-blind
-readers can tell apart; what differs in colour differs in line or place as well.
+Colours are Paul Tol's bright scheme (https://personal.sron.nl/~pault/), which is safe for
+colour-blind readers; whatever differs in colour also differs in line style or position.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ MOST_POINTS = 3_000
 
 
 class Picture:
-    """A plot being drawn, and its SVG once that is done."""
+    """A plot; `svg` is set when it is finished."""
 
     svg = b""
 
 
 @contextmanager
 def axes(x: str, y: str, height: float = 3.0) -> Iterator[tuple[Axes, Picture]]:
-    """Axes with labels to draw on; the picture has its SVG at the end."""
+    """Yield axes to draw on and the picture, which receives its SVG at the end."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -60,7 +60,7 @@ def histogram(
     log: bool = False,
     ends: tuple[float, float] | None = None,
 ) -> bytes:
-    """The share of networks in each of forty steps; the first group filled, others as lines."""
+    """Plot histograms with forty bins; the first group is filled, others are outlines."""
     whole = np.concatenate(list(groups.values()))
     low, high = ends or (float(whole.min()), float(whole.max()))
     if low == high:
@@ -84,8 +84,10 @@ def histogram(
 
 
 def scatter(x: Floats, y: Floats, labels: tuple[str, str], front: Sequence[int]) -> bytes:
-    """Networks as points, x on a logarithmic scale, with a line through those of a front. Of
-    more than `MOST_POINTS`, as many are drawn at random."""
+    """Plot networks as points, with x on a logarithmic scale and a line through a front.
+
+    Of more than `MOST_POINTS` networks, a random sample of that size is drawn.
+    """
     shown = np.arange(len(x))
     if len(x) > MOST_POINTS:
         shown = np.random.default_rng(0).choice(shown, MOST_POINTS, replace=False)
@@ -101,8 +103,7 @@ def scatter(x: Floats, y: Floats, labels: tuple[str, str], front: Sequence[int])
 
 
 def boxes(groups: Mapping[str, Floats], y: str) -> bytes:
-    """A box for each group over its quartiles, whiskers to 1.5 times their distance, and each
-    figure as a point."""
+    """Draw a box plot per group, whiskers at 1.5 times the quartile distance, and all points."""
     random = np.random.default_rng(0)
     with axes("", y, height=2.8) as (drawn, picture):
         positions = range(1, len(groups) + 1)
@@ -122,7 +123,7 @@ def boxes(groups: Mapping[str, Floats], y: str) -> bytes:
 
 
 def bars(values: Mapping[str, tuple[float, float]], x: str) -> bytes:
-    """Horizontal bars with their deviations, the first one on top."""
+    """Draw horizontal bars of (mean, deviation), the first one on top."""
     with axes(x, "", height=0.7 + 0.22 * len(values)) as (drawn, picture):
         names = [_plain(name) for name in values]
         means, spreads = zip(*values.values(), strict=True)
@@ -134,19 +135,18 @@ def bars(values: Mapping[str, tuple[float, float]], x: str) -> bytes:
 
 
 def curves(lines: Mapping[str, Mapping[int, Floats]], labels: tuple[str, str]) -> bytes:
-    """For each name a line through the means at each x, a point for each figure, x on a
-    logarithmic scale."""
+    """Draw a line through the means at each x, and all points, with x on a logarithmic scale."""
     with axes(*labels, height=2.8) as (drawn, picture):
         looks = zip(cycle(COLOURS), cycle("os^vDP"), cycle(("-", "--", "-.", ":")))
         for (name, groups), (colour, marker, dash) in zip(lines.items(), looks, strict=False):
             means = [float(own.mean()) for own in groups.values()]
             drawn.plot(list(groups), means, dash, color=colour, lw=1.4, label=_plain(name))
-            places = [place for place, own in groups.items() for _ in own]
+            xs = [x for x, own in groups.items() for _ in own]
             figures = np.concatenate(list(groups.values()))
-            drawn.plot(places, figures, marker, color=colour, markersize=3.5, alpha=0.7)
-        ticks = sorted({place for groups in lines.values() for place in groups})
+            drawn.plot(xs, figures, marker, color=colour, markersize=3.5, alpha=0.7)
+        ticks = sorted({x for groups in lines.values() for x in groups})
         drawn.set_xscale("log")
-        drawn.set_xticks(ticks, [f"{place:,}" for place in ticks])
+        drawn.set_xticks(ticks, [f"{x:,}" for x in ticks])
         drawn.minorticks_off()
         drawn.grid(axis="y", alpha=0.3)
         if len(lines) > 1:
@@ -155,5 +155,5 @@ def curves(lines: Mapping[str, Mapping[int, Floats]], labels: tuple[str, str]) -
 
 
 def _plain(text: str) -> str:
-    """A text in which matplotlib finds no formula."""
+    """Escape a text so that matplotlib does not read it as a formula."""
     return printable(text).replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Whether one predictor is better than another, and by how much."""
+"""Test whether one predictor is better than another, and by how much."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from cnngen.report.fits import Fit
 Measure = Literal["tau", "mae"]
 
 TEST_OVER_TRAIN = 0.25
-"""Networks judged by over networks learnt from: 20 to 80 %."""
+"""Ratio of test networks to training networks: 20 to 80 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Two predictors over the same splits.
+    """Two predictors compared over the same splits.
 
-    `p` is Mann and Whitney's (1947), two-sided, as in the paper; `adjusted` is it after Holm's
-    correction over all contests of a study. `delta` is Cliff's (1993), from -1 to 1: the share
-    of pairs of repeats in which the first has the larger figure, less that in which the second
-    has it. `corrected` is the p of Nadeau and Bengio's (2003) paired t-test, which knows that
-    repeated splits share their networks; Mann and Whitney's takes them for independent.
+    `p` is that of Mann and Whitney's two-sided test (1947), as in the paper; `adjusted` is the
+    same after Holm's correction over all contests of a study. `delta` is Cliff's delta (1993),
+    from -1 to 1: the fraction of pairs of repeats in which the first has the larger figure,
+    minus the fraction in which the second has. `corrected` is the p of Nadeau and Bengio's
+    paired t-test (2003), which accounts for the networks that repeated splits share; Mann and
+    Whitney's test assumes independence.
     """
 
     target: Target
@@ -43,7 +44,7 @@ class Contest:
 
 
 def contests(fits: Sequence[Fit]) -> list[Contest]:
-    """All pairs of predictors, for each target and for tau and MAE."""
+    """Compare all pairs of predictors, for each target, by tau and by MAE."""
     from scipy.stats import mannwhitneyu
 
     found: list[tuple[Target, Measure, str, str, float, float, float]] = []
@@ -70,8 +71,10 @@ def contests(fits: Sequence[Fit]) -> list[Contest]:
 
 
 def figures(fits: Sequence[Fit], target: Target, measure: Measure) -> dict[str, Floats]:
-    """The figures of each predictor, in the order of the seeds. Where a predictor says the
-    same of all networks it has no order, and a tau of 0."""
+    """Return the figures of each predictor, in the order of the seeds.
+
+    Tau counts as 0 if all predictions are equal.
+    """
     by: dict[str, list[tuple[int, float]]] = {}
     for fit in fits:
         if fit.target == target:
@@ -83,7 +86,10 @@ def figures(fits: Sequence[Fit], target: Target, measure: Measure) -> dict[str, 
 
 
 def corrected(a: Floats, b: Floats) -> float:
-    """Two-sided p of the corrected resampled t-test, for figures of the same splits."""
+    """Return the two-sided p of the corrected resampled t-test over paired splits.
+
+    NaN if the numbers of splits differ.
+    """
     from scipy.stats import t
 
     if len(a) != len(b):

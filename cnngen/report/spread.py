@@ -1,4 +1,4 @@
-"""How figures are spread over networks, and which networks give much for little."""
+"""Summarise the distribution of figures over networks, and find Pareto fronts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Where the figures of so many trainings lie; `spread` is the standard deviation."""
+    """Quantiles and moments of figures; `spread` is the standard deviation."""
 
     count: int
     least: float
@@ -31,7 +31,7 @@ class Spread:
 
     @classmethod
     def of(cls, figures: Floats | pd.Series[float]) -> Spread:
-        """The spread of figures of which there is at least one."""
+        """Return the spread of figures, of which there must be at least one."""
         values = np.asarray(figures, np.float64)
         least, low, middle, high, most = np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).tolist()
         mean, spread = float(values.mean()), float(values.std())
@@ -40,8 +40,11 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """How trainings ended. `statuses` counts each; `at_chance` are those that ended well and
-    learnt nothing, `above_90` those with more than 90 % accuracy."""
+    """How trainings ended.
+
+    `statuses` counts trainings by status. `at_chance` is the number that succeeded but did not
+    exceed chance, `above_90` the number with a test accuracy above 90 %.
+    """
 
     count: int
     statuses: dict[str, int]
@@ -50,7 +53,7 @@ class Outcomes:
 
     @classmethod
     def of(cls, material: Material) -> Outcomes:
-        """The outcomes of a material's trainings."""
+        """Count the outcomes of trainings."""
         table = material.table
         learnt = [
             trainability(
@@ -71,8 +74,10 @@ class Outcomes:
 
 
 def p_of_equal_spreads(some: Floats, others: Floats) -> float:
-    """p of Brown and Forsythe's test (1974) that two sets of figures are spread alike: no
-    distribution is assumed. NaN for fewer than two figures in either."""
+    """Return the p of Brown and Forsythe's test (1974) that two sets have equal spread.
+
+    No distribution is assumed. NaN for fewer than two figures in either set.
+    """
     from scipy.stats import levene
 
     if min(len(some), len(others)) < 2:
@@ -81,8 +86,7 @@ def p_of_equal_spreads(some: Floats, others: Floats) -> float:
 
 
 def pareto(gains: Sequence[float], costs: Sequence[float]) -> list[int]:
-    """The positions of those that none beats in one without losing in the other, from the
-    least cost to the most."""
+    """Return the positions of the Pareto front of high gains and low costs, by rising cost."""
     order = sorted(range(len(gains)), key=lambda i: (costs[i], -gains[i]))
     front: list[int] = []
     for i in order:

@@ -1,4 +1,4 @@
-"""The whole study of a data set of trainings: what its report is written from."""
+"""Run a study of a data set of trainings, from which its report is written."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from cnngen.network import Network
 
 LEAST = 40
-"""Fewest networks from which predictors are judged."""
+"""Fewest networks on which predictors are evaluated."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What of a study is asked for. Splits have the seeds 0, 1, 2 …
+class StudyPlan:
+    """The predictors, targets and number of splits of a study; splits have seeds 0, 1, 2 …
 
-    Learning curves are those of the predictors in `curve`, the first one if it is None, for
-    the first target.
+    Learning curves are drawn for the predictors in `curve` and the first target; None stands
+    for the first predictor. Raises `CnnGenError` for an unknown predictor or target, and
+    without targets.
     """
 
     predictors: Sequence[str] = ("trees",)
@@ -48,43 +49,46 @@ class Plan:
         for target in self.targets:
             if target not in TARGETS:
                 raise CnnGenError(
-                    f"there is no target '{target}'", hint=f"One of: {', '.join(TARGETS)}."
+                    f"unknown target '{target}'", hint=f"One of: {', '.join(TARGETS)}."
                 )
 
     def fits(self, examples: Sequence[Example]) -> list[Task]:
-        """The fits that predictors are judged by."""
+        """Return the tasks on random splits."""
         return tasks(self.predictors, self.targets, self.repeats) if self._known(examples) else []
 
     def unlike(self, examples: Sequence[Example]) -> list[Task]:
-        """The fits that are judged by networks unlike those learnt from."""
+        """Return the tasks whose test networks differ systematically from the training ones."""
         if not self._known(examples):
             return []
         return unlike_tasks(self.predictors, self.targets, examples)
 
     def curves(self, examples: Sequence[Example]) -> list[Task]:
-        """The fits of the learning curves."""
+        """Return the tasks of the learning curves."""
         names = self.predictors[:1] if self.curve is None else self.curve
         return curve_tasks(names, self.targets[0], self.curve_repeats, self._known(examples))
 
     def all(self, examples: Sequence[Example]) -> list[Task]:
-        """All fits, in the order in which they are made."""
+        """Return all tasks, in the order in which they are run."""
         return [*self.fits(examples), *self.unlike(examples), *self.curves(examples)]
 
     def _known(self, examples: Sequence[Example]) -> int:
-        """How many trainings reached the first target; 0 where they are too few to judge by."""
+        """Return how many trainings reached the first target; 0 if fewer than `LEAST`."""
         count = len(known(examples, self.targets[0]))
         return count if count >= LEAST else 0
 
 
 @dataclass(frozen=True, repr=False)
 class Study:
-    """Everything that was found. `beside_p` is the p of the hypothesis that accuracies are
-    spread alike in the runs beside. `front` are positions of rows, from the least energy on;
-    `shown` are networks to be drawn, by what they are."""
+    """The results of a study.
+
+    `beside` are the trainings to compare with, and `beside_p` the p value of equal spread of
+    the accuracies in both. `front` are row positions of the Pareto front, by rising energy.
+    `shown` are the networks to draw, with their accuracies, as "best", "median" and "worst".
+    """
 
     material: Material
     beside: Material | None
-    plan: Plan
+    plan: StudyPlan
     outcomes: Outcomes
     spreads: dict[str, Spread]
     beside_spread: Spread | None
@@ -103,7 +107,7 @@ class Study:
         return f"<Study of {shorten(self.material.name)}: {trainings}, {len(self.fits)} fits>"
 
     def figures(self) -> dict[str, object]:
-        """All figures, as JSON can hold them."""
+        """Return all figures as JSON-compatible values."""
         table = self.material.table
         front = table.iloc[self.front][["test_accuracy", "energy_total_energy", "parameters"]]
         whole: dict[str, object] = {
@@ -143,23 +147,24 @@ SPREADS = {
     "seconds": ("train_seconds", 1.0),
     "energy_mwh": ("energy_total_energy", 1e6),
 }
-"""Of each spread: its column, and what that is multiplied by."""
+"""The column of each spread, and the factor applied to it."""
 
 
 def study(
     material: Material,
-    plan: Plan | None = None,
+    plan: StudyPlan | None = None,
     *,
     folder: str | Path,
     beside: Material | None = None,
     on_fit: Callable[[Task], None] | None = None,
 ) -> Study:
-    """Study trainings: how their figures are spread, and how well predictors tell them.
+    """Study trainings: the distribution of their figures, and how well predictors predict them.
 
-    Fits are kept in `folder` and not made again; `on_fit` is told before each. Raises
-    `CnnGenError` where a predictor is unknown or lacks what it needs.
+    `beside` are other trainings whose accuracies are compared with these. Fits are kept in
+    `folder` and reused; `on_fit` is called before each. Raises `CnnGenError` if a predictor is
+    unknown or lacks a package.
     """
-    plan = plan or Plan()
+    plan = plan or StudyPlan()
     folder, examples = Path(folder), material.examples
     table = material.table
     spreads = {
@@ -168,8 +173,8 @@ def study(
         if len(material.numbers(column))
     }
     both = table[["test_accuracy", "energy_total_energy"]].to_numpy()
-    places = np.flatnonzero(~np.isnan(both).any(axis=1))
-    front = pareto(both[places, 0].tolist(), both[places, 1].tolist())
+    complete = np.flatnonzero(~np.isnan(both).any(axis=1))
+    front = pareto(both[complete, 0].tolist(), both[complete, 1].tolist())
     fits = fit_all(examples, plan.fits(examples), folder, on_fit)
     accuracies = np.asarray(material.numbers("test_accuracy"), np.float64)
     other = None if beside is None else beside.numbers("test_accuracy")
@@ -182,7 +187,7 @@ def study(
         None if other is None or not len(other) else Spread.of(other),
         None if beside is None else Outcomes.of(beside),
         None if other is None else p_of_equal_spreads(accuracies, np.asarray(other, np.float64)),
-        [int(places[i]) for i in front],
+        [int(complete[i]) for i in front],
         _shown(material),
         fits,
         contests(fits),
@@ -193,7 +198,7 @@ def study(
 
 
 def _shown(material: Material) -> dict[str, tuple[Network, float]]:
-    """The best network, the median one and the worst that ended well, with their accuracies."""
+    """Return the best, the median and the worst successful network, with their accuracies."""
     ranked = sorted(
         (
             (accuracy, example.network)
@@ -204,12 +209,12 @@ def _shown(material: Material) -> dict[str, tuple[Network, float]]:
     )
     if not ranked:
         return {}
-    places = {"best": -1, "median": len(ranked) // 2, "worst": 0}
-    return {what: (ranked[at][1], ranked[at][0]) for what, at in places.items()}
+    ranks = {"best": -1, "median": len(ranked) // 2, "worst": 0}
+    return {what: (ranked[at][1], ranked[at][0]) for what, at in ranks.items()}
 
 
 def _finite(value: object) -> object:
-    """The same with null for what is no finite number."""
+    """Replace NaN and infinity by None."""
     match value:
         case dict():
             return {name: _finite(inner) for name, inner in value.items()}
