@@ -182,7 +182,7 @@ def test_nothing_is_predicted_before_it_is_fitted(tmp_path: Path) -> None:
     lacking = [replace(one, targets={"accuracy": None}) for one in known()]
     with pytest.raises(CnnGenError, match="0 of 120 examples"):
         Trees().fit(lacking, "accuracy")
-    with pytest.raises(CnnGenError, match="no target 'beauty'"):
+    with pytest.raises(CnnGenError, match="unknown target 'beauty'"):
         Trees().fit(known(), "beauty")  # type: ignore[arg-type]
 
 
