@@ -1,13 +1,14 @@
-"""The data set in `benchmarks/data`: made from a campaign's folder, and checked by training anew.
+"""Build the data set in `benchmarks/data` from a campaign's folder, or check it by retraining.
 
     .venv/bin/python benchmarks/dataset.py build runs/digits benchmarks/data/digits.parquet
     .venv/bin/python benchmarks/dataset.py retrain benchmarks/data/digits.parquet -n 20
     .venv/bin/python benchmarks/dataset.py retrain benchmarks/data/digits.parquet -n 80 --with 1
 
-`build` takes the index's columns, with the resolved description last. `retrain` takes random
-rows, makes each network from its description alone, trains it as its row says, and compares.
-`--with` names another seed for the training: other parts of the data, first weights and
-batches. How well two trainings of one network agree bounds what can be predicted of them.
+`build` writes the index's columns, with the resolved description last. `retrain` picks random
+rows, rebuilds each network from its description alone, trains it by the row's protocol, and
+compares the results. `--with` uses another training seed: other splits of the data, initial
+weights and batches. The agreement of two trainings of one network bounds how well they can be
+predicted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 
 def build(folder: Path, out: Path) -> None:
-    """Write one row a run, in the order of the keys: the same file for the same runs."""
+    """Write one row per run, in the order of the keys; equal runs give equal files."""
     from pyarrow import parquet
 
     from cnngen.runs.parquet_index import FILE, write_index
@@ -40,13 +41,13 @@ def build(folder: Path, out: Path) -> None:
 def retrain(
     file: Path, count: int, seed: int = 0, images: str | None = None, other: int | None = None
 ) -> None:
-    """Train random rows anew, perhaps with another seed, and print how far off each is."""
+    """Retrain random rows, optionally with another seed, and print the differences."""
     import pandas as pd
 
     rows = pd.read_parquet(file)
     rows = rows.sample(min(count, len(rows)), random_state=seed)
     threads = str(int(rows["hardware_threads"].max()))
-    # Sums in another order are other sums: as many threads as then. Read when PyTorch is loaded.
+    # The number of threads changes the order of sums. PyTorch reads these when it is loaded.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = threads
     import numpy as np
@@ -80,7 +81,7 @@ def retrain(
 
 
 def protocol(row: dict[str, Any]) -> Any:
-    """The protocol that a row's columns spell out."""
+    """Return the protocol stored in a row's columns."""
     import pandas as pd
 
     from cnngen.training.protocol import Protocol

@@ -1,12 +1,12 @@
-"""How soon an editor has its answer after a keystroke in a network of 300 layers.
+"""Measure how soon the language server answers after a keystroke in a network of 300 layers.
 
     python benchmarks/editor.py [--layers 300] [--edits 60]
 
-A client types into `cnngen lsp` over stdio, at random places: digits, words, brackets, and
-deletions. After each edit it asks as an editor does. The baseline, measured in turn with it, is
-the text parsed and resolved from scratch in this process, without a server: less than half the work
-where a text is broken, since that stops at the first mistake. By the clock, and by what the
-server's processes computed, which is what counts on a machine with other work (Linux).
+A client edits text in `cnngen lsp` over stdio, at random positions: digits, words, brackets, and
+deletions. After each edit it sends the requests of an editor. The baseline, measured alternately,
+parses and resolves the text in this process, without a server; for a broken text this is less than
+half the work, because it stops at the first error. Times are wall-clock times, and CPU times of the
+server's processes, which are more reliable on a busy machine (Linux).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TYPED = ["1", "x", "conv", " dropout", "(", ")", "[", "\n", " // note", "kernel=
 
 
 def edit(text: str, random: Random) -> tuple[str, int]:
-    """A text with something typed or deleted, and where the cursor stands."""
+    """Return the text after a random edit, and the position of the cursor."""
     at = random.randrange(len(text))
     if random.random() < 0.3:
         return text[:at] + text[at + random.randint(1, 4) :], at
@@ -50,7 +50,7 @@ async def from_scratch(text: str) -> None:
 
 
 def computed(process: int) -> float:
-    """Milliseconds that a process and its children have computed so far."""
+    """Return the CPU time of a process and its children so far, in milliseconds."""
     family = [psutil.Process(process), *psutil.Process(process).children(recursive=True)]
     tasks = [task for each in family for task in Path(f"/proc/{each.pid}/task").iterdir()]
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
@@ -106,7 +106,7 @@ class Client:
 
 
 Taken = dict[str, list[tuple[float, float]]]
-"""Milliseconds of each question: by the clock, and computed."""
+"""Milliseconds of each kind of request: wall-clock and CPU time."""
 
 
 async def measure(layers: int, edits: int) -> Taken:
@@ -119,23 +119,23 @@ async def measure(layers: int, edits: int) -> Taken:
     document = t.TextDocumentIdentifier(URI)
     taken: Taken = {}
 
-    async def note(name: str, process: int, question: Awaitable[object]) -> None:
+    async def note(name: str, process: int, request: Awaitable[object]) -> None:
         start, before = time.perf_counter(), computed(process)
-        await question
+        await request
         clock = (time.perf_counter() - start) * 1000
         taken.setdefault(name, []).append((clock, computed(process) - before))
 
     for _ in range(edits):
         changed, at = edit(text, random)
-        place = position(changed, at)
+        cursor = position(changed, at)
         screen = t.Range(t.Position(0, 0), t.Position(60, 0))
         ask = client.client
         await note("parse and resolve from scratch", os.getpid(), from_scratch(changed))
         process = client.process
         await note("diagnostics after a keystroke", process, client.type(changed))
-        completion = ask.text_document_completion_async(t.CompletionParams(document, place))
+        completion = ask.text_document_completion_async(t.CompletionParams(document, cursor))
         await note("completion", process, completion)
-        hover = ask.text_document_hover_async(t.HoverParams(document, place))
+        hover = ask.text_document_hover_async(t.HoverParams(document, cursor))
         await note("hover", process, hover)
         hints = ask.text_document_inlay_hint_async(t.InlayHintParams(document, screen))
         await note("shapes of a screen", process, hints)

@@ -1,10 +1,10 @@
-"""Source files a second for `paper` networks of about 30 layers, against two ways to lay text out.
+"""Measure source files emitted per second, compared with `ast.unparse` and `ruff format`.
 
     python benchmarks/emit.py [--rounds 7]
 
-The baselines start where a plainer emitter would end. `ast.unparse` writes the same file from
-its syntax tree, in this process and without regard to line lengths; `ruff format` lays the same
-file out, a process for each. All take turns within each round.
+The networks are from `paper`, with about 30 layers. The baselines are the last step of a simpler
+emitter: `ast.unparse` writes the same file from its syntax tree, in this process and ignoring line
+lengths; `ruff format` formats the same file, in one process per file. All alternate in each round.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cnngen.space.sampling import sample
 LAYERS = range(25, 36)
 NETWORKS = 100
 FEW = 10
-"""Files for `ruff format`, which takes its time."""
+"""Number of files for `ruff format`, which is slow."""
 
 WANTED = 500
 

@@ -1,8 +1,8 @@
-"""What measuring costs a training: the same work with a meter and without.
+"""Measure the overhead of the energy meter: the same load with and without it.
 
-The work is a stand-in that keeps one core busy. The baseline is the bare work; it is done
-twice a round, and the ratio of those two is what the machine scatters by itself. Where that
-is more than the meter costs, look at the CPU time that was spent outside the work.
+The load is a stand-in that keeps one core busy. The baseline is the bare load, run twice per
+round; the ratio of the two runs shows how much the machine varies by itself. If that exceeds
+the overhead of the meter, look at the CPU time spent outside the load.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from cnngen.training.energy import Meter
 
 ROUNDS = {2.0: 9, 10.0: 5}
-"""Seconds of work, and how often it is done each way."""
+"""Seconds of load, and the number of rounds."""
 
 WAYS = ("bare", "metered", "bare again")
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds: wall clock, CPU time of the process, and what of it was not the work's."""
+    """Seconds: wall clock, CPU time of the process, and its part outside the load."""
 
     wall: float
     cpu: float
@@ -37,8 +37,8 @@ def main() -> None:
     for seconds, rounds in ROUNDS.items():
         costs: dict[str, list[Cost]] = {way: [] for way in WAYS}
         for round_ in range(rounds):
-            for place in range(len(WAYS)):
-                way = WAYS[(round_ + place) % len(WAYS)]
+            for turn in range(len(WAYS)):
+                way = WAYS[(round_ + turn) % len(WAYS)]
                 window = meter.window("work") if way == "metered" else nullcontext()
                 costs[way].append(_cost(window, round(seconds * steps)))
         print(f"{seconds:g} s of work, {rounds} rounds: median (min to max)")

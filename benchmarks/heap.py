@@ -1,4 +1,4 @@
-"""The long check that trained windows keep to their memory, under glibc's heap checks.
+"""Long check for out-of-bounds memory accesses in training, with glibc's heap checks.
 
 Every convolution and pooling of the space `paper`, on images of four shapes and on maps inside a
 network, forward and backward, with the kernels that oneDNN takes on processors of several kinds.
@@ -21,7 +21,7 @@ from cnngen.space import load_space
 IMAGES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (12, 12, 3)]
 
 PROCESSORS = ("AVX2", "AVX512_CORE", "ALL")
-"""What ONEDNN_MAX_CPU_ISA says; a processor with less takes what it has."""
+"""Values of ONEDNN_MAX_CPU_ISA; a lesser processor uses the best that it has."""
 
 
 def windows() -> list[Operation]:

@@ -1,6 +1,6 @@
-"""A hundred thousand records in pandas: the index against reading the folders' JSON.
+"""Measure loading 100,000 records into pandas: from the index, and from the folders' JSON.
 
-The folders are made here, and the JSON is read of a part of them and scaled up.
+The folders are generated; the JSON is read for a part of them, and its time scaled up.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
 
 def records(count: int) -> list[tuple[str, str, str]]:
-    """Key, JSON and description of made-up runs: a few real ones with other figures, and each
-    with another count of classes, so that no two are of one network."""
+    """Return key, JSON and description of synthetic runs.
+
+    They are copies of a few real ones with other figures, and each with another number of
+    classes, so that all networks are distinct.
+    """
     data = cnngen.load_data("digits")
     history = tuple(Epoch(i, 1.0, 1 / i, 1 - 1 / i, 1 / i, 1 - 1 / i) for i in range(1, 37))
     result = TrainingResult("ok", None, history, 36.0, 0.5, 0.75, "cpu", 1)
@@ -52,7 +55,7 @@ def records(count: int) -> list[tuple[str, str, str]]:
 
 
 def energy() -> Energy:
-    """An energy with every figure."""
+    """Return an energy with every figure set."""
     figures: dict[str, object] = dict.fromkeys(Energy.__dataclass_fields__, 1e-5)
     sources: dict[str, object] = dict.fromkeys(Provenance.__dataclass_fields__, 0.25)
     part = Component("modelled", "TDP x load")

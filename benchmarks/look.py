@@ -1,10 +1,10 @@
-"""Look at a data set: what separates its good networks from its bad ones.
+"""Explore which traits distinguish a data set's good networks from its bad ones.
 
     .venv/bin/python benchmarks/look.py benchmarks/data/digits.parquet \\
         --longer benchmarks/data/digits-20-epochs.parquet --plots docs/images
 
-Prints tables in Markdown: outcomes, then accuracy by traits of the networks. With `--longer`,
-how far the same networks rank alike when they are trained for more epochs.
+Prints tables in Markdown: outcomes, then accuracy by traits of the networks. With `--longer`, also
+how similarly the same networks rank when trained for more epochs.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ from cnngen.system.files import write_file
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """Something that is told of each network; `ends` are the upper ends of groups, if it is a
-    number of many values."""
+    """A property of a network; `ends` are the upper ends of groups for a continuous number."""
 
     title: str
     of: Callable[[Network], float | str]
@@ -43,13 +42,13 @@ def of_kind(network: Network, *kinds: type) -> list:
 
 
 def one_pixel(network: Network) -> float:
-    """Share of convolutions, in %, that put out maps of one pixel."""
+    """Return the percentage of convolutions whose output maps have one pixel."""
     convs = of_kind(network, Conv2d)
     return 100 * sum(prod(node.shape[:2]) == 1 for node in convs) / len(convs)
 
 
 def narrowest(network: Network) -> float:
-    """Fewest numbers that all information passes through: of the main column, logits apart."""
+    """Return the size of the smallest map of the main column, except the logits."""
     return min(prod(node.shape) for node in network.nodes[:-1] if node.branch == 0)
 
 
@@ -91,7 +90,7 @@ TRAITS = (
 
 
 def groups(table: pd.DataFrame, trait: Trait) -> pd.Series:
-    """Which group each network is in."""
+    """Return the group of each network."""
     if not trait.ends:
         return table[trait.title]
     names = [f"{low:,g}–{high:,g}" for low, high in pairwise(trait.ends)]
@@ -100,7 +99,7 @@ def groups(table: pd.DataFrame, trait: Trait) -> pd.Series:
 
 
 def by_trait(table: pd.DataFrame, trait: Trait) -> pd.DataFrame:
-    """Count, median accuracy, and shares at chance and above 90 % in each group."""
+    """Return count, median accuracy, and fractions at chance and above 90 % of each group."""
     grouped = table.groupby(groups(table, trait), observed=True)
     return pd.DataFrame(
         {
@@ -113,7 +112,7 @@ def by_trait(table: pd.DataFrame, trait: Trait) -> pd.DataFrame:
 
 
 def plot(table: pd.DataFrame, trait: Trait) -> bytes:
-    """Accuracy by groups of a trait: boxes over the quartiles, and each network as a point."""
+    """Plot accuracy by groups of a trait: box plots, and each network as a point."""
     shown = by_trait(table, trait)
     values = groups(table, trait)
     random = np.random.default_rng(0)

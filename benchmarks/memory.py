@@ -1,4 +1,4 @@
-"""Peak memory of sampling networks to disk: it must not grow with their number.
+"""Measure the peak memory of sampling networks to disk, which must not grow with their number.
 
 The baseline is the peak after the first 1,000 of 10,000.
 """
@@ -14,7 +14,7 @@ from cnngen.space.sampling import sample_many
 
 
 def peak() -> float:
-    """Largest resident size of this process so far, in MiB."""
+    """Return the largest resident size of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -1,11 +1,11 @@
-"""Train random cells of NAS-Bench-101 under our protocol, to set beside our own networks.
+"""Train random cells of NAS-Bench-101 under our protocol, for comparison with our networks.
 
     .venv/bin/python benchmarks/nasbench.py -n 200 -o runs/nasbench
 
-The cells are drawn uniformly from all 423,624. The skeleton is the published one but for its
-width: a stem of 16 channels, not 128, since this is to run on a CPU. Batch norm and initial
+The cells are drawn uniformly from all 423,624. The skeleton is the published one except for its
+width: the stem has 16 channels instead of 128, to be affordable on a CPU. Batch norm and initial
 weights are ours (momentum 0.9, Glorot uniform), as is the training. Runs are ordinary runs; the
-same command goes on where it was stopped.
+same command continues after an interruption.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How parsing grows with the text, against textX's own parser on the same grammar.
+"""Measure how parsing time grows with the text, compared with textX's own parser.
 
     python benchmarks/parse.py [--rounds 5]
 
-Both read the same texts, in turn within each round. The last lines give the exponent of
-time over tokens (1 is linear), and the ratio textX / ours at the sizes that both read.
+Both use the same grammar and alternate on the same texts in each round. The last lines give the
+exponent of time over tokens (1 is linear), and the ratio textX / ours at the sizes that both read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cnngen.language.grammar import grammar_file
 
 TOKENS = [1_000, 3_000, 10_000, 30_000, 100_000]
 TEXTX_TOKENS = 10_000
-"""textX takes seconds beyond."""
+"""Longest text for textX, which takes seconds beyond."""
 
 TOKEN = re.compile(r"->|\w+|[^\w\s]")
 BLOCK = (
@@ -33,7 +33,7 @@ BLOCK = (
 
 
 def text_of(tokens: int) -> str:
-    """A description of about so many tokens."""
+    """Return a description of about `tokens` tokens."""
     blocks = tokens // len(TOKEN.findall(BLOCK))
     return f"input {BLOCK * blocks} flatten dense output"
 

@@ -1,10 +1,10 @@
-"""Pictures a second of 60-layer networks, SVG and PNG, against matplotlib and resvg.
+"""Measure pictures drawn per second of 60-layer networks, compared with matplotlib and resvg.
 
     python benchmarks/picture.py [--rounds 7]
 
 The first baseline draws the same boxes, lines and texts with matplotlib and saves both
-formats; the second makes the PNG from our SVG with resvg. All take turns within each round,
-on networks that differ; "first" is a process's first picture, with all masks still to be made.
+formats; the second makes the PNG from our SVG with resvg. All alternate in each round, on
+different networks; "first" is a process's first picture, before any glyph masks are cached.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cnngen.space.sampling import sample
 LAYERS = range(55, 66)
 NETWORKS = 8
 WANTED = 20
-"""SVGs with their PNGs in a second."""
+"""Required pairs of SVG and PNG per second."""
 
 
 def networks() -> Iterator[Network]:

@@ -1,13 +1,13 @@
-"""Every predictor on the same splits: fit, prediction of a network, Kendall's tau.
+"""Compare predictors on the same splits: time to fit and to predict, and Kendall's tau.
 
     python benchmarks/predict.py benchmarks/data/digits.parquet
     python benchmarks/predict.py runs/digits --target energy --repeats 10 --predictors trees
-    python benchmarks/predict.py runs/digits --split size     # small to learn from, large to judge
-    python benchmarks/predict.py runs/digits runs/cifar10 --split data  # one data set left out
+    python benchmarks/predict.py runs/digits --split size     # train on small, test on large ones
+    python benchmarks/predict.py runs/digits runs/cifar10 --split data  # hold out one data set
 
-The baselines are what needs no learning, parameters or FLOPs as they are, and one that hardly
-does: ridge regression on the logarithms of both. Times are CPU seconds; that of a prediction is
-of the first split, features and all unless an earlier predictor or target has read them.
+The baselines are parameters and FLOPs without any learning, and ridge regression on the logarithms
+of both. Times are CPU seconds; that of a prediction is from the first split and includes features,
+unless an earlier predictor or target has cached them.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ Floats = NDArray[np.float64]
 
 
 def logs(networks: Sequence[Network]) -> Floats:
-    """log of parameters and FLOPs: shape (networks, 2)."""
+    """Return the logarithms of parameters and FLOPs: shape (networks, 2)."""
     return np.log1p([[network.cost.parameters, network.cost.flops] for network in networks])
 
 
 def baselines(parts: Split, target: Target) -> dict[str, Floats]:
-    """What each baseline says of the networks to judge by; its order alone counts."""
+    """Return each baseline's scores of the test networks, of which only the order matters."""
     known, figures = with_target([*parts.train, *parts.validation], target)
     asked, _ = with_target(parts.test, target)
     scale = Scale.of(target, figures)
@@ -78,7 +78,7 @@ def compare(
     parts: Sequence[Split],
     limit: float,
 ) -> None:
-    """Print a line a predictor, over the splits for which there is time."""
+    """Print one line per predictor, over as many splits as the time limit allows."""
     taus: dict[str, list[float]] = {}
     for one in parts:
         _, measured = with_target(one.test, target)
@@ -114,7 +114,7 @@ def compare(
 
 
 def cuts(kind: str, found: list[Example], repeats: int) -> list[Split]:
-    """The splits to judge by; for `data`, one for each data set that is left out."""
+    """Return the splits; for `data`, one per held-out data set."""
     if kind == "data":
         return [by_data(found, name, 0) for name in sorted({one.data for one in found})]
     return [(split if kind == "random" else by_size)(found, seed) for seed in range(repeats)]

@@ -1,9 +1,9 @@
-"""What the shipped model takes for a thousand descriptions, against reading them alone.
+"""Measure predictions for 1,000 descriptions by the shipped model, compared with only reading them.
 
     python benchmarks/predict_many.py [--rounds 5]
 
-Both read, in turn within each round, descriptions that no other part has seen, and the garbage
-collector is set as the command sets it. Times are CPU seconds for 1,000 descriptions.
+Both alternate in each round, on descriptions that were not read before, with the garbage collector
+set as in the command. Times are CPU seconds for 1,000 descriptions.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ def main() -> None:
 
 
 def texts(sampled: Iterator[Network], count: int) -> list[str]:
-    """Descriptions of the next networks."""
+    """Return the descriptions of the next networks."""
     return [next(sampled).to_text() for _ in range(count)]
 
 
 def read(asked: list[str]) -> list[Network]:
-    """The networks that descriptions stand for."""
+    """Parse and resolve descriptions."""
     return [resolve(parse(text)) for text in asked]
 
 

@@ -1,7 +1,7 @@
-"""Sampling and resolving networks of both spaces, against resolving by trial and error.
+"""Measure sampling and resolving of both spaces, compared with resolving by trial and error.
 
-The baseline is what generators do that check afterwards: draw every window from the space
-and start again when a branch does not meet the other or a map vanishes.
+The baseline works like generators that validate afterwards: it draws every window from the space
+and starts again if two branches do not match or a map vanishes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TRIES = 500
 
 
 def by_trial(description: Description, space: Space, draw: Callable[[], float]) -> int | None:
-    """Tries until every merge met; None where `TRIES` were not enough."""
+    """Return the number of tries until every merge matched; None after `TRIES` tries."""
     for attempt in range(1, TRIES + 1):
         if _one_trial(description, space, draw):
             return attempt

@@ -24,18 +24,18 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-LACKING = "there is no Chromium, so the studio was not tested in a browser"
+LACKING = "Chromium is not installed, so the studio was not tested in a browser"
 HINT = "apt-get install chromium, or name one in CNNGEN_BROWSER"
 
 
 def executable() -> str | None:
-    """The browser that CNNGEN_BROWSER names, or one that is installed."""
+    """Return the path of the browser named by CNNGEN_BROWSER, or of an installed one."""
     named = os.environ.get("CNNGEN_BROWSER")
     return named or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Tab:
-    """A page that keeps account of what it asks for and complains of."""
+    """A page that records its requests and console messages."""
 
     def __init__(self, page: Page) -> None:
         self.page = page

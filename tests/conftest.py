@@ -1,4 +1,4 @@
-"""What holds for all tests: threads of their processes, and a word where there is no browser."""
+"""Settings of all tests: threads of their processes, and a notice if no browser is installed."""
 
 from __future__ import annotations
 

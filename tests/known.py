@@ -1,4 +1,4 @@
-"""Networks and made-up figures for predictors to learn."""
+"""Networks with synthetic figures for predictors to learn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def networks(count: int = 120) -> tuple[Network, ...]:
 
 @cache
 def known(count: int = 120) -> tuple[Example, ...]:
-    """Examples whose figures follow from the network, but for a little noise from its id."""
+    """Return examples whose figures depend on the network, plus a little noise from its id."""
     return tuple(map(example, networks(count)))
 
 

@@ -1,6 +1,6 @@
-"""A backend that computes by the operations' definitions, its gradients by small differences.
+"""A backend that computes by the operations' definitions, with gradients by finite differences.
 
-No framework is loaded. In its modes it does wrong what a backend can do wrong.
+It loads no framework. Its modes imitate the faults that a backend can have.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ WRONGS = (
     *("wrong", "uphill", "unnamed", "missing", "unloadable", "hung later"),
 )
 STEP = 1e-5
-"""Of a central difference: its error is of the square of this, and of 1e-16 divided by it."""
+"""Step of a central difference. Its error is of the order of the step squared, plus 1e-16 / step."""
 
 
 def install(folder: Path) -> str:
-    """Make the backend known, as pip would, to processes that have this in PYTHONPATH."""
+    """Register the backend, as pip would, for processes with this folder in PYTHONPATH."""
     info = folder / "numeric-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: numeric\nVersion: 1.0\n")
@@ -116,13 +116,13 @@ class NumericRunner(Runner[Model]):
             if name.endswith((".mean", ".variance")):
                 continue
             gradient = np.zeros_like(array)
-            for place in np.ndindex(array.shape):
-                value = array[place]
-                array[place] = value + STEP
+            for index in np.ndindex(array.shape):
+                value = array[index]
+                array[index] = value + STEP
                 above = loss()
-                array[place] = value - STEP
-                gradient[place] = (above - loss()) / (2 * STEP)
-                array[place] = value
+                array[index] = value - STEP
+                gradient[index] = (above - loss()) / (2 * STEP)
+                array[index] = value
             gradients[name] = gradient.astype(images.dtype)
         if wrong() == "uphill":
             gradients["conv2.kernel"] *= -1

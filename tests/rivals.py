@@ -1,4 +1,4 @@
-"""A backend of many modes that trains nothing: what it needs and reaches is told by its mode."""
+"""A backend that trains nothing; each of its modes determines the time, energy and accuracy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if "pytest" not in sys.modules:
 
 
 def install(folder: Path) -> str:
-    """Make the backend known, as pip would, to processes that have this in PYTHONPATH."""
+    """Register the backend, as pip would, for processes with this folder in PYTHONPATH."""
     info = folder / "rivals-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rivals\nVersion: 1.0\n")

@@ -1,6 +1,6 @@
-"""A backend that trains nothing, in no time, so that campaigns can be killed by the dozen.
+"""A backend that pretends to train, instantly, so that tests can kill many campaigns.
 
-What it does with a network is told by environment variables, which workers inherit.
+Environment variables, which workers inherit, determine what it does with a network.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if "pytest" not in sys.modules:
 
 
 def install(folder: Path) -> str:
-    """Make the backend known, as pip would, to processes that have this in PYTHONPATH."""
+    """Register the backend, as pip would, for processes with this folder in PYTHONPATH."""
     info = folder / "stand_in-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stand-in\nVersion: 1.0\n")
@@ -45,7 +45,7 @@ def images(name: str = "made up") -> Dataset:
 
 
 def plan(count: int, **settings: Any) -> Plan:
-    """A campaign of small networks that takes no time."""
+    """Return the plan of a campaign of small networks that finishes instantly."""
     fixed: dict[str, Any] = {"space": "compact", "protocol": Protocol(epochs=2), "backend": NAME}
     return Plan(count=count, **fixed | settings)
 
@@ -99,7 +99,7 @@ class StandIn(Backend):
 
 
 def how_to_fail(network: Network) -> str | None:
-    """What STAND_IN_FAILS says for a network."""
+    """Return how STAND_IN_FAILS tells a network to fail, if it does."""
     for word in os.environ.get("STAND_IN_FAILS", "").split():
         start, how = word.split(":")
         if network.id.startswith(start):

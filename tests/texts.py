@@ -1,4 +1,4 @@
-"""Descriptions that every tool of the project should know how to take, and some it refuses."""
+"""Descriptions that every tool of the project must accept, and some that it must reject."""
 
 from __future__ import annotations
 
