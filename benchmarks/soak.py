@@ -1,8 +1,8 @@
-"""The long check of dimension inference: every sampled network builds and runs in PyTorch.
+"""Long check of dimension inference: every sampled network must build and run in PyTorch.
 
-10,000 networks (or as many as are asked for) over four input shapes and both spaces, each
-built from its emitted source, run forward and backward, with every layer's real output held
-against the inferred shape. The baseline is the paper's own loss of about 1 %.
+10,000 networks (or as many as you request) over four input shapes and both spaces are built from
+their emitted source and run forward and backward, and every layer's actual output is compared with
+the inferred shape. The baseline is the paper, which loses about 1 % of its networks.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from cnngen_torch.train import load
 SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (64, 48, 3)]
 SPACES = ["paper", "compact"]
 FUNCTIONS = (Input, Add, Concat, Flatten, GlobalPool)
-"""Operations that emitted files have no module for."""
+"""Operations without a module in emitted files."""
 
 
 def fault(network: Network) -> str | None:
-    """What goes wrong when the network runs; None where all is as inferred."""
+    """Run a network; return the first fault, or None if everything is as inferred."""
     model = load(network.to_source("torch"))
     modules = dict(model.named_modules())
     wrong: list[str] = []

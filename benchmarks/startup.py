@@ -1,4 +1,4 @@
-"""Start-up of the command line, against `python -c pass` on the same interpreter."""
+"""Measure the start-up time of commands, compared with `python -c pass`."""
 
 from __future__ import annotations
 

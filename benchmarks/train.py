@@ -1,5 +1,5 @@
-"""Images a second in training: CNNGen's PyTorch trainer against a textbook DataLoader loop,
-Keras's `fit` on each engine, and the same step on one fixed batch with no data to handle.
+"""Measure images per second in training, and compare CNNGen's PyTorch trainer with others: a
+textbook DataLoader loop, Keras's `fit` on each engine, and the same step on one fixed batch.
 
 Each competitor is a process of its own, all on one core, and they take turns: a round of one,
 then of the next. `images a second` are by the CPU time of that process, which other load on
@@ -46,7 +46,7 @@ NETWORKS = {
 """Input shape, and the bounds on the layers of a network of `paper` drawn with seed 1."""
 
 TOO_DEEP_FOR_XLA = ("100 layers, digits", "270 layers, digits", "100 layers, 32x32x3")
-"""It compiles the first epoch of these for many minutes."""
+"""Networks whose first epoch takes XLA many minutes to compile."""
 
 ENGINES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 RIVALS = ("limit", "textbook", *(f"keras, {engine}" for engine in ENGINES))
@@ -101,18 +101,18 @@ def there(rival: str) -> bool:
 
 
 def spread(figures: list[float], form: str) -> str:
-    """The median, and least and most."""
+    """Format the median with the least and the most."""
     middle, least, most = statistics.median(figures), min(figures), max(figures)
     return f"{middle:{form}} ({least:{form}} to {most:{form}})"
 
 
 def ten_epochs(first: Round, later: list[Round]) -> float:
-    """CPU seconds of ten epochs, the first with building and compiling the model."""
+    """Return the CPU seconds of ten epochs, including building and compiling the model."""
     return first[1] + 9 * first[2] * statistics.median(cpu / images for _, cpu, images in later)
 
 
 class Rival:
-    """A process that trains for a round whenever it is asked to."""
+    """A process that trains for one round per request."""
 
     def __init__(self, network: str, name: str, core: int) -> None:
         engine = name.removeprefix("keras, ")
@@ -163,7 +163,7 @@ def rival(network: str, name: str, core: int) -> None:
 
 
 class Turns:
-    """Called after each epoch of a training without end: lets it go on when it is its turn."""
+    """Called after each epoch of an endless training; blocks until its next turn."""
 
     def __init__(self, images: int) -> None:
         self.images = images

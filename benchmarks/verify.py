@@ -1,9 +1,9 @@
-"""The long check that frameworks compute the same: every window, and random networks.
+"""Long check that frameworks compute the same, over every window and over random networks.
 
-Every kernel of 1-7, stride of 1-4 and padding on every size of 1-33, along each axis, for
-convolution and both poolings; then as many random networks of each space as are asked for. Each
-is asked of every mode in float32 and float64: outputs, loss, gradients, and for some a training
-of 20 steps. Printed are the largest differences and what differs, by cause.
+It covers every kernel of 1-7, stride of 1-4 and padding on every size of 1-33, along each axis, for
+convolution and both poolings; then the requested number of random networks of each space. Every
+mode computes outputs, loss and gradients in float32 and float64, and for some networks a training
+of 20 steps. The largest differences are printed, and those above the tolerance by cause.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def windows(size: int, axis: int) -> tuple[Network, int]:
                     before = add(f"before{number}", Conv2d(2, (1, 1)), 0)
                     seen = add(f"window{number}", operation, before)
                     height, width, _ = shapes[seen]
-                    # Not one filter alone, which PyTorch under Keras has no float64 gradient for.
+                    # At least two filters: Keras on PyTorch cannot differentiate one in float64.
                     whole = Conv2d(2, (height, width), padding="valid")
                     ends.append(add(f"whole{number}", whole, seen))
     joined = add("concat1", Concat(), *ends)
@@ -71,7 +71,7 @@ def windows(size: int, axis: int) -> tuple[Network, int]:
 
 
 class Tally:
-    """The largest differences of each pair, and the causes of those that are too large."""
+    """Collects the largest differences of each pair, and the causes of those that are too large."""
 
     def __init__(self, name: str) -> None:
         self.name = name
