@@ -76,7 +76,8 @@ def test_a_training_is_above_chance_by_three_standard_errors() -> None:
     assert trainability("time_budget", 0.148, 10, 360) == 1
     assert trainability("time_budget", 0.147, 10, 360) is None
     assert trainability("dead", 0.9, 10, 360) == 0
-    assert trainability("ok", None, 10, 360) == 0
+    assert trainability("ok", None, 10, 360) is None
+    assert trainability("error", None, 10, 360) == 0
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,10 @@ def test_what_is_no_figure_is_refused_and_not_guessed(
         ({"description": ["input conv output"]}, "backbone"),
         ({"description": ["__import__('os')"]}, "expected"),
         ({"description": [None], "name": ["x"]}, "row 1: there is no description"),
+        (
+            {"description": [None], "name": [None], "data_shape": ["8x8x1"], "data_classes": [2]},
+            "row 1: there is no description",
+        ),
         (
             {"description": [None], "name": ["x"], "data_shape": ["8x8x1"], "data_classes": [2]},
             "names no cell",

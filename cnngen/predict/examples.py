@@ -111,14 +111,17 @@ def trainability(status: str, accuracy: float | None, classes: int, tested: floa
     """1 for a training that ended well and above chance on `tested` images, else 0.
 
     Chance is `cnngen.training.protocol.chance` for classes of equal size. A training stopped for its
-    time may have been above it already; if not, None: it might have come there.
+    time may have been above it already; if not, None: it might have come there. None, too, where
+    nothing says what a training reached that ended well, as in a table of times alone.
     """
     from cnngen.training.protocol import chance
 
     if status not in ("ok", "time_budget"):
         return 0.0
     each = max(1, round(tested / classes))
-    if accuracy is not None and accuracy > chance([each] * classes):
+    if accuracy is None:
+        return None
+    if accuracy > chance([each] * classes):
         return 1.0
     return None if status == "time_budget" else 0.0
 
@@ -223,9 +226,10 @@ def _cell(row: Mapping[str, object], origin: str) -> Network:
 
     shape = re.fullmatch(r"(\d{1,6})x(\d{1,6})x(\d{1,6})", str(row.get("data_shape")))
     classes = row.get("data_classes")
-    if shape is None or not isinstance(classes, int):
+    name = row.get("name")
+    if shape is None or not isinstance(classes, int) or not isinstance(name, str):
         raise StoreError(f"{origin}: there is no description")
-    cell, stem = Cell.from_name(str(row.get("name")))
+    cell, stem = Cell.from_name(name)
     height, width, channels = map(int, shape.groups())
     return cell_network(cell, input_shape=(height, width, channels), classes=classes, stem=stem)
 
