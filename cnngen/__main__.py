@@ -17,15 +17,21 @@ def main() -> None:
     """Run the command line; ends the process with its exit code."""
     # The help of the whole, as Typer prints it, without the time it takes Typer to print it.
     if sys.argv[1:] in (["--help"], ["-h"]):
-        from cnngen.cli.terminal import never_fail
+        from cnngen.cli.terminal import delivered
 
-        never_fail(sys.stdout)
-        print(HELP.read_text(encoding="utf-8"), end="")
-        return
+        sys.exit(delivered(_print_help))
     from cnngen.cli.app import run
 
     gc.set_threshold(*GARBAGE)
     sys.exit(run(sys.argv[1:]))
+
+
+def _print_help() -> int:
+    from cnngen.cli.terminal import never_fail
+
+    never_fail(sys.stdout)
+    print(HELP.read_text(encoding="utf-8"), end="")
+    return 0
 
 
 if __name__ == "__main__":

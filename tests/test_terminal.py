@@ -14,6 +14,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 from xml.etree import ElementTree
 
 import pytest
@@ -239,6 +240,22 @@ def test_what_a_terminal_cannot_say_is_said_plainly(
         else:
             assert "日" not in written.decode(encoding) or encoding == "utf-16"
     assert "日本" in Path(name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", [["--help"], ["check", "-"]])
+def test_output_that_cannot_go_out_ends_a_command_without_a_traceback(command: list[str]) -> None:
+    def run_into(stdout: IO[bytes]) -> tuple[int, bytes]:
+        line = [sys.executable, "-P", "-m", "cnngen", *command]
+        done = subprocess.run(line, input=LENET.encode(), stdout=stdout, stderr=subprocess.PIPE)
+        return done.returncode, done.stderr
+
+    if (full := Path("/dev/full")).exists():
+        with full.open("wb") as stdout:
+            assert run_into(stdout) == (1, b"cnngen: No space left on device\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as stdout:
+        assert run_into(stdout) == (1, b"")
 
 
 def test_sparklines_and_arrows_have_plainer_forms() -> None:

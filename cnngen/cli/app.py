@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from cnngen.cli import campaign, compare, describe, lsp, measure, predict, report, studio, verify
-from cnngen.cli.terminal import doors
+from cnngen.cli.terminal import delivered, doors
 from cnngen.errors import CnnGenError, printable_lines
 
 EPILOG = (
@@ -70,11 +70,15 @@ for panel, commands in COMMANDS.items():
 def run(arguments: Sequence[str]) -> int:
     """Run one command; gives its exit code. Users' mistakes are messages, with code 2."""
     with doors():
-        try:
-            app(args=list(arguments), prog_name="cnngen")
-        except SystemExit as end:
-            return end.code if isinstance(end.code, int) else 0
-        except CnnGenError as error:
-            print(f"cnngen: {error}", file=sys.stderr)
-            return 2
+        return delivered(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        app(args=list(arguments), prog_name="cnngen")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except CnnGenError as error:
+        print(f"cnngen: {error}", file=sys.stderr)
+        return 2
     return 0

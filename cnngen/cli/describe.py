@@ -36,6 +36,8 @@ def read(path: Path) -> Description:
     from cnngen import language
 
     if path == STDIN:
+        if sys.stdin is None:
+            raise CnnGenError("<stdin> is closed")
         return language.decode(sys.stdin.buffer.read(4 * language.MAX_CHARACTERS + 1), "<stdin>")
     return language.read(path)
 

@@ -8,10 +8,12 @@ What the terminal's encoding cannot say is said in plainer characters.
 from __future__ import annotations
 
 import codecs
+import errno
+import os
 import sys
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from cnngen.errors import printable_lines
@@ -111,3 +113,22 @@ def doors() -> Iterator[None]:
         for name, door in put.items():
             if getattr(sys, name) is door:  # Typer replaces them when a pipe breaks
                 setattr(sys, name, streams[name])
+
+
+def delivered(command: Callable[[], int]) -> int:
+    """Run a command until all that it prints has gone out; gives its exit code.
+
+    That is 1, and no traceback, where the disk under stdout is full or its reader has gone.
+    """
+    try:
+        code = command()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # else Python does at its end, where nobody catches a failure
+    except OSError as error:
+        with suppress(OSError):
+            if error.errno != errno.EPIPE:
+                print(f"cnngen: {error.strerror or error}", file=sys.stderr)
+        with suppress(OSError), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # Python is not to try again
+        return 1
+    return code
