@@ -494,10 +494,14 @@ def test_ctrl_c_ends_with_code_130_and_says_how_to_go_on(
     campaign = start(tmp_path, *CAMPAIGN, seconds=seconds)
     wait_for_log(tmp_path, 2)
     workers = psutil.Process(campaign.pid).children(recursive=True)
-    for _ in range(presses):
+    errors = ""
+    for press in range(presses):
         os.killpg(campaign.pid, signal.SIGINT)  # as a terminal does: the whole group gets it
-        time.sleep(0.2)
-    _, errors = campaign.communicate(timeout=200)
+        while press < presses - 1 and "Ctrl-C again" not in errors:
+            line = campaign.stderr.readline()  # type: ignore[union-attr]
+            assert line, errors
+            errors += line
+    errors += campaign.communicate(timeout=200)[1]
     assert campaign.returncode == 130, errors
     assert "The same command goes on." in errors
     assert "Traceback" not in errors

@@ -9,16 +9,17 @@ import os
 import signal
 import struct
 import time
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import SimpleNamespace
+from threading import Thread
 
 import pytest
 
 from cnngen.errors import CnnGenError
 from cnngen.runs.campaign import InProcess, WorkerDied, Workers
 from cnngen.runs.campaign.worker_pool import THREAD_VARIABLES
-from cnngen.system import process as child
+from cnngen.system import process, worker
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_dropping_ends_what_runs_and_cancels_what_waits() -> None:
 def test_workers_that_cannot_begin_are_an_error_and_no_endless_trying(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(child, "START", "raise SystemExit(1)  # {}")
+    monkeypatch.setattr(process, "START", "raise SystemExit(1)  # {}")
     with Workers(1) as crew, pytest.raises(CnnGenError, match="end before they begin"):
         crew.submit(abs, -1).result()
 
@@ -105,13 +106,19 @@ def test_what_a_worker_may_not_tell_the_system_does_not_keep_it_from_working(
     def refused(path: Path, text: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    worked: list[int] = []
-    module = SimpleNamespace(main=lambda line: worked.append(line.fileno()))
     monkeypatch.setattr(Path, "write_text", refused)
-    monkeypatch.setattr(child, "import_module", lambda name: module)
-    monkeypatch.setattr(child, "_end_with_parent", lambda: None)
-    child.begin("any", os.open(os.devnull, os.O_RDWR))
-    assert len(worked) == 1
+    monkeypatch.setattr(worker, "_end_with_parent", lambda: None)
+    ours, theirs = Pipe()
+    with ours:
+        ours.send((abs, (-1,), {}))
+        os.dup2(theirs.fileno(), end := os.open(os.devnull, os.O_RDWR))
+        theirs.close()
+        shut = Thread(target=lambda: [ours.recv(), told.append(ours.recv()), ours.close()])
+        told: list[object] = []
+        shut.start()
+        worker.main(end, worker.WorkerOptions())
+        shut.join()
+    assert told == [("done", 1)]
 
 
 def fail(error: Exception) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from cnngen.editor.analysis import MAX_CHARACTERS, MAX_LAYERS
-from cnngen.editor.bounded_process import SECONDS
-from cnngen.editor.worker_main import MEMORY
+from cnngen.editor.bounded_process import MEMORY, SECONDS
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "editor.md").read_text("utf-8")

@@ -80,7 +80,7 @@ def test_what_is_raised_there_is_an_error_with_the_modes_name_and_the_process_go
         pid = process.call(what_is_loaded)
         for fn, message in (
             (raises_its_own, "numeric:some: Strange: a  [31mlong"),
-            (gives_text, "numeric:some: TypeError: can't concat str to bytes"),
+            (gives_text, "numeric:some: TypeError: the call returned str, not bytes"),
         ):
             with pytest.raises(ModeError) as error:
                 process.call(fn)

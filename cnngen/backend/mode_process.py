@@ -7,24 +7,24 @@ hang or to print, reaches ours as an error with the mode's name.
 
 from __future__ import annotations
 
-import json
 import os
-import pickle
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import IO, Concatenate, ParamSpec, Self
 
 from cnngen.backend.registry import get_backend
-from cnngen.errors import BackendError, CnnGenError, printable
-from cnngen.system.process import Child, WorkerDied
+from cnngen.errors import BackendError, printable
+from cnngen.system.process import Worker, WorkerDied
+from cnngen.system.worker import CallError, WorkerOptions
 
 P = ParamSpec("P")
 
 PATIENCE = 300.0
 """Seconds after which a call that has not come back counts as hung."""
+
+OPTIONS = WorkerOptions(bytes_only=True)
 
 TAIL = 4000
 """How many bytes are kept of what a process prints."""
@@ -90,7 +90,7 @@ class ModeProcess:
         self.mode = mode
         self.patience = patience
         self.environment = {**(environment or {}), **mode.environment}
-        self._child: Child | None = None
+        self._worker: Worker | None = None
         self._printed = _Printed()
 
     def framework(self) -> str:
@@ -108,35 +108,32 @@ class ModeProcess:
         Bytes come back, and no objects: to load those of a framework would load the framework.
         Raises `ModeError` for whatever goes wrong there.
         """
-        child = self._started()
+        worker = self._started()
         try:
-            child.tell((fn, (self.mode.backend, *args), kwargs))
-            child.wait(self.patience)
-            answer = child.line.recv_bytes()
-        except (WorkerDied, EOFError, OSError) as error:
-            death = error if isinstance(error, WorkerDied) else child.death()
+            result = worker.call(fn, (self.mode.backend, *args), kwargs, patience=self.patience)
+        except WorkerDied as death:
             self.end()
             hint = self._printed.hint()
             raise ModeError(
                 f"{self.mode}: {death.training_cause}", hint=hint, is_end=True
             ) from None
-        if answer[:1] == b"+":
-            return answer[1:]
-        told = json.loads(answer)
-        raise ModeError(f"{self.mode}: {told['message']}", hint=told["hint"])
+        except CallError as error:
+            raise ModeError(f"{self.mode}: {error.message}", hint=error.hint) from None
+        assert isinstance(result, bytes)
+        return result
 
     def end(self) -> None:
         """End the process; the next call starts another."""
-        if self._child is not None:
-            self._child.end()
-            self._child = None
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
             self._printed.finish()
 
-    def _started(self) -> Child:
-        if self._child is None:
-            self._child = Child("cnngen.backend.mode_process", self.environment, caught=True)
-            self._printed = _Printed(self._child.process.stdout)
-        return self._child
+    def _started(self) -> Worker:
+        if self._worker is None:
+            self._worker = Worker(OPTIONS, self.environment, capture=True)
+            self._printed = _Printed(self._worker.process.stdout)
+        return self._worker
 
     def __enter__(self) -> Self:
         return self
@@ -171,29 +168,6 @@ class _Printed:
         lines = [printable(line) for line in self._last.decode(errors="replace").splitlines()]
         lines = [line for line in lines if line.strip()]
         return "The last that it printed:\n  " + "\n  ".join(lines[-8:]) if lines else None
-
-
-def main(line: Connection) -> None:
-    """Inside: do what comes over the line, one call after the other, until it ends."""
-    while True:
-        try:
-            call = line.recv_bytes()
-        except (EOFError, OSError):
-            return
-        line.send_bytes(_answer(call))
-
-
-def _answer(call: bytes) -> bytes:
-    try:
-        fn, args, kwargs = pickle.loads(call)
-        answer: bytes = fn(*args, **kwargs)
-        return b"+" + answer
-    except CnnGenError as error:
-        told = {"message": error.message, "hint": error.hint}
-    except BaseException as error:  # a backend may well call exit()
-        first = (str(error).strip().splitlines() or ["no more is said"])[0]
-        told = {"message": f"{type(error).__name__}: {printable(first)[:300]}", "hint": None}
-    return json.dumps(told).encode()
 
 
 def installed(name: str) -> bytes:

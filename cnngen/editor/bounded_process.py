@@ -1,4 +1,4 @@
-"""The functions of this package in a process of its own, which is ended where one takes too long.
+"""Calls of this package's functions in another process, which is ended if one takes too long.
 
 A text may come from anywhere. Reading it is bounded by its length, but inferring dimensions
 may take minutes where somebody made it so.
@@ -12,9 +12,8 @@ from collections.abc import Callable
 from threading import Lock
 from typing import ParamSpec, TypeVar, cast
 
-import psutil  # type: ignore[import-untyped]
-
-from cnngen.system.process import Child, WorkerDied
+from cnngen.system.process import START_PATIENCE, Worker, WorkerDied
+from cnngen.system.worker import WorkerOptions
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,89 +24,95 @@ SECONDS = 2.0
 BUSY = 15
 """On a machine with much else to do, so many times as long by the clock."""
 
-START_SECONDS = 120.0
-"""By the clock, until a new process is ready."""
+MEMORY = 4 * 2**30
+"""Bytes that the process may write to."""
+
+OPTIONS = WorkerOptions(
+    setup="cnngen.editor.bounded_process:warm_up", memory=MEMORY, collect_when_idle=True
+)
 
 
 class TooLongError(Exception):
     """A question took longer than a text is worth, or more memory."""
 
 
-class Apart:
-    """Asks in another process; one question at a time, from any thread."""
+class BoundedProcess:
+    """Calls functions in another process; one call at a time, from any thread.
+
+    `seconds` of computing is the most that one call may take.
+    """
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self.seconds = seconds
         self._lock = Lock()
-        self._child: Child | None = _begin()
-        self._ready = False
+        self._worker: _BoundedWorker | None = _BoundedWorker(seconds)
 
-    def ask(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """What a function of `cnngen.editor` gives.
+    def call(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Call a function of `cnngen.editor`, and return what it returns.
 
-        Raises `TooLongError` where it takes too long; the next question is answered by a
-        new process. What the function raises is raised here.
+        Raises what the function raises, and `TooLongError` where it takes too long; the next
+        call is then made in a new process.
         """
         with self._lock:
-            if self._child is None:
-                self._child = _begin()
+            if self._worker is None:
+                self._worker = _BoundedWorker(self.seconds)
             try:
-                if not self._ready:
-                    self._next(self._child, START_SECONDS)
-                    self._ready = True
-                self._child.tell((function, arguments, named))
-                self._wait(self._child)
-                kind, value = self._next(self._child, START_SECONDS)
+                result = self._worker.call(function, arguments, named, patience=START_PATIENCE)
             except WorkerDied as death:
-                self._child.end()
-                self._child, self._ready = _begin(), False
+                self._worker.end()
+                self._worker = _BoundedWorker(self.seconds)
                 raise TooLongError(death.cause) from None
-        if kind == "failed":
-            if isinstance(value, MemoryError):
-                raise TooLongError("it takes too much memory")
-            raise cast(Exception, value)
-        return cast(T, value)
+            except MemoryError:
+                raise TooLongError("it takes too much memory") from None
+        return cast(T, result)
 
     def close(self) -> None:
-        """End the process, and with it a question that is being answered."""
-        if (child := self._child) is not None:
-            child.process.kill()
+        """End the process, and with it a call that it is at."""
+        if (worker := self._worker) is not None:
+            worker.process.kill()
         with self._lock:
-            if self._child is not None:
-                self._child.process.kill()
-                self._child.end()
-                self._child, self._ready = None, False
+            if self._worker is not None:
+                self._worker.process.kill()
+                self._worker.end()
+                self._worker = None
 
-    def _wait(self, child: Child) -> None:
-        """Wait for an answer. Raises `WorkerDied` where it takes too long."""
-        process = psutil.Process(child.process.pid)
-        begun, deadline = _computed(process), time.monotonic() + BUSY * self.seconds
-        while not child.line.poll(0.1):
-            if child.process.poll() is not None:
-                raise child.death()
-            if _computed(process) - begun > self.seconds or time.monotonic() > deadline:
-                child.process.kill()
+
+class _BoundedWorker(Worker):
+    """A worker that is killed when a call takes too much computing."""
+
+    def __init__(self, seconds: float) -> None:
+        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        unset = {name: "1" for name in threads if name not in os.environ}
+        super().__init__(OPTIONS, unset)
+        self.seconds = seconds
+
+    def wait(self, patience: float) -> None:
+        """Wait for a message. Raises `WorkerDied` where it takes too long."""
+        if not self.ready:
+            super().wait(patience)
+            return
+        begun, deadline = self._computed(), time.monotonic() + BUSY * self.seconds
+        while not self.connection.poll(0.1):
+            if self.process.poll() is not None:
+                raise self.death()
+            if self._computed() - begun > self.seconds or time.monotonic() > deadline:
+                self.process.kill()
                 raise WorkerDied("it takes too long")
 
-    def _next(self, child: Child, seconds: float) -> tuple[str, object]:
-        child.wait(seconds)
+    def _computed(self) -> float:
+        """Seconds of processor time that the process has used so far."""
+        import psutil  # type: ignore[import-untyped]
+
         try:
-            kind, value = child.line.recv()
-        except (EOFError, OSError):
-            raise child.death() from None
-        return kind, value
+            times = psutil.Process(self.process.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
 
 
-def _computed(process: psutil.Process) -> float:
-    """Seconds that a process has computed so far."""
-    try:
-        times = process.cpu_times()
-    except psutil.Error:
-        return 0.0
-    return float(times.user + times.system)
+def warm_up() -> None:
+    """Compute what every first question needs: the grammar, its repairs, the space."""
+    from cnngen.editor import completions, diagnostics
 
-
-def _begin() -> Child:
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    unset = {name: "1" for name in threads if name not in os.environ}
-    return Child("cnngen.editor.worker_main", unset)
+    diagnostics("input conv flatten dense")
+    completions("input conv(kernel=", 18)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
@@ -24,6 +22,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.network.cost import short
 from cnngen.system import markup
+from cnngen.system.machine import usable_cores
 from cnngen.system.ranges import check, is_within
 from cnngen.training.data.summary import DataSummary, Text
 from cnngen.training.energy import Energy
@@ -262,8 +261,7 @@ def this_machine(*, gpu: str | None = None, threads: int | None = None) -> Hardw
     """The machine this process runs on."""
     import psutil  # type: ignore[import-untyped]
 
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return Hardware(_cpu_name(), cores, psutil.virtual_memory().total, gpu, threads)
+    return Hardware(_cpu_name(), usable_cores(), psutil.virtual_memory().total, gpu, threads)
 
 
 def _cpu_name() -> str:

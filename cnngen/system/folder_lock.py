@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from filelock import lock_descriptor
+
 from cnngen.errors import StoreError, shorten
+from cnngen.system.untrusted import refuse_links
 
 LOCK = ".lock"
-FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+FLAGS = (
+    os.O_RDWR
+    | os.O_CREAT
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # to open a pipe would wait for its other end
+    | getattr(os, "O_CLOEXEC", 0)
+)
 
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
     """Keep other campaigns out of a folder, which is made if it is not there.
 
-    The system lets go of the lock when this process ends, however it ends. Raises
-    `StoreError` where another process holds it, and where the lock is no file of its own: what
-    it is linked to would be overwritten.
+    The system releases the lock when this process ends, however it ends. Raises `StoreError`
+    if another process holds it, or if the lock is a link or a file with other names, which
+    would be overwritten.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        refuse_links(folder / LOCK, folder)
         file = os.fdopen(os.open(folder / LOCK, FLAGS, 0o666), "r+", errors="replace")
     except OSError as error:
         raise StoreError(
@@ -47,13 +55,14 @@ def hold(folder: Path) -> Iterator[None]:
 
 def _lock(file: IO[str], folder: Path) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_locked = lock_descriptor(file.fileno(), blocking=False)
     except OSError as error:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            raise StoreError(f"{folder} cannot be locked: {error.strerror}") from None
-        file.seek(0)
-        holder = shorten(file.read(200), 200) or "another process"
+        raise StoreError(f"{folder} cannot be locked: {error.strerror}") from None
+    if not is_locked:
+        holder = ""
+        with suppress(OSError):  # Windows lets nobody else read a locked file
+            holder = shorten(file.read(200), 200)
         raise StoreError(
-            f"a campaign is at work in {folder}: {holder}",
+            f"a campaign is at work in {folder}: {holder or 'another process'}",
             hint="Wait for it, stop it, or take another folder.",
-        ) from None
+        )

@@ -1,35 +1,35 @@
-"""Processes of our own, and the line to each: how work is done apart from this process."""
+"""Worker processes as their parent sees them: calls go in; results, errors and progress come out."""
 
 from __future__ import annotations
 
 import os
-import signal
+import pickle
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
-START = "from cnngen.system.process import begin; begin({!r}, {})"
+from cnngen.errors import CnnGenError
+from cnngen.system.machine import CRASHES, kill_group, signal_name
+from cnngen.system.worker import WorkerOptions
+
+START = "from cnngen.system.worker import WorkerOptions, main; main({}, {!r})"
+
+START_PATIENCE = 120.0
+"""Seconds that a new process gets to be ready, however short the patience is."""
 
 STDERR = 2
 
-CRASHES = frozenset(
-    {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP}
-)
-"""What a process gets for its own errors, and seldom from anybody else."""
-
 
 class WorkerDied(Exception):
-    """A worker ended before its work did.
+    """A worker process ended before its call did.
 
-    `out_of_memory`: the system ended it for memory. `by_model`: the model may be to blame.
-    `crashed`: native code that it ran went wrong.
+    `out_of_memory`: the system killed it because memory ran out. `by_model`: the model may be
+    to blame. `crashed`: native code that it ran failed.
     """
 
     def __init__(
@@ -52,51 +52,83 @@ class WorkerDied(Exception):
         return f"{self.cause} in the framework" if self.crashed else self.cause
 
 
-class Child:
-    """A process that runs `main(line)` of a module, and the other end of that line.
+class Worker:
+    """A process that does one call after the other, as `options` say.
 
-    It is no process of `multiprocessing`, which would import the main module again and with
-    it run whatever stands there unguarded. `environment` is set on top of ours. With `caught`,
-    what the process prints comes out of `process.stdout`, where somebody must read it. The
-    open `files` are open there, too, by the same numbers.
+    It is not a process of `multiprocessing`, which would import the main module again and with
+    it run whatever stands there unguarded. `environment` is set on top of ours. If `capture`
+    is set, what the process prints comes out of `process.stdout`, where somebody must read it.
+    The open `files` are open there, too, by the same numbers. Raises `CnnGenError` on systems
+    without POSIX processes.
     """
 
     def __init__(
         self,
-        module: str,
+        options: WorkerOptions,
         environment: Mapping[str, str],
         *,
-        caught: bool = False,
+        capture: bool = False,
         files: Sequence[int] = (),
     ) -> None:
+        if os.name != "posix":
+            raise CnnGenError(
+                "worker processes need Linux or macOS",
+                hint="On Windows, run CNNGen in the Windows Subsystem for Linux.",
+            )
         ours, theirs = socket.socketpair()
         with theirs:
             number = theirs.fileno()
             self.process = subprocess.Popen(
-                [sys.executable, "-c", START.format(module, number)],
+                [sys.executable, "-c", START.format(number, options)],
                 env=os.environ | environment | _python_path(),
                 pass_fds=[number, *files],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE if caught else STDERR,  # stdout is for our own answers
-                stderr=subprocess.STDOUT if caught else None,
+                stdout=subprocess.PIPE if capture else STDERR,  # stdout is for our own answers
+                stderr=subprocess.STDOUT if capture else None,
                 start_new_session=True,  # Ctrl-C is for the parent to act on
             )
-        self.line = Connection(ours.detach())
+        self.connection = Connection(ours.detach())
+        self.ready = False
         self._kills = _kills_for_memory()
 
-    def tell(self, message: object) -> None:
-        """Send a message. Raises `WorkerDied` where nobody takes it."""
+    def call(
+        self,
+        function: Callable[..., object],
+        arguments: Sequence[object],
+        named: Mapping[str, object],
+        *,
+        patience: float,
+        on_progress: Callable[..., None] | None = None,
+    ) -> object:
+        """Call a function in the process, and return what it returns.
+
+        `on_progress` gets what the call reports. Raises what the call raises, and `WorkerDied`
+        where the process ends, or gives no sign of life for `patience` seconds once it is
+        ready.
+        """
+        if not self.ready:
+            self._receive(max(patience, START_PATIENCE))
+            self.ready = True
         try:
-            self.line.send(message)
+            self.connection.send((function, arguments, named))
         except OSError:
             raise self.death() from None
+        while True:
+            match self._receive(patience):
+                case "progress", progress:
+                    if on_progress is not None:
+                        on_progress(*progress)
+                case "done", result:
+                    return result
+                case "failed", error:
+                    raise error
 
     def wait(self, patience: float) -> None:
-        """Wait for a message. Raises `WorkerDied` where none comes in so many seconds, or ever."""
+        """Wait for a message. Raises `WorkerDied` if none comes in so many seconds, or ever."""
         deadline = time.monotonic() + patience
         try:
-            # A child of the worker may hold the line open when the worker itself is gone.
-            while not self.line.poll(min(1.0, max(0.0, deadline - time.monotonic()))):
+            # A child of the worker may hold the connection open when the worker itself is gone.
+            while not self.connection.poll(min(1.0, max(0.0, deadline - time.monotonic()))):
                 if self.process.poll() is not None:
                     raise self.death()
                 if time.monotonic() >= deadline:
@@ -106,8 +138,8 @@ class Child:
             raise self.death() from None
 
     def end(self) -> None:
-        """Let it end, or end it."""
-        self.line.close()  # it reads this as the end of its work
+        """Let the process end; kill it if it does not within 5 seconds."""
+        self.connection.close()  # it reads this as the end of its work
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
@@ -117,27 +149,35 @@ class Child:
         self.process.wait()
 
     def kill(self) -> None:
-        """End it at once, with all that it has started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        """End the process at once, with all that it has started."""
+        kill_group(self.process)
 
     def death(self) -> WorkerDied:
-        """What it died of, once its line is dead."""
+        """The reason why the process ended, once its connection is closed."""
         try:
             code = self.process.wait(5)
         except subprocess.TimeoutExpired:
             self.kill()
-            return WorkerDied("its worker closed the line")
+            return WorkerDied("its worker closed the connection")
         if code >= 0:
             return WorkerDied(f"its worker ended with code {code}")
-        name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
-        if -code == signal.SIGKILL and _kills_for_memory() > self._kills:
+        name = signal_name(-code)
+        if name == "SIGKILL" and _kills_for_memory() > self._kills:
             return WorkerDied("the system ended its worker for memory", out_of_memory=True)
-        return WorkerDied(f"its worker was killed by {name}", crashed=-code in CRASHES)
+        return WorkerDied(f"its worker was killed by {name}", crashed=name in CRASHES)
+
+    def _receive(self, patience: float) -> tuple[str, Any]:
+        self.wait(patience)
+        try:
+            message = self.connection.recv_bytes()
+        except (EOFError, OSError):  # the latter within a message
+            raise self.death() from None
+        kind, value = pickle.loads(message)
+        return kind, value
 
 
 def _python_path() -> dict[str, str]:
-    """What makes a child find the modules that we find, but none in the working folder.
+    """Settings with which a child finds the modules that we find, but none in the working folder.
 
     That may be a stranger's. It counts only where it is named in `PYTHONPATH`, or holds the
     program that runs, or this package.
@@ -146,7 +186,7 @@ def _python_path() -> dict[str, str]:
         here = os.path.realpath(os.getcwd())
     except OSError:  # it is gone
         here = ""
-    ours = str(Path(__file__).parents[1])
+    ours = str(Path(__file__).parents[2])
     program = getattr(sys.modules["__main__"], "__file__", None) or ours
     named = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     trusted = {os.path.realpath(path) for path in (ours, os.path.dirname(program), *named)}
@@ -158,25 +198,8 @@ def _python_path() -> dict[str, str]:
     }
 
 
-def begin(module: str, number: int) -> None:
-    """The whole of a child's program."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if sys.platform == "linux":
-        # Where memory runs out, this process goes and not its parent, if that may be said.
-        with suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text("500")
-    import_module(module).main(Connection(number))
-
-
-def _end_with_parent() -> None:
-    # The parent holds the other end of stdin, and the system closes it, however it dies.
-    while os.read(0, 1):
-        pass
-    os._exit(1)
-
-
 def _kills_for_memory() -> int:
-    """How many processes the system has ended for want of memory since it started."""
+    """How many processes the system has killed for want of memory since it started."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:

@@ -20,7 +20,7 @@ from pygls.workspace import TextDocument
 
 import cnngen
 from cnngen import editor
-from cnngen.editor.bounded_process import Apart, TooLongError
+from cnngen.editor.bounded_process import BoundedProcess, TooLongError
 from cnngen.editor.lsp import convert
 from cnngen.editor.lsp.positions import Positions
 from cnngen.editor.lsp.protocol import Protocol
@@ -54,7 +54,7 @@ class Server(LanguageServer):
             protocol_cls=Protocol,
         )
         self.settings = editor.Settings()
-        self.apart = Apart(seconds)
+        self.apart = BoundedProcess(seconds)
         self._asking = ThreadPoolExecutor(1, "asking")
         self._slow: dict[str, None] = {}
         """Texts whose dimensions took too long, so that they are not inferred again."""
@@ -139,7 +139,7 @@ class Server(LanguageServer):
         if text in self._slow and isinstance(settings, editor.Settings):
             named = named | {"settings": replace(settings, dimensions=False)}
         try:
-            return self.apart.ask(function, text, *arguments, **named)
+            return self.apart.call(function, text, *arguments, **named)
         except TooLongError:
             self._slow[text] = None
             while len(self._slow) > MAX_SLOW:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import resource
-import signal
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from cnngen.runs.campaign import WorkerDied
+from cnngen.system.machine import limit_memory, time_limit
 
 T = TypeVar("T")
 
@@ -36,20 +34,11 @@ def within(seconds: float, memory: int, fn: Callable[[], T]) -> T:
     """Call a function in this process, which ends if that takes more than `seconds`, and from
     now on gets no more than `memory` bytes. Made for worker processes.
 
-    What asks for more memory fails with a `MemoryError`. The limit is on what the process
-    writes to (RLIMIT_DATA): the address space of a framework with its libraries is many times
-    larger and says little. Linux alone enforces it.
+    What asks for more memory fails with a `MemoryError`.
     """
-    if sys.platform == "linux":
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        limit = memory if most == resource.RLIM_INFINITY else min(memory, most)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    # Nobody catches the alarm, so it ends whatever runs, Python or not.
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
+    limit_memory(memory)
+    with time_limit(seconds):
         return fn()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def was_late(death: WorkerDied) -> bool:

@@ -16,7 +16,7 @@ from cnngen.network import Network
 from cnngen.runs.campaign.executors import Crew, Hire
 from cnngen.runs.campaign.jobs import Job, Metering, failed, keep, train_job
 from cnngen.runs.campaign.plan import Plan, as_begun, claim
-from cnngen.runs.campaign.worker_main import Report
+from cnngen.runs.campaign.worker_pool import Report
 from cnngen.runs.parquet_index import update_index
 from cnngen.runs.record import Record
 from cnngen.runs.run_folder import load_run

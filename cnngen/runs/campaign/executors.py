@@ -7,8 +7,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from cnngen.runs.campaign.worker_main import Report
-from cnngen.runs.campaign.worker_pool import PATIENCE, InProcess, Workers
+from cnngen.runs.campaign.worker_pool import PATIENCE, InProcess, Report, Workers
 from cnngen.training.data import Dataset
 from cnngen.training.data.shared import SharedData, shared
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from cnngen.backend import get_backend
 from cnngen.errors import BackendError, BackendFault, CnnGenError, DataError, StoreError
 from cnngen.network import Network
-from cnngen.runs.campaign.worker_main import report_epoch
 from cnngen.runs.record import make_record
 from cnngen.runs.run_folder import load_run
 from cnngen.runs.store import save
 from cnngen.runs.train import Trained, emitted, train
+from cnngen.system import worker
 from cnngen.training.data import Dataset
 from cnngen.training.data.shared import SharedData
 from cnngen.training.energy import Meter, Mode
@@ -80,7 +80,7 @@ def train_job(
     Whatever goes wrong with the network becomes the status of its record. Raises
     `StoreError` where the run cannot be written, and ImportError for a broken framework.
     """
-    report = report_epoch.get()
+    report = worker.report.get()
     images = data.open() if isinstance(data, SharedData) else data
     try:
         trained = train(

@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar, cast
 
 from cnngen.errors import CnnGenError
 from cnngen.runs.campaign.executors import Crew, Hire
-from cnngen.runs.campaign.worker_main import Report
+from cnngen.runs.campaign.worker_pool import Report
 from cnngen.system.process import WorkerDied
 from cnngen.training.data import Dataset
 
@@ -29,7 +29,7 @@ except ImportError as error:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-OURS = Path(__file__).parents[2]
+OURS = Path(__file__).parents[3]
 """The folder that this package is in."""
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import queue
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
@@ -18,11 +17,17 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from cnngen.errors import CnnGenError
-from cnngen.runs.campaign.worker_main import Report, report_epoch
-from cnngen.system.process import Child, WorkerDied
+from cnngen.system.machine import usable_cores
+from cnngen.system.process import Worker, WorkerDied
+from cnngen.system.worker import WorkerOptions, report
+from cnngen.training.protocol import Epoch
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Report = Callable[[str, Epoch], None]
+"""Gets a run's key and an epoch that has ended."""
+
 PATIENCE = 6 * 3600.0
 """Seconds without a sign of life after which a worker counts as hung."""
 
@@ -44,22 +49,22 @@ class InProcess(Executor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
-        token = report_epoch.set(self._on_epoch) if self._on_epoch else None
+        token = report.set(self._on_epoch) if self._on_epoch else None
         try:
             future.set_result(fn(*args, **kwargs))
         except Exception as error:
             future.set_exception(error)
         finally:
             if token is not None:
-                report_epoch.reset(token)
+                report.reset(token)
         return future
 
 
 class Workers(Executor):
     """Worker processes on this machine, each with its part of the cores.
 
-    A call whose process dies, or gives no sign of life for `patience` seconds, ends with
-    `WorkerDied`. Leaving the context by an exception drops the calls that are running.
+    A call whose process dies, or gives no sign of life for `patience` seconds once it is ready,
+    ends with `WorkerDied`. Leaving the context by an exception drops the calls that are running.
     `OMP_NUM_THREADS` and its like are set to cores / `count` where they are not set already,
     or to `OMP_NUM_THREADS` where that is. `environment` is set on top of ours, and the open
     `files` are open there, too.
@@ -157,7 +162,7 @@ class _Seat(threading.Thread):
         self.patience = patience
         self.environment = environment
         self.files = files
-        self.worker: _Worker | None = None
+        self.worker: Worker | None = None
         self.dropped = False
 
     def run(self) -> None:
@@ -178,12 +183,18 @@ class _Seat(threading.Thread):
     def _do(self, task: _Task) -> object:
         for _ in range(STARTS):
             if self.worker is None:
-                self.worker = _Worker(self.threads, self.environment, self.files)
+                self.worker = self._start()
             worker = self.worker
             if self.dropped:
                 worker.kill()
             try:
-                return worker.do(task, self.on_epoch, self.patience)
+                return worker.call(
+                    task.fn,
+                    task.args,
+                    task.kwargs,
+                    patience=self.patience,
+                    on_progress=self.on_epoch,
+                )
             except WorkerDied:
                 self._end()
                 if worker.ready or self.dropped:
@@ -193,51 +204,19 @@ class _Seat(threading.Thread):
             hint="What they print tells why; is there memory left, and may processes start?",
         )
 
+    def _start(self) -> Worker:
+        unset = [name for name in THREAD_VARIABLES if name not in os.environ]
+        environment = {**dict.fromkeys(unset, str(self.threads)), **self.environment}
+        return Worker(WorkerOptions(), environment, files=self.files)
+
     def _end(self) -> None:
         if self.worker is not None:
             self.worker.end()
             self.worker = None
 
 
-class _Worker(Child):
-    """A process that does one call after the other."""
-
-    def __init__(self, threads: int, environment: Mapping[str, str], files: Sequence[int]) -> None:
-        unset = [name for name in THREAD_VARIABLES if name not in os.environ]
-        environment = {**dict.fromkeys(unset, str(threads)), **environment}
-        super().__init__("cnngen.runs.campaign.worker_main", environment, files=files)
-        self.ready = False
-
-    def do(self, task: _Task, on_epoch: Report | None, patience: float) -> object:
-        self.tell((task.fn, task.args, task.kwargs))
-        while True:
-            match self._next(patience):
-                case "ready", _:
-                    self.ready = True
-                case "epoch", (key, epoch):
-                    if on_epoch is not None:
-                        on_epoch(key, epoch)
-                case "done", value:
-                    return value
-                case "failed", error:
-                    raise error
-
-    def _next(self, patience: float) -> tuple[str, Any]:
-        """The next message. Raises `WorkerDied` where none comes in time, or ever."""
-        self.wait(patience)
-        try:
-            kind, value = self.line.recv()
-        except (EOFError, OSError):  # the latter within a message
-            raise self.death() from None
-        return kind, value
-
-
 def _threads(count: int) -> int:
     """Threads for each of so many workers."""
     # PyTorch takes MKL's number over OpenMP's, so one that is stated must be both.
     stated = os.environ.get("OMP_NUM_THREADS", "")
-    return int(stated) if stated.isdecimal() and int(stated) else max(1, _cores() // count)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return int(stated) if stated.isdecimal() and int(stated) else max(1, usable_cores() // count)

@@ -1,0 +1,70 @@
+"""What operating systems offer in different ways, each behind one function.
+
+No other module needs `resource`, process groups, or signals that some systems lack.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+CRASHES = ("SIGABRT", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP")
+"""Signals that a process gets for its own errors, and seldom from anybody else."""
+
+
+def usable_cores() -> int:
+    """The number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def limit_memory(size: int) -> None:
+    """Let this process write to at most `size` bytes of memory from now on.
+
+    What asks for more fails with a `MemoryError`. The address space, of which frameworks
+    reserve many times what they use, is not limited. Does nothing where the system offers no
+    such limit (RLIMIT_DATA); Linux alone enforces it.
+    """
+    try:
+        import resource
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = size if most == resource.RLIM_INFINITY else min(size, most)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """End this process with SIGALRM if the block takes longer; elsewhere there is no limit."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    # Nobody catches the alarm, so it ends whatever runs, Python or not.
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def signal_name(number: int) -> str:
+    """A signal's name, such as `SIGKILL`, or its number as text where it has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process that was started in a session of its own, with all that it has started."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
