@@ -36,8 +36,11 @@ def cost(network: Network) -> Cost:
     parameters = buffers = multiply_adds = activations = 0
     for node in network.nodes:
         inputs = network.input_shapes(node)
-        parameters += node.operation.parameters(*inputs)
-        buffers += node.operation.buffers(*inputs)
+        for weight in node.operation.weights(*inputs):
+            if weight.trained:
+                parameters += prod(weight.shape)
+            else:
+                buffers += prod(weight.shape)
         multiply_adds += node.operation.multiply_adds(*inputs)
         activations += prod(node.shape)
     return Cost(len(network.nodes), parameters, buffers, multiply_adds, activations)

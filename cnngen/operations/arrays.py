@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnngen.operations.shapes import Padding, Window
+from cnngen.operations.shapes import Padding, WindowNumbers
 
 Array = NDArray[np.floating[Any]]
 
 
 def slide(
-    window: Window,
+    window: WindowNumbers,
     x: Array,
     channels: int,
     of_window: Callable[[Array, slice, slice], Array],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from cnngen.errors import CnnGenError
 from cnngen.operations.hyperparameters import Activation, checked_or_refuse
-from cnngen.operations.shapes import Shape, Window, output_size
+from cnngen.operations.shapes import Shape, WindowNumbers, output_size
 
 if TYPE_CHECKING:
     from cnngen.operations.arrays import Array
@@ -162,7 +162,7 @@ class Windowed(Operation):
     window_name: ClassVar[str]
     """The field that holds the window's height and width."""
 
-    def window(self) -> Window:
+    def window(self) -> WindowNumbers:
         """Height and width of the window and of its step, and the padding."""
         height, width = getattr(self, self.window_name)
         stride, padding = self.stride, self.padding  # type: ignore[attr-defined]

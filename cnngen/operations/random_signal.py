@@ -19,7 +19,7 @@ from math import log2, sqrt
 from typing import TYPE_CHECKING
 
 from cnngen.operations.hyperparameters import Activation
-from cnngen.operations.shapes import Shape, Window, output_size, same_padding
+from cnngen.operations.shapes import Shape, WindowNumbers, output_size, same_padding
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ def averaged(x: Signal, count: int) -> Signal:
     return Signal(x.moment - x.distance * (1 - by), x.distance * by, x.noise * by)
 
 
-def real_share(window: Window, shape: Shape) -> float:
+def real_share(window: WindowNumbers, shape: Shape) -> float:
     """The share of a window that lies on real pixels, on average over the windows."""
     kh, kw, sh, sw, padding = window
     if padding == "valid":

@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 Padding = Literal["same", "valid"]
 
 
-Window = tuple[int, int, int, int, Padding]
+WindowNumbers = tuple[int, int, int, int, Padding]
 """Height and width of a window and of its step, and the padding."""
 
 

@@ -116,7 +116,7 @@ def graph() -> Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class WindowCase:
     """A window on a map: height and width each."""
 
     size: tuple[int, int]
@@ -139,7 +139,7 @@ class Window:
         }
 
 
-def windows() -> list[Window]:
+def windows() -> list[WindowCase]:
     """Windows such that any two of their seven numbers meet in all combinations that there are.
 
     Sizes 1 to 33, kernels 1 to 7, strides 1 to 4, both paddings; the same list each time.
@@ -164,7 +164,7 @@ def windows() -> list[Window]:
         best = max(tries, key=lambda row: len(missing & _pairs(row)))
         missing -= _pairs(best)
         rows.append(best)
-    return [Window((h, w), (kh, kw), (sh, sw), PADDINGS[p]) for h, w, kh, kw, sh, sw, p in rows]
+    return [WindowCase((h, w), (kh, kw), (sh, sw), PADDINGS[p]) for h, w, kh, kw, sh, sw, p in rows]
 
 
 Row = tuple[int, ...]
