@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 
 from cnngen.errors import MergeError, ResolveError, Span
 from cnngen.language.tree import Body, Description, Layer, Merge
-from cnngen.operations import CONVOLUTIONS
+from cnngen.operations import WORDS
 from cnngen.space.resolution.reach import Item
 from cnngen.space.space import Space
+
+WITH_FILTERS = {name for name, word in WORDS.items() if "filters" in word.parameter_names}
+"""The words whose channels are to be chosen; others keep theirs."""
 
 
 def choose_filters(
@@ -262,7 +265,7 @@ def _connect(
     open_merges: list[tuple[Merge, int]] = []
     for place, item in enumerate(items):
         match item:
-            case Layer() if item.kind in CONVOLUTIONS:
+            case Layer() if item.kind in WITH_FILTERS:
                 filters = item.parameters.get("filters")
                 here = unknowns[place] = channels.new(filters, item.span)  # type: ignore[arg-type]
             case Merge():
