@@ -18,16 +18,16 @@ RULES: dict[str, Callable[[], optax.GradientTransformation]] = {
     "adam": lambda: optax.scale_by_adam(eps=1e-7),
     "sgd": lambda: optax.trace(decay=0.9),
 }
-"""The optimizers of a protocol; the learning rate scales what they give."""
+"""The optimizers of a protocol; the learning rate scales their updates."""
 
 ONCE: dict[str, bool | str] = {"xla_backend_optimization_level": "0"}
-"""The compiler's options for what hardly ever runs: ready in half the time, half as fast."""
+"""The compiler's options for rarely run code: compiled in half the time, half as fast."""
 
 Arrays = list[jax.Array]
 
 
 class State(NamedTuple):
-    """All that a step changes: what is trained, the layers' running statistics and random
+    """All that a step changes: trained weights, the layers' running statistics and random
     numbers, and the optimizer's moments."""
 
     weights: Arrays
@@ -45,7 +45,7 @@ class Learnt(NamedTuple):
 
 
 class Learner:
-    """One model and the rule it learns by, in training mode. Its methods are pure."""
+    """One model in training mode with its optimizer. Its methods are pure."""
 
     def __init__(self, model: nnx.Module, optimizer: str) -> None:
         self.rule = RULES[optimizer]()
@@ -64,7 +64,7 @@ class Learner:
     def gradients(
         self, state: State, images: jax.Array, labels: jax.Array
     ) -> tuple[Arrays, Learnt]:
-        """The mean loss's gradient for each weight."""
+        """The gradient of the mean loss for each weight."""
 
         def loss_of(weights: Arrays) -> tuple[jax.Array, Learnt]:
             model = self.model(weights, state.others)

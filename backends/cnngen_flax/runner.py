@@ -18,7 +18,7 @@ from cnngen_flax.train import load
 from cnngen_flax.weights import parameters, set_weights, weights
 
 OPTIMIZER = "sgd"
-"""A rule for those of a `Learner`'s functions that need none."""
+"""The optimizer of a `Learner` whose functions do not use it."""
 
 
 class FlaxRunner(Runner[nnx.Module]):
@@ -73,5 +73,5 @@ class FlaxRunner(Runner[nnx.Module]):
 
 
 def _precision(images: Array) -> AbstractContextManager[object]:
-    """JAX has 64 bits only where it is told that it may."""
+    """Allow 64 bits, which JAX has only on demand."""
     return own_settings(float64=images.dtype == np.float64)

@@ -29,7 +29,7 @@ from cnngen_flax.settings import own_settings
 from cnngen_flax.weights import parameters, set_weights
 
 EVALUATION_NUMBERS = {"cpu": 2**23, "cuda": 2**28}
-"""Numbers that all operations together put out for one batch of evaluation."""
+"""The size of a batch of evaluation, in numbers that all operations together put out."""
 
 NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "bad_alloc")
 """How XLA says it."""
@@ -79,14 +79,14 @@ def key_of(seed: int) -> jax.Array:
 
 
 def machine() -> tuple[str, str | None]:
-    """Where JAX computes: `cpu` or `cuda`, and the GPU's name."""
+    """The device of JAX: `cpu` or `cuda`, and the GPU's name."""
     device = jax.devices()[0]
     on_cpu = device.platform == "cpu"
     return ("cpu", None) if on_cpu else ("cuda", str(device.device_kind))
 
 
 def threads() -> int:
-    """How many threads XLA has on a CPU."""
+    """The number of XLA's threads on a CPU."""
     limit = os.environ.get("NPROC", "")
     if limit.isdecimal():
         return int(limit)
@@ -163,7 +163,7 @@ def _train(
             state, *told = run(state, images, labels, rows, done, rate)
             ran.append(told)
             done += 1
-            # JAX computes while Python goes on: to look at the clock is to wait for the step.
+            # JAX computes while Python goes on: the clock tells something only behind the step.
             if protocol.time_budget is not None and len(ran) < len(sizes):
                 told[0].block_until_ready()
                 if course.is_over():
@@ -184,19 +184,19 @@ def _train(
 
 @lru_cache(maxsize=1)
 def on_device(data: Dataset) -> tuple[jax.Array, jax.Array]:
-    """Images (N, H, W, C) uint8 and labels (N,) int32, which the next trainings find there."""
+    """Images (N, H, W, C) uint8 and labels (N,) int32, kept there for the next trainings."""
     return jnp.asarray(data.images), jnp.asarray(data.labels, jnp.int32)
 
 
 def _halve(model: nnx.Module) -> None:
-    """Layers compute in bfloat16 from now on; their weights stay float32."""
+    """Let layers compute in bfloat16 from now on; their weights stay float32."""
     for _, module in nnx.iter_children(model):
         if isinstance(module, nnx.Conv | nnx.Linear | nnx.BatchNorm):
             module.dtype = jnp.bfloat16
 
 
 def _room(network: Network, images: int) -> int:
-    """Images in a batch of evaluation: so many that batches of one size hold them all."""
+    """The size of a batch of evaluation: batches of one size hold all images."""
     most = evaluation_batch(EVALUATION_NUMBERS[machine()[0]], network.cost.activations)
     return -(-images // -(-images // most))
 

@@ -38,7 +38,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return len(self.sizes)
 
     def __getitem__(self, number: int) -> tuple[Images, Labels]:
-        # Engines read ahead and look at batches twice: what comes out depends on nothing else.
+        # Engines read ahead and read batches twice: the result depends on the index alone.
         end = self.ends[number]
         chosen = self.order[end - self.sizes[number] : end]
         if self.augmented:
@@ -47,7 +47,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return self.data.images.take(chosen, axis=0), self.data.labels[chosen]
 
     def shuffle(self, epoch: int) -> None:
-        """Take up the order of an epoch, counted from 1.
+        """Change to the order of an epoch, counted from 1.
 
         Not `on_epoch_begin`, which some engines call for a look at the first batch, too.
         """

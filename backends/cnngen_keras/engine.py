@@ -1,4 +1,4 @@
-"""The framework that Keras computes with: which one, and on what machine.
+"""The framework that Keras computes with, and its devices.
 
 Keras fixes it when it is imported. TensorFlow and PyTorch do not share a process: what one
 has loaded makes the other abort.
@@ -45,7 +45,7 @@ def engine() -> str:
 
 
 def version(name: str) -> str | None:
-    """The version of an engine's package; None where it is not installed or no engine."""
+    """The version of an engine's package; None where it is not installed or not an engine."""
     return next(filter(None, map(package_version, ENGINES.get(name, ()))), None)
 
 
@@ -58,7 +58,7 @@ def package_version(package: str) -> str | None:
 
 
 def start() -> str:
-    """Settle Keras's engine, before Keras is imported, and tell which it is.
+    """Choose Keras's engine, before Keras is imported, and return its name.
 
     Raises `BackendError` where the engine could not share this process, or is missing.
     """
@@ -85,7 +85,7 @@ def start() -> str:
 
 
 def machine(name: str) -> tuple[str, int, str | None]:
-    """Where a started engine computes: `cpu` or `cuda`, its threads, and the GPU's name."""
+    """The device of a started engine: `cpu` or `cuda`, its threads, and the GPU's name."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     match name:
         case "tensorflow":
@@ -106,7 +106,7 @@ def machine(name: str) -> tuple[str, int, str | None]:
             device = jax.devices()[0]
             gpu = None if device.platform == "cpu" else str(device.device_kind)
             threads = 0
-    # Zero is TensorFlow's word for as many as there are cores, and JAX has no other number.
+    # For TensorFlow zero means as many as there are cores, and JAX does not tell the number.
     return "cuda" if gpu else "cpu", threads or cores or 1, gpu
 
 

@@ -1,4 +1,4 @@
-"""How images are augmented."""
+"""The augmentation of images."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Emitted:
             self.model = load(source)
 
     def turn(self, dtype: str) -> None:
-        """Compute in a precision from now on; the weights are lost where it is another one."""
+        """Compute in a precision from now on; a change of precision loses the weights."""
         if dtype != self.dtype:
             self.dtype = dtype
             with _precision(dtype):
@@ -122,7 +122,7 @@ GRADIENTS = {"tensorflow": _with_tensorflow, "torch": _with_torch, "jax": _with_
 
 @contextmanager
 def _precision(dtype: str) -> Iterator[None]:
-    """Keras computes in a precision, and afterwards in that of before."""
+    """A context in which Keras computes in a precision."""
     with own_settings(dtype), _all_of_float64() if dtype == "float64" else nullcontext():
         yield
 

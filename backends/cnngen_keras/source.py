@@ -163,7 +163,7 @@ class Source(Renderer[Layer]):
         sources, node = step.sources, step.node
         lines = [f"{self.margin}# {note}" for note in layer.notes]
         if layer.stride:
-            # Not an index, which .h5 files cannot hold.
+            # By a pooling, since .h5 files cannot hold an index.
             strided = f"MaxPooling2D(1, {layer.stride})({sources[0]})"
             lines.append(f"{self.margin}{step.target} = {strided}")
             sources = (step.target,)
@@ -235,7 +235,7 @@ def _statement(
         return remark(line, comment) if comment else [line]
     ending = f"{after}  # {comment}" if comment else after
     if after and len(line) - len(read) - 1 <= WIDTH:
-        # Here ruff would rather break the brackets behind the layer, but for a comma.
+        # A trailing comma keeps ruff from breaking the brackets behind the layer.
         inner = [f"        {argument}," for argument in arguments]
         return [f"    {before}(", *inner, f"    ){ending}"]
     return call(before, arguments, ending)

@@ -27,7 +27,7 @@ from cnngen_keras.settings import own_settings
 from cnngen_keras.weights import parameters, set_weights
 
 EVALUATION_NUMBERS = 2**23
-"""Numbers that all operations together put out for one batch of evaluation."""
+"""The size of a batch of evaluation, in numbers that all operations together put out."""
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -97,7 +97,7 @@ def on_bytes(model: keras.Model) -> keras.Model:
 
 
 def compiled(model: keras.Model, protocol: Protocol, steps: int) -> keras.Model:
-    """The model, made ready to be trained as a protocol says, in epochs of so many steps."""
+    """The model, compiled for a protocol with epochs of so many steps."""
     model.compile(
         optimizer=_optimizer(protocol, steps),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -113,7 +113,7 @@ def _score(model: keras.Model, images: Batches) -> tuple[float, float]:
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Shuffles the images for each epoch, and tells the course of the training.
+    """Shuffles the images for each epoch, and reports to the course of the training.
 
     `judged` are images on which a model that is not better than chance must at least guess
     several classes; otherwise the training is given up.
@@ -163,7 +163,7 @@ class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class _Rates(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """A protocol's learning rates, a step each."""
+    """The learning rate of a protocol at each step."""
 
     def __init__(self, protocol: Protocol, steps: int) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ def _optimizer(protocol: Protocol, steps: int) -> keras.optimizers.Optimizer:
 
 @contextmanager
 def _seed(seed: int) -> Iterator[None]:
-    """Weights and dropout that follow from a seed.
+    """Make weights and dropout follow from a seed.
 
     Keras draws the seed of each layer from Python's generator, but on PyTorch leaves dropout to
     PyTorch's. Its own `set_random_seed` takes none of 2^32 or more, and loads TensorFlow

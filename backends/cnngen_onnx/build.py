@@ -1,4 +1,4 @@
-"""The part of an emitted file that makes a model of its graph, the same in every file."""
+"""The part of an emitted file that builds the model, the same in every file."""
 
 from __future__ import annotations
 

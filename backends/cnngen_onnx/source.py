@@ -160,7 +160,7 @@ NODES: LayerTable[list[OnnxNode]] = ops.OperationTable(
         ops.Pool: _pool,
         ops.GlobalPool: _global_pool,
         ops.Dropout: lambda op, shape: [
-            # Nothing but in training; runtimes remove it.
+            # The identity after training; runtimes remove it.
             OnnxNode(
                 "Dropout", (), "{0}, {name}_rate", "", (f"float {{name}}_rate = {{{{{op.rate}}}}}",)
             )
@@ -221,7 +221,7 @@ def _lines(node: Node, made: list[OnnxNode], names: list[str]) -> Iterator[str]:
     sources = [names[source] for source in node.inputs]
     for one in made:
         inputs = one.inputs.format(*sources, name=node.name, all=", ".join(sources))
-        # Add takes two; runtimes fuse it with a convolution before it, and not Sum.
+        # Add takes two inputs; runtimes fuse it, but not Sum, with a convolution before it.
         operator = "Sum" if one.operator == "Add" and len(sources) > 2 else one.operator
         parts = [f"{node.name}{one.suffix} = {operator}"]
         if one.attributes:

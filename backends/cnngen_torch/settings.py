@@ -1,4 +1,4 @@
-"""PyTorch's settings as CNNGen's files and trainers mean them, whatever the process has set."""
+"""The settings of PyTorch that CNNGen's files and trainers expect, whatever the process has set."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ MULTIPLY_ADDS_A_THREAD = 10_000_000
 threads wait for each other longer than they compute."""
 
 EVALUATION_NUMBERS = {"cpu": 2**23, "cuda": 2**28}
-"""Numbers that all operations together put out for one batch of evaluation. More would leave
+"""The size of a batch of evaluation, in numbers that all operations together put out. More would leave
 the caches of a CPU; fewer would not fill a GPU."""
 
 CUDA_GRAPHS = os.environ.get("CNNGEN_CUDA_GRAPHS") == "1"
@@ -41,7 +41,7 @@ WARM_STEPS = 3
 """Steps in which CUDA's libraries set themselves up, before one can be captured."""
 
 NO_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "could not create a memory")
-"""How the parts of PyTorch that raise a plain RuntimeError say it."""
+"""The messages of those parts of PyTorch that raise a plain RuntimeError."""
 
 Step = Callable[[Tensor, Tensor, float | Tensor], tuple[Tensor, Tensor]]
 """Positions and labels of a batch, and the learning rate, to the mean loss and the classes
@@ -84,7 +84,7 @@ def load(source: str, name: str = "emitted") -> nn.Module:
 
 
 def as_run(model: nn.Module) -> nn.Module:
-    """The model as it is run here: itself, or compiled, with the same weights."""
+    """The model itself, or compiled, with the same weights."""
     if not compiles():
         return model
     compiled = torch.compile(model)
@@ -105,7 +105,7 @@ def _train(
     """The training from the first weights to the test."""
     torch.manual_seed(protocol.seed)
     shuffle = torch.Generator().manual_seed(protocol.seed)
-    # Channels last: 1.0 to 1.4 times as fast on a CPU, and what tensor cores want.
+    # Channels last: 1.0 to 1.4 times as fast on a CPU, and the layout of tensor cores.
     model = load(source, network.id)
     check_parameters(network, sum(weight.numel() for weight in model.parameters()))
     if weights is not None:
@@ -149,7 +149,7 @@ def _train(
         model.train()
         order = train[torch.randperm(len(train), generator=shuffle).to(device)]
         right = labels[order]
-        # These stay on the device: to look at one would be to wait for its step.
+        # These stay on the device: reading one would wait for its step.
         losses, guesses = [], []
         for chosen, answers in _split(order, right, sizes):
             whole = len(chosen) == protocol.batch
@@ -224,7 +224,7 @@ def captured(step: Step, chosen: Tensor, right: Tensor) -> Step:
 
 @contextmanager
 def _threads(network: Network, protocol: Protocol) -> Iterator[int]:
-    """As many threads as pay for the network, of those PyTorch may use."""
+    """The number of threads that pays for the network, of those PyTorch may use."""
     before = torch.get_num_threads()
     work = network.cost.multiply_adds * protocol.batch
     threads = max(1, min(before, work // MULTIPLY_ADDS_A_THREAD))

@@ -1,4 +1,4 @@
-"""The conformance kit: what every backend must pass, for its author to inherit.
+"""The conformance kit: tests that every backend must pass, for its author to inherit.
 
     from cnngen.backend.testing import BackendConformance
 

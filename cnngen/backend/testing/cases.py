@@ -1,4 +1,4 @@
-"""Models that the kit has run, in this process or in one of the backend's modes."""
+"""Models run by the kit, in this process or in one of the backend's modes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(runner: Runner[Model], case: Case) -> Outcome:
 
 
 def run_apart(process: ModeProcess, cases: Sequence[Case]) -> list[Outcome]:
-    """Run cases in a process of their own. Raises `BackendError` for what goes wrong there."""
+    """Run cases in a process of their own. Raises `BackendError` for an error there."""
     outcomes = []
     for case in cases:
         arrays, told = unpack(process.call(_run, case))

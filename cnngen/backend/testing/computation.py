@@ -49,7 +49,7 @@ class ComputationConformance:
     which float32 hides. None: it cannot."""
 
     every_window: ClassVar[int] = 1
-    """One of how many windows is tried; more than 1 for a framework that compiles for each."""
+    """Every how many-th window is tried; more than 1 for a framework that compiles for each."""
 
     random_networks: ClassVar[int] = 25
 
@@ -104,7 +104,7 @@ class ComputationConformance:
                     what = f"{name}: {weight.name} of {operation}"
                     if weight.first != "glorot":
                         neutral = np.array(float(weight.first == "ones"))
-                        # That it is there, another test says.
+                        # Another test finds missing ones.
                         assert (own.get(weight.name, neutral) == neutral).all(), what
                         continue
                     assert weight.name in own, f"{what} is missing"
@@ -138,7 +138,7 @@ class ComputationConformance:
     @classmethod
     @cache
     def _ran(cls) -> dict[str, tuple[Network, Case, Outcome]]:
-        """Every network with what came of running it; all are run once, before the first test."""
+        """Every network with its result; all are run once, before the first test."""
         networks = cls._networks()
         cases = [cls._case(name, network) for name, network in networks.items()]
         again = [name for name in fixed() if name in networks]

@@ -30,7 +30,7 @@ from cnngen.space.sampling import sample
 EVIL = ('"""\nimport os', "a\\", "na\xefve", "'x'", 'x"', "two\nlines", "#", "%s{0}")
 
 MARK = "print(1)"
-"""A value that would be code."""
+"""A value that would run as code."""
 
 CAPABILITIES = {"emit", "script", "train", "verify", "signals"}
 
@@ -210,7 +210,7 @@ class EmissionConformance:
 
 
 def _huge() -> Network:
-    """Numbers too long for the lines they stand in."""
+    """A network with numbers that are too long for one line."""
     huge = 10**6
     return by_hand(
         (huge, huge - 1, huge),

@@ -92,7 +92,7 @@ def check_complete(operations: Iterable[type[Operation]] = OPERATIONS) -> None:
 
 
 def graph() -> Network:
-    """No sentence stands for it: maps that are read often, three of them joined, and the
+    """A graph that no sentence describes: maps that are read often, three of them joined, and the
     operations without a word."""
     return Network.from_graph(
         [
@@ -140,7 +140,7 @@ class WindowCase:
 
 
 def windows() -> list[WindowCase]:
-    """Windows such that any two of their seven numbers meet in all combinations that there are.
+    """Windows in which any two of the seven numbers occur in every combination.
 
     Sizes 1 to 33, kernels 1 to 7, strides 1 to 4, both paddings; the same list each time.
     """
@@ -154,7 +154,7 @@ def windows() -> list[WindowCase]:
     }
     rows: list[Row] = []
     while missing:
-        # A pair that none has, and of some ways to fill the rest the one with most new pairs.
+        # A missing pair, and of some ways to fill the rest the one with most new pairs.
         one, a, other, b = min(missing)
         tries = []
         for _ in range(40):
