@@ -53,7 +53,7 @@ if __name__ == "__main__":
                     metering,
                     space=nasbench.SPACE,
                 )
-                for cell in nasbench.sample_many(options.count, options.seed)
+                for cell in nasbench.sample_cells(options.count, options.seed)
             )
             records = list(train_jobs(jobs, data, options.out, crew, watches=[display]))
         update_index(options.out)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from cnngen.language import Description, Layer, Merge
 from cnngen.operations import WINDOW_NAMES
 from cnngen.space import Space, load_space
-from cnngen.space.resolution.windows import given, windows
+from cnngen.space.resolution.windows import given, possible_windows
 from cnngen.space.sampling import sample, sample_description
 
 ROUNDS = 5
@@ -38,7 +38,7 @@ def _one_trial(description: Description, space: Space, draw: Callable[[], float]
             case Layer() if item.kind in WINDOW_NAMES:
                 known = given(item)
                 assert known is not None
-                output = windows(space, known, "full").draw(draw).output(size)
+                output = possible_windows(space, known, "full").draw(draw).output(size)
                 if output is None:
                     return False
                 size = output

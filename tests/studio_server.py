@@ -19,9 +19,9 @@ SERVE = """
 import json, sys
 from pathlib import Path
 from cnngen.training.data import load_data
-from cnngen.editor.studio import Limits, Settings, serve
+from cnngen.editor.studio import Limits, StudioSettings, serve
 limits, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
-settings = Settings(None, folder, load_data("digits"), limits=Limits(**limits))
+settings = StudioSettings(None, folder, load_data("digits"), limits=Limits(**limits))
 serve(settings, on_ready=lambda address: print(address, flush=True))
 """
 

@@ -13,8 +13,8 @@ from texts import ACCEPTED, REJECTED
 from cnngen.backend.testing.random_networks import random_network
 from cnngen.cli.app import run
 from cnngen.editor import (
-    Settings,
     Symbol,
+    TextSettings,
     apply,
     completions,
     diagnostics,
@@ -30,7 +30,7 @@ from cnngen.editor import (
 from cnngen.editor.analysis import DEFAULTS, MAX_CHARACTERS, MAX_LAYERS, analyse
 from cnngen.editor.meanings import KEYWORDS, PARAMETERS, kind_of, meaning
 from cnngen.editor.outline import MAX_DEPTH
-from cnngen.editor.recovery import expected, read_on
+from cnngen.editor.recovery import expected, parse_on
 from cnngen.errors import CnnGenError, DescriptionError, Source, Span
 from cnngen.language import format, format_text, parse
 from cnngen.language.grammar import grammar
@@ -38,7 +38,7 @@ from cnngen.operations import WORDS
 from cnngen.space.resolution import resolve
 
 
-def errors(text: str, settings: Settings = DEFAULTS) -> list[str]:
+def errors(text: str, settings: TextSettings = DEFAULTS) -> list[str]:
     return [d.message for d in diagnostics(text, settings) if d.severity == "error"]
 
 
@@ -79,7 +79,7 @@ def test_the_parsers_error_is_among_those_told() -> None:
     """Every text that `parse` refuses has its message, place and hint among the errors."""
     texts = [*(text for text, *_ in REJECTED.values()), *map(spoilt, range(1000, 1150))]
     for text in texts:
-        told = {str(error) for error in read_on(Source(text)).errors}
+        told = {str(error) for error in parse_on(Source(text)).errors}
         assert refusal(text) in told or (refusal(text) is None and not told)
 
 
@@ -88,9 +88,9 @@ def test_a_right_text_is_read_as_the_parser_reads_it() -> None:
         *ACCEPTED.values(),
         *(write(Writer(Random(s)).architecture(), Random(s)) for s in range(40)),
     ]:
-        reading = read_on(Source(text))
-        assert reading.errors == ()
-        assert reading.description == parse(text)
+        parsed = parse_on(Source(text))
+        assert parsed.errors == ()
+        assert parsed.description == parse(text)
 
 
 def test_each_strange_word_is_an_error_of_its_own() -> None:
@@ -104,7 +104,7 @@ def test_each_strange_word_is_an_error_of_its_own() -> None:
         for place in sorted(places, reverse=True):
             words.insert(place, f"attention{place}")
         text = " ".join(words)
-        found = read_on(Source(text)).errors
+        found = parse_on(Source(text)).errors
         spans = [error.span for error in found]
         assert [text[span.start : span.end] for span in spans if span] == strange, text
 
@@ -133,12 +133,12 @@ def test_a_backbone_is_hinted_at_and_no_error() -> None:
 def test_settings_stand_in_for_open_ends() -> None:
     text = "input conv(kernel=9, padding=valid) flatten dense output"
     assert not errors(text)
-    assert errors(text, Settings(input_shape=(8, 8, 1)))
-    assert "no space" in errors(text, Settings(space="nowhere"))[0]
+    assert errors(text, TextSettings(input_shape=(8, 8, 1)))
+    assert "no space" in errors(text, TextSettings(space="nowhere"))[0]
     # What the text says, it says: the settings are no data.
-    assert not errors("input(9x9x1) " + text[6:], Settings(input_shape=(8, 8, 1)))
-    assert not errors("input conv flatten dense(units=3) output", Settings(classes=4))
-    assert not errors("input conv flatten dense output(3)", Settings(classes=4))
+    assert not errors("input(9x9x1) " + text[6:], TextSettings(input_shape=(8, 8, 1)))
+    assert not errors("input conv flatten dense(units=3) output", TextSettings(classes=4))
+    assert not errors("input conv flatten dense output(3)", TextSettings(classes=4))
 
 
 def test_texts_too_long_or_deep_say_so_and_are_no_errors() -> None:
@@ -166,7 +166,7 @@ def test_texts_too_long_or_deep_say_so_and_are_no_errors() -> None:
     ids=["open", "deep", "strange", "comments", "digits", "closing", "no text"],
 )
 def test_hostile_texts_are_answered(text: str) -> None:
-    settings = Settings(dimensions=False)
+    settings = TextSettings(dimensions=False)
     assert diagnostics(text, settings)
     completions(text, len(text), settings)
     hover(text, len(text) // 2, settings)
@@ -207,7 +207,7 @@ def test_what_completion_offers_is_right_there() -> None:
         for completion in completions(text, len(text)):
             if completion.kind != "value" or completion.text in grammar().words:
                 after = text + completion.text
-                error = next(iter(read_on(Source(after)).errors), None)
+                error = next(iter(parse_on(Source(after)).errors), None)
                 assert error is None or error.span == Span(len(after), len(after)), after
 
 
@@ -272,7 +272,7 @@ def test_hovers_show_the_networks_shapes_and_add_up_to_its_cost() -> None:
 
 def test_a_hover_says_what_was_drawn() -> None:
     text = "input conv(kernel=3) flatten dense output"
-    shown = hover(text, 7, Settings(seed=5))
+    shown = hover(text, 7, TextSettings(seed=5))
     assert shown is not None
     assert "filters, stride, padding, activation, bias left open" in shown.markdown
     assert "seed 5" in shown.markdown

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from sentences import Writer, write
 
-from cnngen.editor import Action, Settings, actions, apply, diagnostics, fill
+from cnngen.editor import Action, TextSettings, actions, apply, diagnostics, fill
 from cnngen.editor.analysis import DEFAULTS, comments
 from cnngen.editor.edits import difference
 from cnngen.errors import Span
@@ -19,7 +19,7 @@ def everywhere(text: str) -> Span:
     return Span(0, len(text))
 
 
-def has_error(text: str, settings: Settings = DEFAULTS) -> bool:
+def has_error(text: str, settings: TextSettings = DEFAULTS) -> bool:
     return any(each.severity == "error" for each in diagnostics(text, settings))
 
 
@@ -53,7 +53,7 @@ def test_what_is_filled_needs_no_seed() -> None:
     for seed in range(25):
         random = Random(seed)
         text = write(Writer(random, given=0.3).architecture(), random)
-        settings = Settings(seed=seed)
+        settings = TextSettings(seed=seed)
         if has_error(text, settings):
             continue
         after = apply(text, fill(text, settings))

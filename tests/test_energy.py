@@ -16,7 +16,7 @@ import pytest
 from cnngen.errors import CnnGenError
 from cnngen.training.energy import Energy, Meter, idle, instrument
 from cnngen.training.energy.gpu import GpuShare
-from cnngen.training.energy.instrument import Setting
+from cnngen.training.energy.instrument import TrackerSettings
 
 
 @pytest.fixture
@@ -340,7 +340,7 @@ def test_an_unknown_country_or_impossible_tdp_is_refused_at_once() -> None:
 def test_a_tracker_belongs_to_one_process(modelled: None) -> None:
     meter = Meter()
     measured(meter)
-    setting = Setting(None, None, "machine", False)
+    setting = TrackerSettings(None, None, "machine", False)
     mine = instrument.instrument(os.getpid(), setting)
     other = instrument.instrument(os.getpid() + 1, setting)
     assert mine is instrument.instrument(os.getpid(), setting)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from cnngen.training.energy import gpu
-from cnngen.training.energy.apportion import TooShort, apportion
+from cnngen.training.energy.apportion import TooShortError, apportion
 from cnngen.training.energy.gpu import Nvml
 from cnngen.training.energy.instrument import Reading
 from cnngen.training.energy.load import Load
@@ -42,7 +42,7 @@ def test_a_cpu_modelled_for_one_process_is_not_divided_again() -> None:
 
 def test_too_little_cpu_time_is_not_divided_by() -> None:
     for during in (Load(0.1, 0.1, 0.1), Load(5, 0, 0)):
-        with pytest.raises(TooShort):
+        with pytest.raises(TooShortError):
             apportion(replace(READING, during=during), cpu_is_own=False)
 
 

@@ -18,7 +18,7 @@ from cnngen.operations import Activate, Conv2d, Input
 from cnngen.predict import Example, split
 from cnngen.runs.parquet_index import read_index, write_index
 from cnngen.space import nasbench101 as nasbench
-from cnngen.space.nasbench101 import Cell, canonical, cell_network, sample_many
+from cnngen.space.nasbench101 import Cell, canonical, cell_network, sample_cells
 from cnngen.training.data import load_data
 from cnngen.training.protocol import PROTOCOLS
 
@@ -61,7 +61,7 @@ def formula(cell: Cell, given: int, wanted: int) -> int:
 
 
 def test_parameters_of_random_cells_are_those_of_the_formula() -> None:
-    for one in sample_many(30, seed=3):
+    for one in sample_cells(30, seed=3):
         stem, rest = 9 * 3 * 128 + 2 * 128, 512 * 10 + 10
         stacks = [(128, 128), (128, 256), (256, 512)]
         cells = [formula(one, a, b) + 2 * formula(one, b, b) for a, b in stacks]
@@ -123,7 +123,7 @@ def test_networks_of_isomorphic_cells_share_an_id_and_a_part_of_a_split() -> Non
     assert twins[0].id == twins[1].id
     assert cell_network(one, stem=8).id != twins[0].id
     assert cell_network(one, stem=16, classes=7).id != twins[0].id
-    others = [cell_network(each, stem=16) for each in sample_many(10)]
+    others = [cell_network(each, stem=16) for each in sample_cells(10)]
     assert len({network.id for network in [*others, twins[0]]}) == 11
     some = [Example(network, {}, "digits") for network in [twins[0], *others, twins[1]]]
     for seed in range(20):
@@ -136,14 +136,14 @@ def test_networks_of_isomorphic_cells_share_an_id_and_a_part_of_a_split() -> Non
 
 
 def test_samples_depend_on_their_seed_alone_and_differ() -> None:
-    cells = list(sample_many(12, seed=5))
-    assert list(sample_many(5, seed=5)) == cells[:5]
+    cells = list(sample_cells(12, seed=5))
+    assert list(sample_cells(5, seed=5)) == cells[:5]
     assert len({canonical(one) for one in cells}) == 12
-    assert list(sample_many(1, seed=6)) != cells[:1]
+    assert list(sample_cells(1, seed=6)) != cells[:1]
 
 
 def test_a_name_gives_its_cell_back() -> None:
-    for one in [*sample_many(10), cell("01"), INCEPTION]:
+    for one in [*sample_cells(10), cell("01"), INCEPTION]:
         assert Cell.from_name(one.name(24)) == (one, 24)
 
 
@@ -192,7 +192,7 @@ def small(one: Cell, stem: int = 5) -> Network:
 def test_emitted_models_compute_what_the_cells_define() -> None:
     """Law: with the same weights, PyTorch's logits are those of the definitions."""
     runner = get_backend("torch").runner()
-    for one in [INCEPTION, cell("01 02 03 12 13 23", CONV3, POOL), *sample_many(3, seed=8)]:
+    for one in [INCEPTION, cell("01 02 03 12 13 23", CONV3, POOL), *sample_cells(3, seed=8)]:
         network = small(one)
         weights = random_weights(network)
         model = runner.build(network.to_source("torch"))

@@ -662,7 +662,7 @@ def test_reading_runs_imports_no_pandas_and_no_framework(tmp_path: Path) -> None
 
 
 def test_a_cause_with_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    from cnngen.cli.show_records import table as show_table
+    from cnngen.cli.show_records import print_records as show_table
 
     show_table([record(status="error", cause="at [/job:localhost] [bold]x")])
     printed = capsys.readouterr().out.replace("\n", "")

@@ -19,12 +19,10 @@ from studio_server import Answer, Server, limited, serving
 from test_store import SOURCE, network, record
 
 import cnngen.editor.studio
-from cnngen.editor.studio import Limits, Settings, serve
-from cnngen.editor.studio import answers as desk
+from cnngen.editor.studio import Limits, StudioSettings, answers, serve
 from cnngen.editor.studio.limits import was_late, within
 from cnngen.editor.studio.requests import Check
-from cnngen.editor.studio.settings import read_file
-from cnngen.editor.studio.settings import save as save_file
+from cnngen.editor.studio.settings import read_file, save_file
 from cnngen.errors import CnnGenError
 from cnngen.language import parse
 from cnngen.runs.campaign import WorkerDied, Workers
@@ -277,7 +275,7 @@ def test_after_a_question_that_was_ended_the_next_is_answered() -> None:
         with pytest.raises(WorkerDied) as death:
             late.result()
         assert was_late(death.value)
-        check = partial(desk.check, Check(text=SMALL), Limits())
+        check = partial(answers.check_text, Check(text=SMALL), Limits())
         assert workers.submit(within, 600, 2**32, check).result().faults == []
 
 
@@ -375,10 +373,10 @@ def test_the_libraries_are_those_that_are_stated_with_their_licences() -> None:
     assert licences.count("Copyright") >= licences.count("-" * 72) + 1
 
 
-def settings(file: Path) -> Settings:
+def settings(file: Path) -> StudioSettings:
     from test_store import dataset
 
-    return Settings(file, file.parent, dataset(), limits=Limits(characters=100))
+    return StudioSettings(file, file.parent, dataset(), limits=Limits(characters=100))
 
 
 def test_a_file_is_saved_only_over_what_was_read(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from torch import nn
 from cnngen import Dataset, Network, Protocol, load_data, parse, resolve
 from cnngen.errors import BackendFault, CnnGenError, DataError
 from cnngen.training.data import splits
-from cnngen.training.progress import Course
+from cnngen.training.progress import TrainingProgress
 from cnngen.training.protocol import PROTOCOLS, Epoch, TrainingResult, batch_sizes
 from cnngen_torch import TorchBackend
 from cnngen_torch import train as trainer
@@ -197,11 +197,11 @@ def test_a_loss_that_is_no_number_is_a_status_with_its_epoch() -> None:
 
 
 def test_a_test_loss_that_is_no_number_leaves_no_accuracy() -> None:
-    course = Course(Protocol(epochs=1), np.arange(10), None)
-    course.begin()
-    course.end((1.0, 0.9), (1.0, 0.9))
-    course.test(lambda: (math.inf, 0.1))
-    result = course.result("cpu", 1, None)
+    progress = TrainingProgress(Protocol(epochs=1), np.arange(10), None)
+    progress.begin()
+    progress.end((1.0, 0.9), (1.0, 0.9))
+    progress.test(lambda: (math.inf, 0.1))
+    result = progress.result("cpu", 1, None)
     assert (result.status, result.test_loss, result.test_accuracy) == ("nan", None, None)
 
 

@@ -21,7 +21,7 @@ from cnngen.backend.model_access import Weights
 from cnngen.network import Network
 from cnngen.training.data import Dataset, Splits, splits
 from cnngen.training.data.dataset import Labels
-from cnngen.training.progress import Course, check_parameters
+from cnngen.training.progress import TrainingProgress, check_parameters
 from cnngen.training.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
 from cnngen_flax.batches import flip_crop, pixels
 from cnngen_flax.learner import ONCE, Learner, State, cross_entropy
@@ -52,10 +52,10 @@ def train(
     """
     device, gpu = machine()
     parts = splits(data, protocol)
-    course = Course(protocol, data.labels[parts.train], on_epoch)
-    with course.kept(NO_MEMORY):
-        _train(source, network, data, parts, protocol, weights, course)
-    return course.result(device, threads(), gpu)
+    progress = TrainingProgress(protocol, data.labels[parts.train], on_epoch)
+    with progress.kept(NO_MEMORY):
+        _train(source, network, data, parts, protocol, weights, progress)
+    return progress.result(device, threads(), gpu)
 
 
 def load(source: str, seed: int = 0, name: str = "emitted") -> nnx.Module:
@@ -100,7 +100,7 @@ def _train(
     parts: Splits,
     protocol: Protocol,
     start: Weights | None,
-    course: Course,
+    progress: TrainingProgress,
 ) -> None:
     """The training from the first weights to the test."""
     model = load(source, protocol.seed, network.id)
@@ -154,8 +154,8 @@ def _train(
 
     done = 0
     for _ in range(protocol.epochs):
-        course.begin()
-        order = np.random.default_rng((protocol.seed, course.number)).permutation(parts.train)
+        progress.begin()
+        order = np.random.default_rng((protocol.seed, progress.number)).permutation(parts.train)
         ran = []
         for rows in np.split(order, np.cumsum(sizes)[:-1]):
             rate = protocol.learning_rate_at(done, len(sizes))
@@ -166,7 +166,7 @@ def _train(
             # JAX computes while Python goes on: the clock tells something only behind the step.
             if protocol.time_budget is not None and len(ran) < len(sizes):
                 told[0].block_until_ready()
-                if course.is_over():
+                if progress.is_over():
                     break
         if len(ran) < len(sizes):
             break
@@ -175,11 +175,11 @@ def _train(
             np.repeat(np.array(losses), sizes), np.concatenate(guesses), data.labels[order]
         )
         validated = evaluate(parts.validation) if len(parts.validation) else NO_SCORE
-        course.end(trained.figures, validated.figures)
+        progress.end(trained.figures, validated.figures)
         judged = validated if len(parts.validation) else trained
-        if not course.goes_on(judged.is_constant):
+        if not progress.goes_on(judged.is_constant):
             break
-    course.test(lambda: evaluate(parts.test).figures)
+    progress.test(lambda: evaluate(parts.test).figures)
 
 
 @lru_cache(maxsize=1)

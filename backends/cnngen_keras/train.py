@@ -19,7 +19,7 @@ from cnngen.backend.model_access import Weights
 from cnngen.network import Network
 from cnngen.training.data import Dataset, splits
 from cnngen.training.data.dataset import Labels
-from cnngen.training.progress import Course, check_parameters
+from cnngen.training.progress import TrainingProgress, check_parameters
 from cnngen.training.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
 from cnngen_keras.batches import Batches
 from cnngen_keras.engine import machine
@@ -61,11 +61,11 @@ def train(
     training = Batches(data, parts.train, sizes, seed=protocol.seed, augmented=augmented)
     validation = unshuffled(parts.validation) if len(parts.validation) else None
     test = unshuffled(parts.test)
-    course = Course(protocol, data.labels[parts.train], on_epoch)
-    watch = _Watch(course, training, validation or unshuffled(parts.train))
-    clock = [_Clock(course, len(sizes))] if protocol.time_budget else []
+    progress = TrainingProgress(protocol, data.labels[parts.train], on_epoch)
+    watch = _Watch(progress, training, validation or unshuffled(parts.train))
+    clock = [_Clock(progress, len(sizes))] if protocol.time_budget else []
     policy = POLICIES[protocol.precision]
-    with own_settings(policy=policy), _seed(protocol.seed), course.kept(NO_MEMORY):
+    with own_settings(policy=policy), _seed(protocol.seed), progress.kept(NO_MEMORY):
         emitted = load(source, network.id)
         check_parameters(network, parameters(emitted))
         if weights is not None:
@@ -79,8 +79,8 @@ def train(
             shuffle=False,
             verbose=0,
         )
-        course.test(lambda: _score(model, test))
-    return course.result(device, threads, gpu)
+        progress.test(lambda: _score(model, test))
+    return progress.result(device, threads, gpu)
 
 
 def load(source: str, name: str = "emitted") -> keras.Model:
@@ -113,32 +113,32 @@ def _score(model: keras.Model, images: Batches) -> tuple[float, float]:
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Shuffles the images for each epoch, and reports to the course of the training.
+    """Shuffles the images for each epoch, and reports the progress of the training.
 
     `judged` are images on which a model that is not better than chance must at least guess
     several classes; otherwise the training is given up.
     """
 
-    def __init__(self, course: Course, training: Batches, judged: Batches) -> None:
+    def __init__(self, progress: TrainingProgress, training: Batches, judged: Batches) -> None:
         super().__init__()
-        self.course = course
+        self.progress = progress
         self.training = training
         self.judged = judged
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
-        self.course.begin()
-        self.training.shuffle(self.course.number)
+        self.progress.begin()
+        self.training.shuffle(self.progress.number)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if self.course.status != "ok":
+        if self.progress.status != "ok":
             return
         assert logs is not None
         validated = logs.get("val_loss", nan), logs.get("val_accuracy", nan)
-        self.course.end(
+        self.progress.end(
             (float(logs["loss"]), float(logs["accuracy"])),
             (float(validated[0]), float(validated[1])),
         )
-        if not self.course.goes_on(self._is_constant):
+        if not self.progress.goes_on(self._is_constant):
             self.model.stop_training = True
 
     def _is_constant(self) -> bool:
@@ -152,13 +152,13 @@ class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
     It is separate from `_Watch` because a call after each batch costs time.
     """
 
-    def __init__(self, course: Course, steps: int) -> None:
+    def __init__(self, progress: TrainingProgress, steps: int) -> None:
         super().__init__()
-        self.course = course
+        self.progress = progress
         self.steps = steps
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        if batch + 1 < self.steps and self.course.is_over():
+        if batch + 1 < self.steps and self.progress.is_over():
             self.model.stop_training = True
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from cnngen.backend.model_access import Weights
 from cnngen.network import Network
 from cnngen.training.data import Dataset, Splits, splits
-from cnngen.training.progress import Course, check_parameters
+from cnngen.training.progress import TrainingProgress, check_parameters
 from cnngen.training.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
 from cnngen_torch import compiles
 from cnngen_torch.batches import flip_crop, on_device, pixels, taken
@@ -67,11 +67,11 @@ def train(
     cards = [device] if device.type == "cuda" else []
     parts = splits(data, protocol)
     with _threads(network, protocol) as threads, torch.random.fork_rng(cards):
-        course = Course(protocol, data.labels[parts.train], on_epoch)
-        with course.kept(NO_MEMORY, torch.OutOfMemoryError):
-            _train(source, network, data, parts, protocol, device, course, weights)
+        progress = TrainingProgress(protocol, data.labels[parts.train], on_epoch)
+        with progress.kept(NO_MEMORY, torch.OutOfMemoryError):
+            _train(source, network, data, parts, protocol, device, progress, weights)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    return course.result(device.type, threads, gpu)
+    return progress.result(device.type, threads, gpu)
 
 
 def load(source: str, name: str = "emitted") -> nn.Module:
@@ -99,7 +99,7 @@ def _train(
     parts: Splits,
     protocol: Protocol,
     device: torch.device,
-    course: Course,
+    progress: TrainingProgress,
     weights: Weights | None,
 ) -> None:
     """The training from the first weights to the test."""
@@ -145,7 +145,7 @@ def _train(
     replay: Step | None = None
     done = 0
     for _ in range(protocol.epochs):
-        course.begin()
+        progress.begin()
         model.train()
         order = train[torch.randperm(len(train), generator=shuffle).to(device)]
         right = labels[order]
@@ -160,16 +160,16 @@ def _train(
             losses.append(loss)
             guesses.append(guess)
             done += 1
-            if len(losses) < len(sizes) and course.is_over():
+            if len(losses) < len(sizes) and progress.is_over():
                 break
         if len(losses) < len(sizes):
             break
         trained, validated = _score(losses, guesses, right), evaluate(validation)
-        course.end(trained.figures, validated.figures)
+        progress.end(trained.figures, validated.figures)
         judged = validated if len(validation) else trained
-        if not course.goes_on(judged.is_constant):
+        if not progress.goes_on(judged.is_constant):
             break
-    course.test(lambda: evaluate(test).figures)
+    progress.test(lambda: evaluate(test).figures)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,18 +31,18 @@ from cnngen.cli.options import (
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of runs.")]
 
 
-class Part(NamedTuple):
+class Shard(NamedTuple):
     """One part of several, counted from 1."""
 
     number: int
     parts: int
 
 
-def _part(text: str) -> Part:
+def _shard(text: str) -> Shard:
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if match is None:
         raise typer.BadParameter(f"'{text}' is no shard; write NUMBER/PARTS: 1/4")
-    return Part(*map(int, match.groups()))
+    return Shard(*map(int, match.groups()))
 
 
 def campaign(
@@ -68,8 +68,8 @@ def campaign(
         int, typer.Option("--workers", "-w", min=1, help="Models trained side by side.")
     ] = 1,
     shard: Annotated[
-        Part | None,
-        typer.Option("--shard", parser=_part, metavar="I/N", help="Part I of N of the list."),
+        Shard | None,
+        typer.Option("--shard", parser=_shard, metavar="I/N", help="Shard I of N of the list."),
     ] = None,
     ray: Annotated[
         str | None,

@@ -23,7 +23,7 @@ from cnngen.cli.options import (
     Seed,
     Space,
     Tdp,
-    names,
+    name_list,
 )
 from cnngen.errors import CnnGenError
 
@@ -85,13 +85,18 @@ def compare(
     from cnngen.cli.campaign import stopping
     from cnngen.cli.measure import protocol_of
     from cnngen.cli.output import print_json
-    from cnngen.cli.show_comparison import CompareDisplay, say_power, say_where, show
+    from cnngen.cli.show_comparison import (
+        CompareDisplay,
+        print_comparison,
+        print_comparison_folder,
+        print_power,
+    )
     from cnngen.comparison import compare
     from cnngen.comparison.plots import write_plots
     from cnngen.space.sampling import Bounds
     from cnngen.training.data import load_data
 
-    modes = names(backends)
+    modes = name_list(backends)
     images = load_data(data)
     bounds = Bounds(layers or Range(), parameters or Range(), flops or Range())
     if files and bounds != Bounds():
@@ -100,7 +105,7 @@ def compare(
         files or [], space, count, seed, bounds, images.input_shape, images.classes
     )
     if not as_json:
-        say_power(len(modes), len(networks), repeats)
+        print_power(len(modes), len(networks), repeats)
     stop = threading.Event()
     display = CompareDisplay(len(modes) * len(networks) * repeats)
 
@@ -132,8 +137,8 @@ def compare(
     if as_json:
         print_json(comparison.to_json())
     else:
-        show(comparison)
-        say_where(out, plots)
+        print_comparison(comparison)
+        print_comparison_folder(out, plots)
     for mode, fault in comparison.faults.items():
         print(f"cnngen: {mode} was not compared: {fault}", file=sys.stderr)
     if stop.is_set():
@@ -158,7 +163,7 @@ def _networks(
     classes: int,
 ) -> list[Network]:
     """The networks in some files, or drawn from a space where there are none."""
-    from cnngen.cli.describe import read
+    from cnngen.cli.describe import read_description
     from cnngen.space.resolution import resolve
     from cnngen.space.sampling import sample_many
 
@@ -167,6 +172,6 @@ def _networks(
             sample_many(count, space, input_shape=shape, classes=classes, seed=seed, bounds=bounds)
         )
     return [
-        resolve(read(file), space=space, input_shape=shape, classes=classes, seed=seed)
+        resolve(read_description(file), space=space, input_shape=shape, classes=classes, seed=seed)
         for file in files
     ]

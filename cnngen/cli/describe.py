@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 STDIN = Path("-")
 
 
-def read(path: Path) -> Description:
+def read_description(path: Path) -> Description:
     """The description in a file, or on stdin for `-`."""
     from cnngen import language
 
@@ -67,7 +67,11 @@ def check(
     for file in files:
         try:
             network = resolve(
-                read(file), space=space, input_shape=input_shape, classes=classes, seed=seed
+                read_description(file),
+                space=space,
+                input_shape=input_shape,
+                classes=classes,
+                seed=seed,
             )
         except CnnGenError as error:
             failed = True
@@ -117,7 +121,7 @@ def format_(
         raise CnnGenError("what is read from stdin has no file to compare or change")
     changed = False
     for file in files:
-        description = read(file)
+        description = read_description(file)
         assert description.source is not None
         original = description.source.text
         text = format(description) + "\n" if short else format_text(original, str(file))
@@ -127,7 +131,7 @@ def format_(
             changed = True
             print(f"{file}: {'formatted' if write else 'would change'}", file=sys.stderr)
             if write:
-                output.write(file, text)
+                output.write_file(file, text)
     if changed and test:
         raise typer.Exit(1)
 
@@ -185,7 +189,7 @@ def sample(
         networks = output.tracked(networks, count, "Sampling")
     for network in networks:
         if out is not None:
-            output.write(out / f"{network.id}.cnn", format(network.description, long=True))
+            output.write_file(out / f"{network.id}.cnn", format(network.description, long=True))
         elif as_json:
             print(json.dumps(output.summary(network)))
         else:
@@ -197,7 +201,9 @@ def _resolved(
 ) -> Network:
     from cnngen.space.resolution import resolve
 
-    return resolve(read(file), space=space, input_shape=input_shape, classes=classes, seed=seed)
+    return resolve(
+        read_description(file), space=space, input_shape=input_shape, classes=classes, seed=seed
+    )
 
 
 def generate(
@@ -228,7 +234,7 @@ def generate(
     if out is None:
         output.print_text(source)
     else:
-        output.write(out, source)
+        output.write_file(out, source)
 
 
 def draw(
@@ -267,7 +273,7 @@ def draw(
         raise CnnGenError("a traced model is drawn as .svg", hint=f"Name it {out.stem}.svg.")
     network = _resolved(file, input_shape, classes, space, seed)
     if trace:
-        output.write(out, trace_picture(network))
+        output.write_file(out, trace_picture(network))
     else:
-        output.write(out, to_svg(network) if kind == ".svg" else to_png(network, scale))
+        output.write_file(out, to_svg(network) if kind == ".svg" else to_png(network, scale))
     print(f"{out}: {output.summary_line(network)}")

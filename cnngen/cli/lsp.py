@@ -23,10 +23,10 @@ def lsp(
     cnngen lsp --stdio
     """
     try:
-        from cnngen.editor.lsp.features import serve
+        from cnngen.editor.lsp.features import serve_stdio
     except ImportError as error:
         raise CnnGenError(
             f"the language server needs pygls ({error})",
             hint="Install: pip install 'cnngen[lsp]'",
         ) from None
-    serve()
+    serve_stdio()

@@ -99,7 +99,7 @@ def train(
     cnngen train nets/*.cnn --data cifar10 --protocol paper --country FRA
     cnngen train lenet.cnn --backend keras --json
     """
-    from cnngen.cli.describe import read
+    from cnngen.cli.describe import read_description
     from cnngen.cli.output import print_json
     from cnngen.runs.campaign import Metering, make_job
     from cnngen.runs.train import check_trainable
@@ -109,7 +109,7 @@ def train(
     metering = Metering(country, tdp)
     metering.meter()  # refuses a country that is none
     chosen = protocol_of(protocol, epochs=epochs)
-    descriptions = [read(file) for file in files]
+    descriptions = [read_description(file) for file in files]
     images = load_data(data)
     shape, classes = images.input_shape, images.classes
     networks = [
@@ -154,11 +154,11 @@ def _end(unreadable: int) -> None:
 
 
 def _show(records: list[Record], out: Path) -> None:
-    from cnngen.cli.show_records import say_where, table
+    from cnngen.cli.show_records import print_folder, print_records
 
     if records:
-        table(records)
-    say_where(records, out)
+        print_records(records)
+    print_folder(records, out)
 
 
 def show(
@@ -183,7 +183,7 @@ def show(
     cnngen show runs --json | jq '.[].test_accuracy'
     """
     from cnngen.cli.output import console, print_json
-    from cnngen.cli.show_records import one, table
+    from cnngen.cli.show_records import print_record, print_records
     from cnngen.runs.run_folder import find_run, is_run, load_run
     from cnngen.runs.store import load
 
@@ -197,7 +197,7 @@ def show(
         if as_json:
             print_json(json.loads(record.to_json()))
         else:
-            one(record, run)
+            print_record(record, run)
         if open_it:
             for name in ("model.png", f"{record.backend}.py"):
                 if (run / name).is_file() and not (run / name).is_symlink():
@@ -209,7 +209,7 @@ def show(
     if as_json:
         print_json([json.loads(record.to_json()) for record in runs])
     elif len(runs):
-        table(runs)
+        print_records(runs)
     elif not runs.broken:
         console.print(f"{folder} holds no runs", markup=False)
     for path, reason in runs.broken:

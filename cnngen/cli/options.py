@@ -51,7 +51,7 @@ def _range(text: str) -> Range:
     return ends
 
 
-def names(text: str) -> list[str]:
+def name_list(text: str) -> list[str]:
     """Names between commas; none where nothing is given at all."""
     given = [name for part in text.split(",") if (name := part.strip())]
     if text and not given:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
 
-class Terminal(Console):
+class PlainConsole(Console):
     """A console on which strings are text: no markup, no emoji, no escape sequences."""
 
     def __init__(self, *, stderr: bool = False) -> None:
@@ -35,12 +35,12 @@ class Terminal(Console):
             yield segment if control else Segment(printable_lines(text), style)
 
 
-console = Terminal()
-progress_console = Terminal(stderr=True)
+console = PlainConsole()
+progress_console = PlainConsole(stderr=True)
 """Progress goes to stderr, so that stdout can be piped."""
 
 
-def bars(*more: ProgressColumn, disable: bool = False) -> Progress:
+def progress_bars(*more: ProgressColumn, disable: bool = False) -> Progress:
     """Bars that go when all is done, with their descriptions before them."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -78,7 +78,7 @@ def say_broken(run: Path, reason: str) -> None:
     print(f"{run}: {reason}", file=sys.stderr)
 
 
-def write(path: Path, content: str | bytes) -> None:
+def write_file(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all. Raises `CnnGenError` where that cannot be done."""
     try:
         with replacing(path) as file:

@@ -77,10 +77,10 @@ def predict(
             "there is nothing to predict" if not files else "-o is for --fit",
             hint="cnngen predict lenet.cnn, or cnngen predict --fit FOLDER -o MODEL.zip",
         )
-    from cnngen.cli.describe import read
+    from cnngen.cli.describe import read_description
     from cnngen.predict.model import SHIPPED, Model
 
-    descriptions = [read(file) for file in files]
+    descriptions = [read_description(file) for file in files]
     asked = Model.load(model or SHIPPED)
     if data is not None:
         from cnngen.training.data import load_data
@@ -194,7 +194,7 @@ def _short(figure: float) -> str:
 
 
 def _fit(source: Path, predictor: str, out: Path) -> None:
-    from cnngen.cli.output import bars, console, say_broken
+    from cnngen.cli.output import console, progress_bars, say_broken
     from cnngen.predict import TARGETS, examples
     from cnngen.predict.model import Model
 
@@ -203,7 +203,7 @@ def _fit(source: Path, predictor: str, out: Path) -> None:
             f"{out} is a folder" if out.is_dir() else f"there is no folder {out.parent}",
             hint="-o names the model's file.",
         )
-    with bars() as progress:
+    with progress_bars() as progress:
         reading = progress.add_task("Reading")
         found = examples(
             source,

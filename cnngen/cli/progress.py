@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 from rich.progress import MofNCompleteColumn, TaskID, TextColumn
 
-from cnngen.cli.output import bars, progress_console
+from cnngen.cli.output import progress_bars, progress_console
 from cnngen.errors import printable
 from cnngen.runs.campaign import Job, Tally, Watch
 from cnngen.runs.record import Record
@@ -28,7 +28,7 @@ class Display(Watch):
 
     def __init__(self, total: int) -> None:
         self.tally = Tally(total)
-        self._progress = bars(
+        self._progress = progress_bars(
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}", markup=False),
             disable=not progress_console.is_terminal,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from cnngen.cli.options import Json, names
+from cnngen.cli.options import Json, name_list
 
 if TYPE_CHECKING:
     from cnngen.predict import Target
@@ -52,13 +52,13 @@ def report(
     cnngen report benchmarks/data/digits.parquet --beside runs/nasbench
     cnngen report runs/digits runs/cifar10  # each judged by what the other taught
     """
-    from cnngen.cli.output import bars, print_json, say_broken
+    from cnngen.cli.output import print_json, progress_bars, say_broken
     from cnngen.report import StudyPlan, Task, read_material, study, write_report
 
-    wanted = cast("list[Target]", names(targets))
-    curves = None if curve is None else tuple(names(curve))
-    plan = StudyPlan(tuple(names(predictors)), tuple(wanted), repeats, curve=curves)
-    with bars() as progress:
+    wanted = cast("list[Target]", name_list(targets))
+    curves = None if curve is None else tuple(name_list(curve))
+    plan = StudyPlan(tuple(name_list(predictors)), tuple(wanted), repeats, curve=curves)
+    with progress_bars() as progress:
         reading = progress.add_task("Reading")
         material = read_material(
             *sources,

@@ -36,7 +36,7 @@ class CompareDisplay(Display, CompareWatch):
         self.say(f"{mode} is left out: {fault}")
 
 
-def show(comparison: Comparison) -> None:
+def print_comparison(comparison: Comparison) -> None:
     """What each mode needed, how each two compare, and what the figures are worth."""
     if not comparison.records:
         console.print("Nothing was trained.")
@@ -62,7 +62,7 @@ def show(comparison: Comparison) -> None:
         console.print(line, style="dim", soft_wrap=True)
 
 
-def say_power(modes: int, networks: int, repeats: int) -> None:
+def print_power(modes: int, networks: int, repeats: int) -> None:
     """Say beforehand which verdicts so few trainings cannot give."""
     pairs = modes * (modes - 1) // 2
     if not pairs:
@@ -84,7 +84,7 @@ def say_power(modes: int, networks: int, repeats: int) -> None:
     progress_console.print(text, style="dim", soft_wrap=True)
 
 
-def say_where(out: Path, plots: Sequence[Path]) -> None:
+def print_comparison_folder(out: Path, plots: Sequence[Path]) -> None:
     """Where all is kept."""
     names = ", ".join(plot.name for plot in plots)
     console.print(

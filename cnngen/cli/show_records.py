@@ -22,7 +22,7 @@ MOST_CAUSES = 10
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def table(records: Sequence[Record]) -> None:
+def print_records(records: Sequence[Record]) -> None:
     """Records as a table, the best first, and what its figures are worth."""
     one_setting = len({(r.backend, r.data.name, r.protocol.name) for r in records}) == 1
     rows = Table(box=None, header_style="bold", pad_edge=False)
@@ -53,7 +53,7 @@ def table(records: Sequence[Record]) -> None:
         console.print(_line(line), style="dim")
 
 
-def one(record: Record, run: Path) -> None:
+def print_record(record: Record, run: Path) -> None:
     """A record in full but for its epochs, which are a line of blocks."""
     energy = record.energy
     rows = Table(box=None, show_header=False, pad_edge=False)
@@ -157,7 +157,7 @@ def _others(records: Sequence[Record]) -> list[str]:
     return [f"Meanwhile other programs{beside} kept {span} % of the machine busy."]
 
 
-def say_where(records: Sequence[Record], out: Path) -> None:
+def print_folder(records: Sequence[Record], out: Path) -> None:
     """Where the runs are, and what is in them."""
     if records:
         names = f"{{model.cnn, {records[0].backend}.py, model.svg, record.json …}}"

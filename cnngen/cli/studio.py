@@ -53,7 +53,7 @@ def studio(
     from cnngen.training.data import load_data
 
     try:
-        from cnngen.editor.studio import Limits, Settings, serve
+        from cnngen.editor.studio import Limits, StudioSettings, serve
     except ImportError as error:
         raise CnnGenError(
             f"the studio needs a web server ({error})", hint="Install: pip install 'cnngen[studio]'"
@@ -67,5 +67,5 @@ def studio(
         if open_it:
             typer.launch(address)
 
-    settings = Settings(file, folder, load_data(data), space, backend, model, limits)
+    settings = StudioSettings(file, folder, load_data(data), space, backend, model, limits)
     serve(settings, host=host, port=port, on_ready=ready)

@@ -136,7 +136,7 @@ def _generate(
         folder = Path(output_path) if output_path else input_file.parent
         file = folder / f"{input_file.stem}_{target}.py"
         output.make_folder(folder)
-        gen_file(input_file, file, partial(output.write, file, source), overwrite)
+        gen_file(input_file, file, partial(output.write_file, file, source), overwrite)
 
 
 def _resolution(given: dict[str, Any]) -> dict[str, Any]:

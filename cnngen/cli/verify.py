@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnngen.cli.options import Classes, Input, Json, Seed, Space, names
+from cnngen.cli.options import Classes, Input, Json, Seed, Space, name_list
 from cnngen.errors import BackendError, CnnGenError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _modes(backends: str | None) -> list[Mode]:
     if backends is None:
         chosen = [name for name in backend_names() if _is_ready(name)]
     else:
-        chosen = names(backends)
+        chosen = name_list(backends)
     modes = list(dict.fromkeys(map(parse_mode, chosen)))
     for mode in modes:
         if "verify" not in get_backend(mode.backend).capabilities:
@@ -106,7 +106,7 @@ def _networks(
     classes: Classes,
     seed: int,
 ) -> list[Network]:
-    from cnngen.cli.describe import read
+    from cnngen.cli.describe import read_description
     from cnngen.space.resolution import resolve
     from cnngen.space.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
     from cnngen.space.sampling import sample_many
@@ -115,7 +115,13 @@ def _networks(
         raise CnnGenError("--count draws networks from a space, and here are files")
     if files:
         return [
-            resolve(read(file), space=space, input_shape=input_shape, classes=classes, seed=seed)
+            resolve(
+                read_description(file),
+                space=space,
+                input_shape=input_shape,
+                classes=classes,
+                seed=seed,
+            )
             for file in files
         ]
     shape = input_shape or DEFAULT_INPUT

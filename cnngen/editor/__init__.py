@@ -1,11 +1,11 @@
 """Answers about a text that is being written: what is wrong, what could come next, what it gives.
 
-Pure functions of the text, the place in it (characters from 0) and `Settings`; no protocol.
+Pure functions of the text, the place in it (characters from 0) and `TextSettings`; no protocol.
 The language server and the studio ask them.
 """
 
 from cnngen.editor.actions import Action, actions
-from cnngen.editor.analysis import Settings
+from cnngen.editor.analysis import TextSettings
 from cnngen.editor.completion import Completion, completions
 from cnngen.editor.diagnostics import Diagnostic, diagnostics
 from cnngen.editor.edits import Edit, apply
@@ -25,8 +25,8 @@ __all__ = [
     "Edit",
     "Hint",
     "Hover",
-    "Settings",
     "Symbol",
+    "TextSettings",
     "actions",
     "apply",
     "completions",

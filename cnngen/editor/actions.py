@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from cnngen.editor.analysis import DEFAULTS, Settings, analyse
+from cnngen.editor.analysis import DEFAULTS, TextSettings, analyse
 from cnngen.editor.edits import Edit, apply
 from cnngen.editor.fill import fill
-from cnngen.editor.fix_merges import balance
+from cnngen.editor.fix_merges import merge_fixes
 from cnngen.editor.spelling import corrections
 from cnngen.errors import Span
 
@@ -23,13 +23,13 @@ class Action:
     edits: tuple[Edit, ...]
 
 
-def actions(text: str, span: Span, settings: Settings = DEFAULTS) -> list[Action]:
+def actions(text: str, span: Span, settings: TextSettings = DEFAULTS) -> list[Action]:
     """What can be done where the cursor stands, or with what is selected; the best fix first."""
     return [*_fixes(text, span, settings), *_fills(text, span, settings)]
 
 
-def _fixes(text: str, span: Span, settings: Settings) -> Iterator[Action]:
-    mistakes = [error.span for error in analyse(text, settings).reading.errors if error.span]
+def _fixes(text: str, span: Span, settings: TextSettings) -> Iterator[Action]:
+    mistakes = [error.span for error in analyse(text, settings).parsed.errors if error.span]
     if any(_touch(mistake, span) for mistake in mistakes):
         spelling = corrections(text)
         if spelling and analyse(apply(text, spelling), settings).network is not None:
@@ -37,11 +37,11 @@ def _fixes(text: str, span: Span, settings: Settings) -> Iterator[Action]:
             yield Action(f"Write {words}", "fix", tuple(spelling))
     error = analyse(text, settings).contradiction
     if error is not None and error.span is not None and _touch(error.span, span):
-        for way in balance(text, settings):
+        for way in merge_fixes(text, settings):
             yield Action(way.title, "fix", way.edits)
 
 
-def _fills(text: str, span: Span, settings: Settings) -> Iterator[Action]:
+def _fills(text: str, span: Span, settings: TextSettings) -> Iterator[Action]:
     everything = fill(text, settings)
     here = fill(text, settings, span)
     seed = f"seed {settings.seed}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from cnngen.editor.recovery import Reading, read_on
+from cnngen.editor.recovery import ParseResult, parse_on
 from cnngen.errors import CnnGenError, Source, Span
 from cnngen.language.tree import Description, Layer, Merge
 from cnngen.network import Network, Node
@@ -20,7 +20,7 @@ MAX_LAYERS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TextSettings:
     """What stands in where a text leaves something open: its ends, and what is drawn.
 
     Without `dimensions`, texts are only read: what a server falls back to when inferring
@@ -34,11 +34,11 @@ class Settings:
     dimensions: bool = True
 
 
-DEFAULTS = Settings()
+DEFAULTS = TextSettings()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Element:
     """A word of the description: as written, as resolved, and its operations."""
 
     written: Layer | Merge
@@ -56,23 +56,23 @@ class Analysis:
     """
 
     source: Source
-    settings: Settings
-    reading: Reading
+    settings: TextSettings
+    parsed: ParseResult
     network: Network | None = None
     contradiction: CnnGenError | None = None
     unchecked: str | None = None
 
     @cached_property
-    def places(self) -> tuple[Place, ...]:
+    def elements(self) -> tuple[Element, ...]:
         """The layers and merges that stand in the text, in its order; empty without a network."""
-        if self.network is None or self.reading.description is None:
+        if self.network is None or self.parsed.description is None:
             return ()
         nodes: dict[Span, list[Node]] = {}
         for node in self.network.nodes:
             nodes.setdefault(node.span, []).append(node)
-        pairs = zip(self.reading.description.walk(), self.network.description.walk(), strict=True)
+        pairs = zip(self.parsed.description.walk(), self.network.description.walk(), strict=True)
         return tuple(
-            Place(written, resolved, tuple(nodes.get(written.span, ())))
+            Element(written, resolved, tuple(nodes.get(written.span, ())))
             for written, resolved in pairs
             if not isinstance(written, str)
             and not isinstance(resolved, str)
@@ -84,7 +84,7 @@ class Analysis:
         return self.network.nodes[0] if self.network else None
 
 
-def analyse(text: str, settings: Settings = DEFAULTS) -> Analysis:
+def analyse(text: str, settings: TextSettings = DEFAULTS) -> Analysis:
     """Read a text, going on after mistakes, and infer its dimensions.
 
     Kept for the last few texts: an editor asks several questions after each keystroke, and
@@ -94,21 +94,21 @@ def analyse(text: str, settings: Settings = DEFAULTS) -> Analysis:
 
 
 @lru_cache(maxsize=8)
-def _analyse(text: str, settings: Settings) -> Analysis:
+def _analyse(text: str, settings: TextSettings) -> Analysis:
     source = Source(text)
     if len(text) > MAX_CHARACTERS:
         unchecked = f"texts of more than {MAX_CHARACTERS:,} characters are not checked as you type"
         return Analysis(source, settings, _UNREAD, unchecked=unchecked)
-    reading = reading_of(text)
-    description = reading.description
+    parsed = parse_result(text)
+    description = parsed.description
     if description is None:
-        return Analysis(source, settings, reading)
+        return Analysis(source, settings, parsed)
     if not settings.dimensions:
         unchecked = "dimensions are not checked here: inferring them took too long"
-        return Analysis(source, settings, reading, unchecked=unchecked)
+        return Analysis(source, settings, parsed, unchecked=unchecked)
     if sum(1 for _ in description.layers()) > MAX_LAYERS:
         unchecked = f"dimensions of more than {MAX_LAYERS:,} layers are not checked here"
-        return Analysis(source, settings, reading, unchecked=unchecked)
+        return Analysis(source, settings, parsed, unchecked=unchecked)
     from cnngen.space.resolution import resolve
 
     try:
@@ -120,8 +120,8 @@ def _analyse(text: str, settings: Settings) -> Analysis:
             seed=settings.seed,
         )
     except CnnGenError as error:
-        return Analysis(source, settings, reading, contradiction=error)
-    return Analysis(source, settings, reading, network)
+        return Analysis(source, settings, parsed, contradiction=error)
+    return Analysis(source, settings, parsed, network)
 
 
 def _says_classes(description: Description) -> bool:
@@ -130,12 +130,12 @@ def _says_classes(description: Description) -> bool:
 
 
 @lru_cache(maxsize=8)
-def reading_of(text: str) -> Reading:
+def parse_result(text: str) -> ParseResult:
     """The tree and the words of a text, whatever its dimensions; nothing of one too long."""
-    return read_on(Source(text)) if len(text) <= MAX_CHARACTERS else _UNREAD
+    return parse_on(Source(text)) if len(text) <= MAX_CHARACTERS else _UNREAD
 
 
-_UNREAD = Reading(None, (), ())
+_UNREAD = ParseResult(None, (), ())
 
 
 def word_at(text: str, start: int) -> Span:

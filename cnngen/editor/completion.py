@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnngen.editor.analysis import DEFAULTS, MAX_CHARACTERS, Settings, comments
+from cnngen.editor.analysis import DEFAULTS, MAX_CHARACTERS, TextSettings, comments
 from cnngen.editor.meanings import WordKind, kind_of, meaning
 from cnngen.editor.recovery import Expected, expected
 from cnngen.errors import CnnGenError, Span
@@ -29,7 +29,7 @@ class Completion:
     detail: str = ""
 
 
-def completions(text: str, offset: int, settings: Settings = DEFAULTS) -> list[Completion]:
+def completions(text: str, offset: int, settings: TextSettings = DEFAULTS) -> list[Completion]:
     """All words and signs that may come next at a place, layers and parameters before signs.
 
     Where a number comes next, the ones that the space would draw from. Hyper-parameters that
@@ -59,7 +59,7 @@ def _inside(comment: Span, offset: int, text: str) -> bool:
     return comment.start < offset < comment.end + open_ended
 
 
-def _numbers(following: Expected, settings: Settings) -> list[str]:
+def _numbers(following: Expected, settings: TextSettings) -> list[str]:
     """Numbers that are usual here: those the space draws from, and the ends of the network."""
     from cnngen.space import load_space
     from cnngen.space.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT

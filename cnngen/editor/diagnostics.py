@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cnngen.editor.analysis import DEFAULTS, Settings, analyse
+from cnngen.editor.analysis import DEFAULTS, TextSettings, analyse
 from cnngen.errors import CnnGenError, Source, Span
 
 Severity = Literal["error", "information", "hint"]
@@ -22,7 +22,7 @@ class Diagnostic:
     hint: str | None = None
 
 
-def diagnostics(text: str, settings: Settings = DEFAULTS) -> list[Diagnostic]:
+def diagnostics(text: str, settings: TextSettings = DEFAULTS) -> list[Diagnostic]:
     """Everything that is wrong with a text, in its order.
 
     Errors: every mistake of syntax and every number out of range; in a text without those,
@@ -31,16 +31,16 @@ def diagnostics(text: str, settings: Settings = DEFAULTS) -> list[Diagnostic]:
     something was not checked.
     """
     analysis = analyse(text, settings)
-    reading = analysis.reading
-    found = [_error(error, analysis.source) for error in reading.errors]
+    parsed = analysis.parsed
+    found = [_error(error, analysis.source) for error in parsed.errors]
     if analysis.contradiction is not None and not found:
         found.append(_error(analysis.contradiction, analysis.source))
     if analysis.unchecked is not None:
-        start = reading.tokens[0].span if reading.tokens else Span(0, 0)
+        start = parsed.tokens[0].span if parsed.tokens else Span(0, 0)
         hint = "`cnngen check FILE` checks it."
         found.append(Diagnostic(start, "information", analysis.unchecked, hint))
-    description = reading.description
-    if description is not None and reading.is_sentence and description.is_backbone:
+    description = parsed.description
+    if description is not None and parsed.is_sentence and description.is_backbone:
         found.append(
             Diagnostic(
                 description.output_span,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse, word_at
+from cnngen.editor.analysis import DEFAULTS, Element, TextSettings, analyse, word_at
 from cnngen.editor.edits import Edit
 from cnngen.errors import Span
 from cnngen.language.tree import Layer, Merge, value_text
 from cnngen.operations import WORDS, shapes
 
 
-def fill(text: str, settings: Settings = DEFAULTS, within: Span | None = None) -> list[Edit]:
+def fill(text: str, settings: TextSettings = DEFAULTS, within: Span | None = None) -> list[Edit]:
     """What is left open, in all of a text or a part of it, as the settings' seed draws it.
 
     What is given stays as it is written, comments with it. With all of it filled, every seed
@@ -17,28 +17,28 @@ def fill(text: str, settings: Settings = DEFAULTS, within: Span | None = None) -
     text gives no network.
     """
     analysis = analyse(text, settings)
-    description = analysis.reading.description
-    if analysis.network is None or description is None or not analysis.reading.is_sentence:
+    description = analysis.parsed.description
+    if analysis.network is None or description is None or not analysis.parsed.is_sentence:
         return []
     edits: list[Edit] = []
     if not description.input_shape and _touch(description.input_span, within):
         shape = shapes.text(analysis.network.input_shape)
         edits.append(_after(description.input_span, f"({shape})"))
-    for place in analysis.places:
-        span = place.written.span
-        match place.written:
+    for element in analysis.elements:
+        span = element.written.span
+        match element.written:
             case Layer() if _touch(span, within):
-                edits += _layer(text, place)
+                edits += _layer(text, element)
             case Merge() if _touch(Span(span.start, span.start + 1), within):
-                edits += _merge(text, place)
+                edits += _merge(text, element)
     classes = analysis.network.classes
     if description.classes is None and classes and _touch(description.output_span, within):
         edits.append(_after(description.output_span, f"({classes})"))
     return edits
 
 
-def _layer(text: str, place: Place) -> list[Edit]:
-    written, resolved = place.written, place.resolved
+def _layer(text: str, element: Element) -> list[Edit]:
+    written, resolved = element.written, element.resolved
     assert isinstance(written, Layer)
     assert isinstance(resolved, Layer)
     edits = []
@@ -57,8 +57,8 @@ def _layer(text: str, place: Place) -> list[Edit]:
     return edits
 
 
-def _merge(text: str, place: Place) -> list[Edit]:
-    written, resolved = place.written, place.resolved
+def _merge(text: str, element: Element) -> list[Edit]:
+    written, resolved = element.written, element.resolved
     assert isinstance(written, Merge)
     assert isinstance(resolved, Merge)
     if written.mode is not None or resolved.mode is None:

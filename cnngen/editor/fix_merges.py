@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from cnngen.editor.analysis import DEFAULTS, Settings, analyse, reading_of, word_at
+from cnngen.editor.analysis import DEFAULTS, TextSettings, analyse, parse_result, word_at
 from cnngen.editor.edits import Edit, apply, difference
 from cnngen.errors import CnnGenError, MergeError, Span
 from cnngen.language.tree import Body, Description, Extent, Layer, Merge, value_text
@@ -25,7 +25,7 @@ MAX_WAYS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class MergeFix:
     """A change after which the text resolves."""
 
     title: str
@@ -38,19 +38,19 @@ class _Candidate:
     edits: list[Edit]
 
 
-def balance(text: str, settings: Settings = DEFAULTS) -> list[Way]:
+def merge_fixes(text: str, settings: TextSettings = DEFAULTS) -> list[MergeFix]:
     """Ways to make contradictory dimensions fit, at most `MAX_WAYS`, the smallest first.
 
     Where several merges contradict, each way mends the first in its own fashion and the
     others in the smallest. Empty where nothing contradicts, or no way was found.
     """
-    ways: list[Way] = []
+    ways: list[MergeFix] = []
     for candidate in islice(_candidates(text, settings), MAX_CANDIDATES):
         mended = _mend_rest(text, apply(text, candidate.edits), settings)
         if mended is None:
             continue
         more = "" if mended == apply(text, candidate.edits) else ", and mend what follows"
-        way = Way(candidate.title + more, tuple(difference(text, mended)))
+        way = MergeFix(candidate.title + more, tuple(difference(text, mended)))
         if all(way.edits != other.edits for other in ways):
             ways.append(way)
         if len(ways) == MAX_WAYS:
@@ -58,7 +58,7 @@ def balance(text: str, settings: Settings = DEFAULTS) -> list[Way]:
     return ways
 
 
-def _mend_rest(before: str, text: str, settings: Settings) -> str | None:
+def _mend_rest(before: str, text: str, settings: TextSettings) -> str | None:
     """A changed text with its other contradictions mended; None where the change mends nothing."""
     for _ in range(MAX_CONTRADICTIONS):
         if _solved(text, settings):
@@ -78,12 +78,12 @@ def _mend_rest(before: str, text: str, settings: Settings) -> str | None:
     return text if _solved(text, settings) else None
 
 
-def _solved(text: str, settings: Settings) -> bool:
+def _solved(text: str, settings: TextSettings) -> bool:
     analysis = analyse(text, settings)
-    return analysis.network is not None and analysis.reading.is_sentence
+    return analysis.network is not None and analysis.parsed.is_sentence
 
 
-def _goes_further(before: str, text: str, settings: Settings) -> bool:
+def _goes_further(before: str, text: str, settings: TextSettings) -> bool:
     """Whether the first contradiction of a text lies behind that of the text before."""
     if _solved(text, settings):
         return True
@@ -100,12 +100,12 @@ def _stage(error: CnnGenError) -> int:
     return int(isinstance(error, MergeError) and error.channels is not None)
 
 
-def _candidates(text: str, settings: Settings) -> Iterator[_Candidate]:
+def _candidates(text: str, settings: TextSettings) -> Iterator[_Candidate]:
     analysis = analyse(text, settings)
-    description, error = analysis.reading.description, analysis.contradiction
+    description, error = analysis.parsed.description, analysis.contradiction
     if description is None or error is None or error.span is None:
         return
-    if not analysis.reading.is_sentence or error.source != analysis.source:
+    if not analysis.parsed.is_sentence or error.source != analysis.source:
         return
     layer = next((item for item in description.layers() if item.span == error.span), None)
     if layer is not None:
@@ -259,7 +259,7 @@ def _is_pooling(node: Layer | Merge) -> bool:
 
 def _sign(text: str, word: str, within: Span) -> Span | None:
     """Where a word stands that is no layer: the last in a part of the text."""
-    for token in reversed(reading_of(text).tokens):
+    for token in reversed(parse_result(text).tokens):
         if within.start <= token.span.start < within.end and token.terminal.literal == word:
             return token.span
     return None

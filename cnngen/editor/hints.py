@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse
+from cnngen.editor.analysis import DEFAULTS, Element, TextSettings, analyse
 from cnngen.editor.hover import drawn
 from cnngen.errors import Span
 from cnngen.operations import shapes
@@ -19,20 +19,20 @@ class Hint:
     drawn: bool
 
 
-def hints(text: str, settings: Settings = DEFAULTS, within: Span | None = None) -> list[Hint]:
+def hints(text: str, settings: TextSettings = DEFAULTS, within: Span | None = None) -> list[Hint]:
     """The output shape of the input and of every layer and merge in a part of the text."""
     analysis = analyse(text, settings)
-    description = analysis.reading.description
+    description = analysis.parsed.description
     if analysis.network is None or description is None:
         return []
     found: list[Hint] = []
     uncertain = False
-    for place in analysis.places:
+    for element in analysis.elements:
         # What comes after a drawn layer depends on it.
-        uncertain = uncertain or _is_drawn(place)
-        if place.nodes:
-            shape = shapes.text(place.nodes[-1].shape)
-            found.append(Hint(place.written.span.end, f"→ {shape}", uncertain))
+        uncertain = uncertain or _is_drawn(element)
+        if element.nodes:
+            shape = shapes.text(element.nodes[-1].shape)
+            found.append(Hint(element.written.span.end, f"→ {shape}", uncertain))
     if description.input_span.end > description.input_span.start and not description.input_shape:
         shape = shapes.text(analysis.network.input_shape)
         found.append(Hint(description.input_span.end, f"→ {shape}", True))
@@ -41,5 +41,7 @@ def hints(text: str, settings: Settings = DEFAULTS, within: Span | None = None) 
     return sorted(found, key=lambda hint: hint.offset)
 
 
-def _is_drawn(place: Place) -> bool:
-    return bool(drawn(place) & {"filters", "kernel", "size", "stride", "padding", "units", "mode"})
+def _is_drawn(element: Element) -> bool:
+    return bool(
+        drawn(element) & {"filters", "kernel", "size", "stride", "padding", "units", "mode"}
+    )

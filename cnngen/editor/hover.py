@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from cnngen.editor.analysis import DEFAULTS, Analysis, Place, Settings, analyse
+from cnngen.editor.analysis import DEFAULTS, Analysis, Element, TextSettings, analyse
 from cnngen.editor.meanings import meaning
-from cnngen.editor.recovery import Token
+from cnngen.editor.recovery import SyntaxToken
 from cnngen.errors import Span
 from cnngen.language.grammar import LABELS
 from cnngen.language.tree import Layer, Merge, layer_text, value_text
@@ -33,10 +33,10 @@ class Hover:
     flops: int | None = None
 
 
-def hover(text: str, offset: int, settings: Settings = DEFAULTS) -> Hover | None:
+def hover(text: str, offset: int, settings: TextSettings = DEFAULTS) -> Hover | None:
     """What stands at a place; None between words and in comments."""
     analysis = analyse(text, settings)
-    token = _token_at(analysis.reading.tokens, offset)
+    token = _token_at(analysis.parsed.tokens, offset)
     if token is None:
         return None
     word = text[token.span.start : token.span.end]
@@ -45,13 +45,13 @@ def hover(text: str, offset: int, settings: Settings = DEFAULTS) -> Hover | None
         "Output",
     ):
         return _of_network(analysis, token, word)
-    place = _place_at(analysis.places, token)
+    element = _element_at(analysis.elements, token)
     if token.rule.endswith("Parameter"):
-        return _of_parameter(token, place)
-    if place is not None and isinstance(place.written, Layer):
-        return _of_layer(analysis, place)
-    if place is not None and token.terminal.literal in ("[", "]", "add", "concat"):
-        return _of_merge(analysis, place)
+        return _of_parameter(token, element)
+    if element is not None and isinstance(element.written, Layer):
+        return _of_layer(analysis, element)
+    if element is not None and token.terminal.literal in ("[", "]", "add", "concat"):
+        return _of_merge(analysis, element)
     note = meaning(word)
     if not note:
         return None
@@ -61,9 +61,9 @@ def hover(text: str, offset: int, settings: Settings = DEFAULTS) -> Hover | None
     return Hover(token.span, "\n\n".join(lines))
 
 
-def drawn(place: Place) -> frozenset[str]:
+def drawn(element: Element) -> frozenset[str]:
     """What of a layer or merge was left open: hyper-parameters, `kind`, or `mode`."""
-    match place.written, place.resolved:
+    match element.written, element.resolved:
         case Layer() as written, Layer() as resolved:
             kind = {"kind"} if written.kind != resolved.kind else set()
             return frozenset(kind | (resolved.parameters.keys() - written.parameters.keys()))
@@ -73,21 +73,21 @@ def drawn(place: Place) -> frozenset[str]:
             return frozenset()
 
 
-def _token_at(tokens: tuple[Token, ...], offset: int) -> Token | None:
+def _token_at(tokens: tuple[SyntaxToken, ...], offset: int) -> SyntaxToken | None:
     """The word around a place, or else the one that ends there."""
     at = bisect_right(tokens, offset, key=lambda token: token.span.start) - 1
     return tokens[at] if at >= 0 and offset <= tokens[at].span.end else None
 
 
-def _place_at(places: tuple[Place, ...], token: Token) -> Place | None:
+def _element_at(elements: tuple[Element, ...], token: SyntaxToken) -> Element | None:
     """The innermost layer or merge around a word."""
-    at = bisect_right(places, token.span.start, key=lambda place: place.written.span.start) - 1
-    while at >= 0 and places[at].written.span.end < token.span.end:
+    at = bisect_right(elements, token.span.start, key=lambda place: place.written.span.start) - 1
+    while at >= 0 and elements[at].written.span.end < token.span.end:
         at -= 1
-    return places[at] if at >= 0 else None
+    return elements[at] if at >= 0 else None
 
 
-def _of_network(analysis: Analysis, token: Token, word: str) -> Hover:
+def _of_network(analysis: Analysis, token: SyntaxToken, word: str) -> Hover:
     network = analysis.network
     if network is None:
         note = meaning(word) or "the network's name"
@@ -100,45 +100,45 @@ def _of_network(analysis: Analysis, token: Token, word: str) -> Hover:
         f"**{network.name or 'network'}** – {first} → {last}, {what}",
         f"{cost.layers} layers · {cost.parameters:,} parameters · {short(cost.flops)} FLOPs",
     ]
-    if any(drawn(place) for place in analysis.places):
+    if any(drawn(element) for element in analysis.elements):
         lines.append(_seed_note(analysis, "What is open"))
     shape = network.input_shape if token.rule == "Input" else network.output_shape
     return Hover(token.span, "\n\n".join(lines), shape, cost.parameters, cost.flops)
 
 
-def _of_layer(analysis: Analysis, place: Place) -> Hover:
+def _of_layer(analysis: Analysis, element: Element) -> Hover:
     assert analysis.network is not None
-    assert isinstance(place.resolved, Layer)
-    first, last = place.nodes[0], place.nodes[-1]
+    assert isinstance(element.resolved, Layer)
+    first, last = element.nodes[0], element.nodes[-1]
     (before,) = analysis.network.input_shapes(first)
-    parameters, flops = _cost(analysis.network, place)
+    parameters, flops = _cost(analysis.network, element)
     lines = [
-        f"**{place.resolved.kind}** – {meaning(place.resolved.kind)}",
+        f"**{element.resolved.kind}** – {meaning(element.resolved.kind)}",
         f"{shapes.text(before)} → **{shapes.text(last.shape)}** · {parameters:,} parameters · "
         f"{short(flops)} FLOPs",
     ]
-    if place.resolved.parameters:
-        lines.append(f"`{layer_text(place.resolved)}`")
-    lines += _drawn_note(analysis, place)
-    return Hover(place.written.span, "\n\n".join(lines), last.shape, parameters, flops)
+    if element.resolved.parameters:
+        lines.append(f"`{layer_text(element.resolved)}`")
+    lines += _drawn_note(analysis, element)
+    return Hover(element.written.span, "\n\n".join(lines), last.shape, parameters, flops)
 
 
-def _of_merge(analysis: Analysis, place: Place) -> Hover:
+def _of_merge(analysis: Analysis, element: Element) -> Hover:
     assert analysis.network is not None
-    assert isinstance(place.resolved, Merge)
-    mode = place.resolved.mode or ""
+    assert isinstance(element.resolved, Merge)
+    mode = element.resolved.mode or ""
     joins = [
         " + ".join(shapes.text(shape) for shape in analysis.network.input_shapes(node))
         + f" → **{shapes.text(node.shape)}**"
-        for node in place.nodes
+        for node in element.nodes
     ]
-    lines = [f"**{mode}** – {meaning(mode)}", "  \n".join(joins), *_drawn_note(analysis, place)]
-    span = Span(place.written.span.start, place.written.span.start + 1)
-    return Hover(span, "\n\n".join(lines), place.nodes[-1].shape, 0, 0)
+    lines = [f"**{mode}** – {meaning(mode)}", "  \n".join(joins), *_drawn_note(analysis, element)]
+    span = Span(element.written.span.start, element.written.span.start + 1)
+    return Hover(span, "\n\n".join(lines), element.nodes[-1].shape, 0, 0)
 
 
-def _of_parameter(token: Token, place: Place | None) -> Hover | None:
-    written = place.written if place else None
+def _of_parameter(token: SyntaxToken, element: Element | None) -> Hover | None:
+    written = element.written if element else None
     if not isinstance(written, Layer):
         return None
     for name, span in written.parameter_spans.items():
@@ -148,19 +148,19 @@ def _of_parameter(token: Token, place: Place | None) -> Hover | None:
     return None
 
 
-def _cost(network: Network, place: Place) -> tuple[int, int]:
-    inputs = [(node.operation, network.input_shapes(node)) for node in place.nodes]
+def _cost(network: Network, element: Element) -> tuple[int, int]:
+    inputs = [(node.operation, network.input_shapes(node)) for node in element.nodes]
     parameters = sum(operation.parameters(*given) for operation, given in inputs)
     return parameters, 2 * sum(operation.multiply_adds(*given) for operation, given in inputs)
 
 
-def _drawn_note(analysis: Analysis, place: Place) -> list[str]:
-    names = drawn(place)
+def _drawn_note(analysis: Analysis, element: Element) -> list[str]:
+    names = drawn(element)
     if not names:
         return []
     order = ["kind", "mode"]
-    if isinstance(place.resolved, Layer):
-        order += place.resolved.parameters
+    if isinstance(element.resolved, Layer):
+        order += element.resolved.parameters
     return [_seed_note(analysis, ", ".join(sorted(names, key=order.index)) + " left open:", "")]
 
 

@@ -6,10 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from cnngen.editor.analysis import DEFAULTS, Place, Settings, analyse, comments, reading_of, word_at
+from cnngen.editor.analysis import (
+    DEFAULTS,
+    Element,
+    TextSettings,
+    analyse,
+    comments,
+    parse_result,
+    word_at,
+)
 from cnngen.editor.rename import name_span
 from cnngen.errors import Span
-from cnngen.language.trampoline import Deep, run
+from cnngen.language.trampoline import Recursive, run_recursive
 from cnngen.language.tree import Body, Layer, Merge, Node
 from cnngen.operations import shapes
 
@@ -32,26 +40,26 @@ class Symbol:
     children: tuple[Symbol, ...] = ()
 
 
-def symbols(text: str, settings: Settings = DEFAULTS) -> list[Symbol]:
+def symbols(text: str, settings: TextSettings = DEFAULTS) -> list[Symbol]:
     """The network, its layers with the shapes that come out of them, its merges' sides.
 
     Empty where no tree can be made of the text.
     """
     analysis = analyse(text, settings)
-    description = analysis.reading.description
+    description = analysis.parsed.description
     if description is None:
         return []
-    writer = _Outline(text, {place.written: place for place in analysis.places})
+    writer = _Outline(text, {element.written: element for element in analysis.elements})
     inner: list[Symbol] = []
     first, last = description.input_span, description.output_span
     if first.start < first.end:
         detail = shapes.text(analysis.input_node.shape) if analysis.input_node else ""
         inner.append(Symbol("input", "end", first, first, detail))
-    inner += run(writer.chain(description.features, 0))
-    inner += run(writer.chain(description.head, 0))
+    inner += run_recursive(writer.chain(description.features, 0))
+    inner += run_recursive(writer.chain(description.head, 0))
     if last.start < last.end:
         inner.append(Symbol("output", "end", last, last))
-    tokens = analysis.reading.tokens
+    tokens = analysis.parsed.tokens
     whole = Span(tokens[0].span.start, tokens[-1].span.end) if tokens else Span(0, len(text))
     word = name_span(text) or (first if first.start < first.end else Span(whole.start, whole.start))
     cost = analysis.network.cost if analysis.network else None
@@ -65,7 +73,7 @@ def folds(text: str) -> list[Span]:
 
     Spans begin and end inside what stays to be seen of them: on the first and the last line.
     """
-    description = reading_of(text).description
+    description = parse_result(text).description
     found = list(comments(text)) if description else []
     for item in description.walk() if description else ():
         if isinstance(item, Merge):
@@ -76,12 +84,12 @@ def folds(text: str) -> list[Span]:
 class _Outline:
     """Symbols of a tree, as many and as deep as an editor can take."""
 
-    def __init__(self, text: str, places: Mapping[Node, Place]) -> None:
+    def __init__(self, text: str, elements: Mapping[Node, Element]) -> None:
         self.text = text
-        self.places = places
+        self.elements = elements
         self.count = 0
 
-    def chain(self, nodes: Iterable[Node], depth: int) -> Deep[list[Symbol]]:
+    def chain(self, nodes: Iterable[Node], depth: int) -> Recursive[list[Symbol]]:
         found: list[Symbol] = []
         for node in nodes:
             self.count += 1
@@ -89,8 +97,8 @@ class _Outline:
                 break
             if node.span.start >= node.span.end:
                 continue
-            place = self.places.get(node)
-            detail = shapes.text(place.nodes[-1].shape) if place and place.nodes else ""
+            element = self.elements.get(node)
+            detail = shapes.text(element.nodes[-1].shape) if element and element.nodes else ""
             if isinstance(node, Layer):
                 word = word_at(self.text, node.span.start)
                 name = self.text[word.start : word.end]
@@ -100,13 +108,13 @@ class _Outline:
             if depth < MAX_DEPTH:
                 for number, body in enumerate(node.bodies, 1):
                     sides += yield self.body(body, f" {number}" * (len(node.bodies) > 1), depth)
-            resolved = place.resolved if place else node
+            resolved = element.resolved if element else node
             mode = resolved.mode if isinstance(resolved, Merge) else None
             opening = Span(node.span.start, node.span.start + 1)
             found.append(Symbol(mode or "merge", "merge", node.span, opening, detail, tuple(sides)))
         return found
 
-    def body(self, body: Body, number: str, depth: int) -> Deep[list[Symbol]]:
+    def body(self, body: Body, number: str, depth: int) -> Recursive[list[Symbol]]:
         sides = []
         for name, nodes in (("left", body.left), ("right", body.right)):
             standing = [node for node in nodes if node.span.start < node.span.end]

@@ -37,7 +37,7 @@ _PATTERN = "\0"
 """Stands where a number or name is missing; it is no word."""
 
 
-class Token(NamedTuple):
+class SyntaxToken(NamedTuple):
     """A word of the text: the terminal it was taken for, and the rule it stands in."""
 
     terminal: Terminal
@@ -46,23 +46,23 @@ class Token(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParseResult:
     """What could be made of a text: a tree, or none where too much is wrong; every mistake;
     and the words in their places."""
 
     description: Description | None
     errors: tuple[DescriptionError, ...]
-    tokens: tuple[Token, ...] = field(repr=False)
+    tokens: tuple[SyntaxToken, ...] = field(repr=False)
 
     @cached_property
     def is_sentence(self) -> bool:
         return self.description is not None and not self.errors
 
 
-def read_on(source: Source) -> Reading:
+def parse_on(source: Source) -> ParseResult:
     """Parse a text, going on after mistakes. The error that `parse` raises is among them."""
     errors: list[DescriptionError] = []
-    tokens: list[Token] = []
+    tokens: list[SyntaxToken] = []
     try:
         description = _Reader(source, errors, tokens).run()
     except DescriptionError as error:
@@ -71,7 +71,7 @@ def read_on(source: Source) -> Reading:
         error.with_traceback(None)
         description = None
     errors.sort(key=_start)
-    return Reading(description, tuple(errors), tuple(tokens))
+    return ParseResult(description, tuple(errors), tuple(tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,9 @@ def expected(text: str) -> Expected:
 class _Reader(Machine):
     """The machine of the language, with a way on wherever it would fail."""
 
-    def __init__(self, source: Source, errors: list[DescriptionError], tokens: list[Token]) -> None:
+    def __init__(
+        self, source: Source, errors: list[DescriptionError], tokens: list[SyntaxToken]
+    ) -> None:
         self.errors = errors
         self.tokens = tokens
         self.missing: deque[Terminal] = deque()
@@ -120,7 +122,7 @@ class _Reader(Machine):
     def take(self, terminal: Terminal) -> Word:
         if not self.missing:
             word = super().take(terminal)
-            self.tokens.append(Token(terminal, self.open[-1].rule.name, word[1]))
+            self.tokens.append(SyntaxToken(terminal, self.open[-1].rule.name, word[1]))
             return word
         assert self.matches(terminal), "what is missing was chosen so that it fits"
         self.missing.popleft()

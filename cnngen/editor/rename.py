@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnngen.editor.analysis import reading_of
+from cnngen.editor.analysis import parse_result
 from cnngen.editor.edits import Edit
 from cnngen.errors import CnnGenError, Span, shorten
 from cnngen.language.grammar import LABELS, grammar
@@ -11,7 +11,7 @@ from cnngen.language.tree import NAME
 
 def name_span(text: str) -> Span | None:
     """Where the architecture's name stands; None where it has none."""
-    for token in reading_of(text).tokens[:1]:
+    for token in parse_result(text).tokens[:1]:
         if token.terminal.label == LABELS["Name"]:
             return token.span
     return None
@@ -31,6 +31,6 @@ def rename(text: str, name: str) -> list[Edit]:
     span = name_span(text)
     if span is not None:
         return [Edit(span, name)]
-    first = reading_of(text).tokens[:1]
+    first = parse_result(text).tokens[:1]
     start = first[0].span.start if first else 0
     return [Edit(Span(start, start), f"{name} -> ")]

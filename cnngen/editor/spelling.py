@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from cnngen.editor.analysis import reading_of
+from cnngen.editor.analysis import parse_result
 from cnngen.editor.edits import Edit, apply
 from cnngen.editor.recovery import expected
 from cnngen.errors import Span
@@ -24,10 +24,10 @@ def corrections(text: str) -> list[Edit]:
     edits: list[Edit] = []
     moved = 0  # characters that what stands behind the last edit has moved
     for _ in range(MAX_WORDS):
-        reading = reading_of(text)
-        if reading.is_sentence:
+        parsed = parse_result(text)
+        if parsed.is_sentence:
             return edits
-        span = reading.errors[0].span if reading.errors else None
+        span = parsed.errors[0].span if parsed.errors else None
         edit = _correction(text, span) if span else None
         if edit is None or (edits and edit.span.start - moved < edits[-1].span.end):
             return []

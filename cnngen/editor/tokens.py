@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cnngen.editor.analysis import comments, reading_of
+from cnngen.editor.analysis import comments, parse_result
 from cnngen.editor.meanings import kind_of
 from cnngen.errors import Span
 from cnngen.language.grammar import LABELS, Terminal
@@ -23,7 +23,7 @@ class Coloured:
 
 def tokens(text: str) -> list[Coloured]:
     """The words, numbers and comments of a text in its order; signs are left out."""
-    read = reading_of(text).tokens
+    read = parse_result(text).tokens
     found = [Coloured(span, "comment") for span in comments(text)] if read else []
     for token in read:
         kind = _kind(token.terminal)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cnngen.language.trampoline import Deep, run
+from cnngen.language.trampoline import Recursive, run_recursive
 from cnngen.language.tree import (
     Body,
     Description,
@@ -37,12 +37,12 @@ def format(description: Description, *, long: bool = False, named: bool = True) 
         return line(description, named=named)
     begin, end = ends(description, named=named)
     lines = [begin]
-    run(_write(description.features, 1, lines))
+    run_recursive(_write(description.features, 1, lines))
     lines += _head_lines(description.head)
     return "\n".join([*lines, end]) + "\n"
 
 
-def _write(nodes: Iterable[Node], depth: int, lines: list[str]) -> Deep[None]:
+def _write(nodes: Iterable[Node], depth: int, lines: list[str]) -> Recursive[None]:
     """Append the lines of nodes in sequence."""
     indent = "  " * min(depth, MAX_INDENT)
     alone = True
@@ -63,7 +63,7 @@ def _write(nodes: Iterable[Node], depth: int, lines: list[str]) -> Deep[None]:
         alone = False
 
 
-def _write_body(body: Body, depth: int, lines: list[str]) -> Deep[None]:
+def _write_body(body: Body, depth: int, lines: list[str]) -> Recursive[None]:
     """Append a body: on one line where it fits there."""
     indent = "  " * min(depth, MAX_INDENT)
     if not any(isinstance(node, Merge) for node in body.left):

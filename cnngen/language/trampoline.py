@@ -6,16 +6,16 @@ from collections.abc import Generator
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
-Deep = Generator["Deep[Any]", Any, Result]
+Recursive = Generator["Recursive[Any]", Any, Result]
 """A recursive function written as a generator: `x = yield f(child)` calls itself."""
 
 
-def run(call: Deep[Result]) -> Result:
+def run_recursive(call: Recursive[Result]) -> Result:
     """Run a recursive generator on a stack of its own, however deep it goes.
 
-    An exception ends the whole run: it does not pass through the callers on the stack.
+    An exception ends the whole run_recursive: it does not pass through the callers on the stack.
     """
-    stack: list[Deep[Any]] = [call]
+    stack: list[Recursive[Any]] = [call]
     value: Any = None
     while True:
         try:

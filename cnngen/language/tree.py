@@ -1,6 +1,6 @@
 """The syntax tree of a description, as written: layers in sequence, and merges of them.
 
-Every walk is a loop or a generator run by `cnngen.language.trampoline.run`, so that depth costs memory
+Every walk is a loop or a generator run by `cnngen.language.trampoline.run_recursive`, so that depth costs memory
 and never the interpreter's stack.
 """
 

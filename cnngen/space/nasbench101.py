@@ -155,7 +155,7 @@ def cell_network(
     return Network.from_graph(graph.operations, cell.name(stem), form)
 
 
-def sample(seed: int = 0) -> Cell:
+def sample_cell(seed: int = 0) -> Cell:
     """A random cell, each of the 423,624 that are not isomorphic as likely as any other."""
     random = Random(seed)
     sizes = range(2, MAX_VERTICES + 1)
@@ -173,13 +173,13 @@ def sample(seed: int = 0) -> Cell:
             return cell
 
 
-def sample_many(count: int, seed: int = 0) -> Iterator[Cell]:
+def sample_cells(count: int, seed: int = 0) -> Iterator[Cell]:
     """Cells one after the other, no two of them isomorphic. The list depends on the seed
     alone, whatever `count` is."""
     seen: set[str] = set()
     number = 0
     while len(seen) < count:
-        cell = sample(Random(f"{seed} {number}").getrandbits(64))
+        cell = sample_cell(Random(f"{seed} {number}").getrandbits(64))
         number += 1
         form = canonical(cell)
         if form not in seen:

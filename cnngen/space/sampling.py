@@ -15,7 +15,7 @@ from cnngen.errors import SpaceError
 from cnngen.language.tree import Body, Description, Layer, Merge, Node
 from cnngen.network import Network
 from cnngen.space.resolution.hyperparameters import resolve_sentence
-from cnngen.space.space import Choice, Random, Space, load_space
+from cnngen.space.space import Random, Space, WeightedChoice, load_space
 from cnngen.system.ranges import MAX_SEED
 
 MAX_TRIES = 1000
@@ -249,7 +249,7 @@ class _Sampler:
             if self.chance(self.space.merge.dropout):
                 chain.append(LAYERS["dropout"])
 
-    def draw(self, kinds: Choice[str]) -> Layer:
+    def draw(self, kinds: WeightedChoice[str]) -> Layer:
         self.layers += 1
         return LAYERS[kinds.draw(self.random)]
 

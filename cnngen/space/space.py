@@ -42,7 +42,7 @@ MAX_FILE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(Generic[Item]):
+class WeightedChoice(Generic[Item]):
     """Values to draw from, each with a weight."""
 
     values: tuple[Item, ...]
@@ -64,7 +64,7 @@ def _choice(kind: Any, low: float | None = None, high: float | None = None) -> A
     """The validated type of a choice among values of a kind."""
     words = get_args(kind)
 
-    def read(raw: object) -> Choice[Any]:
+    def read(raw: object) -> WeightedChoice[Any]:
         if isinstance(raw, dict):
             keys, weights = list(raw), list(raw.values())
         elif isinstance(raw, list):
@@ -82,7 +82,7 @@ def _choice(kind: Any, low: float | None = None, high: float | None = None) -> A
             # Three of them are multiplied, and many such products summed.
             if not 1e-90 <= weight <= 1e90:
                 raise ValueError("has a weight that is not between 1e-90 and 1e90")
-        return Choice.of(values, [float(weight) for weight in weights])
+        return WeightedChoice.of(values, [float(weight) for weight in weights])
 
     def _value(key: object) -> Any:
         if words:
@@ -100,7 +100,7 @@ def _choice(kind: Any, low: float | None = None, high: float | None = None) -> A
             raise ValueError(f"has {value}, which is not between {low} and {high}")
         return value
 
-    return Annotated[Choice[kind], BeforeValidator(read)]
+    return Annotated[WeightedChoice[kind], BeforeValidator(read)]
 
 
 def _ordered(pair: tuple[int, int]) -> tuple[int, int]:
@@ -140,7 +140,7 @@ class _Windows(_Section):
     strides: _choice(int, 1, 64)  # type: ignore[valid-type]
     paddings: _choice(Padding)  # type: ignore[valid-type]
 
-    def _keeps_size(self, windows: Choice[int]) -> None:
+    def _keeps_size(self, windows: WeightedChoice[int]) -> None:
         if 1 not in self.strides.values or not (
             "same" in self.paddings.values or 1 in windows.values
         ):
@@ -260,7 +260,7 @@ def _read(path: Path, stamp: int) -> Space:
     try:
         return Space.model_validate(raw)
     except ValidationError as error:
-        lines = [f"  {_place(e['loc'])}: {_reason(e)}" for e in error.errors()[:5]]
+        lines = [f"  {_key_path(e['loc'])}: {_reason(e)}" for e in error.errors()[:5]]
         raise SpaceError(f"{path}: is no valid space:\n" + "\n".join(lines)) from None
 
 
@@ -285,7 +285,7 @@ def load_space(name: str | Path | Space) -> Space:
         raise SpaceError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _place(location: tuple[int | str, ...]) -> str:
+def _key_path(location: tuple[int | str, ...]) -> str:
     return ".".join(part for part in location if isinstance(part, str)) or "the space"
 
 

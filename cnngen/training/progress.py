@@ -18,7 +18,7 @@ from cnngen.training.data.dataset import Labels
 from cnngen.training.protocol import Epoch, Protocol, Status, TrainingResult, chance
 
 
-class Course:
+class TrainingProgress:
     """One training under way; the clock runs from now on.
 
     `labels` are those of the training images. `on_epoch` is told of each epoch as it ends.

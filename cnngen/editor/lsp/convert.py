@@ -71,7 +71,7 @@ def completion(found: Completion, place: int, at: Positions) -> types.Completion
     )
 
 
-def hover(found: Hover, at: Positions) -> types.Hover:
+def hover_markup(found: Hover, at: Positions) -> types.Hover:
     """What a word gives."""
     content = types.MarkupContent(types.MarkupKind.Markdown, found.markdown)
     return types.Hover(content, at.range(found.span))

@@ -28,7 +28,7 @@ Params = TypeVar("Params", bound=_OfText)
 Answer = TypeVar("Answer")
 
 
-def serve() -> None:
+def serve_stdio() -> None:
     """Serve one client over stdin and stdout, until it says goodbye."""
     server = make_server()
     try:
@@ -96,7 +96,7 @@ def _answer(server: Server) -> None:
     async def hover(document: Document, params: types.HoverParams) -> types.Hover | None:
         offset = document.at.offset(params.position)
         found = await server.ask(document, editor.hover, offset, settings=server.settings)
-        return convert.hover(found, document.at) if found else None
+        return convert.hover_markup(found, document.at) if found else None
 
     @_on(server, types.TEXT_DOCUMENT_INLAY_HINT)
     async def hints(document: Document, params: types.InlayHintParams) -> list[types.InlayHint]:

@@ -25,7 +25,7 @@ class _Unreadable:
     error: JsonRpcException
 
 
-class Protocol(LanguageServerProtocol):
+class RepliesToAll(LanguageServerProtocol):
     """Every request gets an answer, if only what is wrong with its parameters."""
 
     def structure_message(self, data: dict[str, object]) -> object:

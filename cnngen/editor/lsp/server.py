@@ -23,7 +23,7 @@ from cnngen import editor
 from cnngen.editor.bounded_process import BoundedProcess, TooLongError
 from cnngen.editor.lsp import convert
 from cnngen.editor.lsp.positions import Positions
-from cnngen.editor.lsp.protocol import Protocol
+from cnngen.editor.lsp.protocol import RepliesToAll
 from cnngen.editor.lsp.settings import read_settings
 from cnngen.errors import CnnGenError, Span
 
@@ -51,9 +51,9 @@ class Server(LanguageServer):
             "cnngen",
             cnngen.__version__,
             text_document_sync_kind=types.TextDocumentSyncKind.Full,
-            protocol_cls=Protocol,
+            protocol_cls=RepliesToAll,
         )
-        self.settings = editor.Settings()
+        self.settings = editor.TextSettings()
         self.apart = BoundedProcess(seconds)
         self._asking = ThreadPoolExecutor(1, "asking")
         self._slow: dict[str, None] = {}
@@ -136,7 +136,7 @@ class Server(LanguageServer):
         named: dict[str, object],
     ) -> T | None:
         settings = named.get("settings")
-        if text in self._slow and isinstance(settings, editor.Settings):
+        if text in self._slow and isinstance(settings, editor.TextSettings):
             named = named | {"settings": replace(settings, dimensions=False)}
         try:
             return self.apart.call(function, text, *arguments, **named)

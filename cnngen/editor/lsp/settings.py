@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cnngen.editor import Settings
+from cnngen.editor import TextSettings
 from cnngen.errors import CnnGenError
 from cnngen.language.values import parse_shape
 
 _SHAPE = re.compile(r"[0-9]+x[0-9]+x[0-9]+")
 
 
-def read_settings(raw: object) -> Settings:
+def read_settings(raw: object) -> TextSettings:
     """Settings from `{"input": "28x28x1", "classes": 10, "space": "paper", "seed": 0}`.
 
     All may be missing or null; they may also stand under `cnngen`. Raises `CnnGenError`
@@ -22,7 +22,7 @@ def read_settings(raw: object) -> Settings:
     given = raw if isinstance(raw, Mapping) else {}
     inner = given.get("cnngen")
     given = inner if isinstance(inner, Mapping) else given
-    settings = Settings()
+    settings = TextSettings()
     match given.get("input"):
         case None | "":
             pass

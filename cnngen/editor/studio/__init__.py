@@ -6,6 +6,6 @@ page asks for is computed in worker processes, within limits of time and memory.
 
 from cnngen.editor.studio.limits import Limits
 from cnngen.editor.studio.server import serve
-from cnngen.editor.studio.settings import Settings
+from cnngen.editor.studio.settings import StudioSettings
 
-__all__ = ["Limits", "Settings", "serve"]
+__all__ = ["Limits", "StudioSettings", "serve"]

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from cnngen.editor import Settings, diagnostics
-from cnngen.editor.analysis import analyse, reading_of
+from cnngen.editor import TextSettings, diagnostics
+from cnngen.editor.analysis import analyse, parse_result
 from cnngen.editor.completion import completions
 from cnngen.editor.diagnostics import Severity
-from cnngen.editor.studio import requests as questions
+from cnngen.editor.studio import requests as queries
 from cnngen.editor.studio.limits import Limits
 from cnngen.errors import CnnGenError
 from cnngen.language import Description, format, parse
@@ -25,7 +25,7 @@ from cnngen.space.resolution import resolve
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TextFault:
     """Something wrong, and where: a half-open range of characters, if it has a place."""
 
     message: str
@@ -36,7 +36,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class LayerRow:
     """An operation and its cost for one image; `start` and `end` are its place in the text."""
 
     name: str
@@ -51,7 +51,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class NetworkSummary:
     """A network in figures; see `Network` and `Cost`. `output` is classes or a shape."""
 
     id: str
@@ -66,22 +66,22 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckResult:
     """What a text is: its faults, and its network with its layers and drawing.
 
     `whole`: no fault is an error; else the network, if there is one, is that of what is right
     in the text. `svg` is None where the network is too large to be drawn as one types.
     """
 
-    faults: list[Fault]
+    faults: list[TextFault]
     whole: bool = False
-    network: Summary | None = None
-    layers: list[Layer] | None = None
+    network: NetworkSummary | None = None
+    layers: list[LayerRow] | None = None
     svg: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Suggestion:
     """A word that may come next; what is written of it so far begins at `start`."""
 
     text: str
@@ -91,7 +91,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class NamedText:
     """A description to be put into the editor, under a name."""
 
     name: str
@@ -99,59 +99,59 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFile:
     """A file of source code."""
 
     name: str
     code: str
 
 
-def check(question: questions.Check, limits: Limits) -> Checked:
+def check_text(query: queries.Check, limits: Limits) -> CheckResult:
     """What is wrong with a text, as the language server says it; its picture and its cost."""
-    text = question.text
+    text = query.text
     if len(text) > limits.characters:
-        return Checked([fault(_too_long(text, limits))])
-    settings = _settings(question, reading_of(text).description)
+        return CheckResult([fault(_too_long(text, limits))])
+    settings = _settings(query, parse_result(text).description)
     faults = [
-        Fault(found.message, found.hint, found.span.start, found.span.end, found.severity)
+        TextFault(found.message, found.hint, found.span.start, found.span.end, found.severity)
         for found in diagnostics(text, settings)
     ]
     whole = all(fault.severity != "error" for fault in faults)
     network = analyse(text, settings).network
     if network is None:
-        return Checked(faults, whole)
+        return CheckResult(faults, whole)
     svg = to_svg(network) if len(network) <= limits.drawn else None
-    return Checked(faults, whole, summary(network), list(layers(network)), svg)
+    return CheckResult(faults, whole, network_summary(network), list(layer_rows(network)), svg)
 
 
-def complete(question: questions.Complete, limits: Limits) -> list[Word]:
+def complete(query: queries.Complete, limits: Limits) -> list[Suggestion]:
     """What may come next at a place of a text."""
-    if len(question.text) > limits.characters:
+    if len(query.text) > limits.characters:
         return []
-    settings = _settings(question, None)
-    found = completions(question.text, question.offset, settings)
-    return [Word(word.text, word.kind, word.span.start, word.detail) for word in found]
+    settings = _settings(query, None)
+    found = completions(query.text, query.offset, settings)
+    return [Suggestion(word.text, word.kind, word.span.start, word.detail) for word in found]
 
 
-def generate(question: questions.Generate, limits: Limits) -> Source:
+def generate_source(query: queries.Generate, limits: Limits) -> SourceFile:
     """The source that a backend emits for a text."""
-    network = network_of(question, limits)
-    code = network.to_source(question.backend, script=question.script)
-    return Source(f"{(network.name or network.id).lower()}_{question.backend}.py", code)
+    network = network_of(query, limits)
+    code = network.to_source(query.backend, script=query.script)
+    return SourceFile(f"{(network.name or network.id).lower()}_{query.backend}.py", code)
 
 
-def sample(question: questions.Sample, limits: Limits) -> Text:
+def sample_text(query: queries.Sample, limits: Limits) -> NamedText:
     """A network drawn from a space, as a text with every hyper-parameter."""
     from cnngen.space.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
     from cnngen.space.sampling import Bounds
     from cnngen.space.sampling import sample as draw
 
     network = draw(
-        question.space,
-        input_shape=question.input_shape or DEFAULT_INPUT,
-        classes=question.classes or DEFAULT_CLASSES,
-        seed=question.seed,
-        bounds=Bounds(question.layers, question.parameters, question.flops),
+        query.space,
+        input_shape=query.input_shape or DEFAULT_INPUT,
+        classes=query.classes or DEFAULT_CLASSES,
+        seed=query.seed,
+        bounds=Bounds(query.layers, query.parameters, query.flops),
     )
     text = format(network.description, long=True)
     if len(text) > limits.characters:
@@ -159,15 +159,15 @@ def sample(question: questions.Sample, limits: Limits) -> Text:
             f"the network's text has {len(text):,} characters, more than {limits.characters:,}",
             hint="Bound the layers, or take another seed.",
         )
-    return Text(f"{network.id}.cnn", text)
+    return NamedText(f"{network.id}.cnn", text)
 
 
-def network_of(question: questions.Check, limits: Limits) -> Network:
+def network_of(query: queries.Check, limits: Limits) -> Network:
     """The network of a text. Raises `CnnGenError` where it has none."""
-    if len(question.text) > limits.characters:
-        raise _too_long(question.text, limits)
-    description = parse(question.text)
-    settings = _settings(question, description)
+    if len(query.text) > limits.characters:
+        raise _too_long(query.text, limits)
+    description = parse(query.text)
+    settings = _settings(query, description)
     return resolve(
         description,
         space=settings.space,
@@ -177,16 +177,16 @@ def network_of(question: questions.Check, limits: Limits) -> Network:
     )
 
 
-def _settings(question: questions.Ends, description: Description | None) -> Settings:
+def _settings(query: queries.NetworkQuery, description: Description | None) -> TextSettings:
     """What a question says for what a description leaves open, and nothing for the rest."""
-    shape, classes = question.input_shape, question.classes
+    shape, classes = query.input_shape, query.classes
     if description is not None:
         head = description.head
         shape = None if description.input_shape else shape
         classes = (
             None if description.classes or (head and "units" in head[-1].parameters) else classes
         )
-    return Settings(shape, classes, question.space, question.seed)
+    return TextSettings(shape, classes, query.space, query.seed)
 
 
 def _too_long(text: str, limits: Limits) -> CnnGenError:
@@ -196,20 +196,20 @@ def _too_long(text: str, limits: Limits) -> CnnGenError:
     )
 
 
-def fault(error: CnnGenError) -> Fault:
+def fault(error: CnnGenError) -> TextFault:
     """An error as the page shows it."""
     span = error.span
     start, end = (span.start, span.end) if span else (None, None)
-    return Fault(error.message, error.hint, start, end)
+    return TextFault(error.message, error.hint, start, end)
 
 
-def summary(network: Network) -> Summary:
+def network_summary(network: Network) -> NetworkSummary:
     """The figures of a network."""
     cost = network.cost
     output = (
         f"{network.classes:,} classes" if network.classes else shapes.text(network.output_shape)
     )
-    return Summary(
+    return NetworkSummary(
         network.id,
         network.name,
         shapes.text(network.input_shape),
@@ -222,12 +222,12 @@ def summary(network: Network) -> Summary:
     )
 
 
-def layers(network: Network) -> Iterator[Layer]:
+def layer_rows(network: Network) -> Iterator[LayerRow]:
     """The operations of a network, in its own order."""
     for node in network.nodes:
         inputs = network.input_shapes(node)
         label = box_label(node)
-        yield Layer(
+        yield LayerRow(
             node.name,
             label.title,
             label.detail,

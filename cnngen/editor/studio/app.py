@@ -20,29 +20,28 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from cnngen.editor.studio import answers as desk
-from cnngen.editor.studio import predicting
-from cnngen.editor.studio import requests as questions
+from cnngen.editor.studio import answers, predicting
+from cnngen.editor.studio import requests as queries
 from cnngen.editor.studio import runs as explorer
 from cnngen.editor.studio.limits import Limits, was_late, within
 from cnngen.editor.studio.live_training import Event, Trainer
-from cnngen.editor.studio.settings import Settings, save, start
+from cnngen.editor.studio.settings import StudioSettings, save_file, start
 from cnngen.errors import CnnGenError, shorten
 from cnngen.runs.campaign import WorkerDied, Workers
 from cnngen.training.data.shared import SharedData
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Question = TypeVar("Question", bound=questions.Question)
-Opened = TypeVar("Opened", bound=questions.Ends)
+Query = TypeVar("Query", bound=queries.Query)
+Opened = TypeVar("Opened", bound=queries.NetworkQuery)
 
 PAGE = Path(__file__).parent / "page"
 
 
 class Studio:
-    """Answers the page's questions. `nonce` is that of the page's style sheets."""
+    """Answers the page's queries. `nonce` is that of the page's style sheets."""
 
-    def __init__(self, settings: Settings, data: SharedData, nonce: str) -> None:
+    def __init__(self, settings: StudioSettings, data: SharedData, nonce: str) -> None:
         self._settings = settings
         self._limits = settings.limits
         self._nonce = nonce
@@ -57,15 +56,17 @@ class Studio:
                 Route("/", self._page),
                 Mount("/page", StaticFiles(directory=PAGE)),
                 Route("/api/start", self._start),
-                _post("/api/check", questions.Check, partial(self._write, desk.check)),
-                _post("/api/complete", questions.Complete, partial(self._write, desk.complete)),
-                _post("/api/generate", questions.Generate, partial(self._write, desk.generate)),
-                _post("/api/sample", questions.Sample, partial(self._write, desk.sample)),
-                _post("/api/predict", questions.Check, self._predict),
-                _post("/api/campaigns", questions.Question, self._campaigns),
-                _post("/api/explore", questions.Explore, self._explore),
-                _post("/api/open", questions.OpenRun, self._open),
-                _post("/api/save", questions.Save, self._save),
+                _post("/api/check", queries.Check, partial(self._write, answers.check_text)),
+                _post("/api/complete", queries.Complete, partial(self._write, answers.complete)),
+                _post(
+                    "/api/generate", queries.Generate, partial(self._write, answers.generate_source)
+                ),
+                _post("/api/sample", queries.Sample, partial(self._write, answers.sample_text)),
+                _post("/api/predict", queries.Check, self._predict),
+                _post("/api/campaigns", queries.Query, self._campaigns),
+                _post("/api/explore", queries.Explore, self._explore),
+                _post("/api/open", queries.OpenRun, self._open),
+                _post("/api/save", queries.Save, self._save),
                 Route("/api/train", self._train, methods=["POST"]),
             ],
             lifespan=self._lifespan,
@@ -74,7 +75,7 @@ class Studio:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         # The first question finds a worker that has started.
-        self._writing.submit(desk.check, questions.Check(text=""), self._limits)
+        self._writing.submit(answers.check_text, queries.Check(text=""), self._limits)
         yield
         self._writing.drop()
         self._reading.drop()
@@ -90,45 +91,45 @@ class Studio:
         except CnnGenError as error:
             return _fault(error)
 
-    async def _write(self, fn: Callable[[Opened, Limits], object], question: Opened) -> object:
-        self._admit(question)
-        return await self._ask(self._writing, fn, question, self._limits)
+    async def _write(self, fn: Callable[[Opened, Limits], object], query: Opened) -> object:
+        self._admit(query)
+        return await self._ask(self._writing, fn, query, self._limits)
 
-    async def _predict(self, question: questions.Check) -> object:
-        self._admit(question)
+    async def _predict(self, query: queries.Check) -> object:
+        self._admit(query)
         model = self._settings.model
-        return await self._ask(self._reading, predicting.predict, question, model, self._limits)
+        return await self._ask(self._reading, predicting.predict_text, query, model, self._limits)
 
-    async def _campaigns(self, _: questions.Question) -> object:
+    async def _campaigns(self, _: queries.Query) -> object:
         return await self._ask(self._reading, explorer.campaigns, self._settings.folder)
 
-    async def _explore(self, question: questions.Explore) -> object:
+    async def _explore(self, query: queries.Explore) -> object:
         folder, limits = self._settings.folder, self._limits
-        return await self._ask(self._reading, explorer.explore, folder, question.campaign, limits)
+        return await self._ask(self._reading, explorer.explore, folder, query.campaign, limits)
 
-    async def _open(self, question: questions.OpenRun) -> object:
+    async def _open(self, query: queries.OpenRun) -> object:
         folder, limits = self._settings.folder, self._limits
-        campaign, key = question.campaign, question.key
+        campaign, key = query.campaign, query.key
         return await self._ask(self._writing, explorer.open_run, folder, campaign, key, limits)
 
-    async def _save(self, question: questions.Save) -> object:
-        return await asyncio.to_thread(save, self._settings, question.text, question.digest)
+    async def _save(self, query: queries.Save) -> object:
+        return await asyncio.to_thread(save_file, self._settings, query.text, query.digest)
 
     async def _train(self, request: Request) -> Response:
         try:
-            question = await _question(request, questions.Train)
-            self._admit(question)
+            query = await _query(request, queries.Train)
+            self._admit(query)
         except _Refused as refused:
             return refused.answer
         except CnnGenError as error:
             return _fault(error)
-        return _Live(lambda tell: self._trainer.train(question, tell))
+        return _Live(lambda tell: self._trainer.train(query, tell))
 
-    def _admit(self, question: questions.Ends) -> None:
+    def _admit(self, query: queries.NetworkQuery) -> None:
         """Raise `CnnGenError` for a space that is not on offer: the page names no files."""
-        if question.space not in self._settings.spaces:
+        if query.space not in self._settings.spaces:
             raise CnnGenError(
-                f"the studio has no space '{shorten(question.space)}'",
+                f"the studio has no space '{shorten(query.space)}'",
                 hint=f"It has {', '.join(self._settings.spaces)}; --space adds one.",
             )
 
@@ -196,14 +197,12 @@ class _Refused(Exception):
         self.answer = answer
 
 
-def _post(
-    path: str, kind: type[Question], answer: Callable[[Question], Awaitable[object]]
-) -> Route:
+def _post(path: str, kind: type[Query], answer: Callable[[Query], Awaitable[object]]) -> Route:
     """A route that takes a question as JSON and gives the answer as JSON."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            return _answer(await answer(await _question(request, kind)))
+            return _answer(await answer(await _query(request, kind)))
         except _Refused as refused:
             return refused.answer
         except CnnGenError as error:
@@ -212,7 +211,7 @@ def _post(
     return Route(path, endpoint, methods=["POST"])
 
 
-async def _question(request: Request, kind: type[Question]) -> Question:
+async def _query(request: Request, kind: type[Query]) -> Query:
     if request.headers.get("content-type") != "application/json":
         raise _Refused(_json(_said("that is no JSON"), HTTPStatus.UNSUPPORTED_MEDIA_TYPE))
     try:
@@ -228,7 +227,7 @@ async def _question(request: Request, kind: type[Question]) -> Question:
 
 
 def _said(message: str) -> object:
-    return {"fault": desk.Fault(message, None, None, None)}
+    return {"fault": answers.TextFault(message, None, None, None)}
 
 
 def _answer(answer: object) -> Response:
@@ -237,7 +236,7 @@ def _answer(answer: object) -> Response:
 
 def _fault(error: CnnGenError) -> Response:
     # A mistake in a description is no error of the request, and not one in the browser's log.
-    return _json({"fault": desk.fault(error)})
+    return _json({"fault": answers.fault(error)})
 
 
 def _json(content: object, status: HTTPStatus = HTTPStatus.OK) -> Response:

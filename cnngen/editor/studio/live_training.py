@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from cnngen.editor.studio import requests as questions
-from cnngen.editor.studio.answers import Fault, fault, network_of
+from cnngen.editor.studio import requests as queries
+from cnngen.editor.studio.answers import TextFault, fault, network_of
 from cnngen.editor.studio.limits import Limits, was_late, within
 from cnngen.errors import CnnGenError
 from cnngen.runs.campaign import Metering, WorkerDied, Workers, make_job
@@ -34,7 +34,7 @@ class Event:
     kind: Literal["epoch", "record", "fault"]
     epoch: Epoch | None = None
     record: Record | None = None
-    fault: Fault | None = None
+    fault: TextFault | None = None
 
 
 class Trainer:
@@ -51,9 +51,7 @@ class Trainer:
         self._turn = asyncio.Lock()
         self._report: Callable[[Event | None], None] = lambda event: None
 
-    async def train(
-        self, question: questions.Train, tell: Callable[[Event], Awaitable[None]]
-    ) -> None:
+    async def train(self, query: queries.Train, tell: Callable[[Event], Awaitable[None]]) -> None:
         """Train, and tell of each event. To cancel the task ends the training."""
         try:
             # One that was cancelled a moment ago may still be ending.
@@ -64,7 +62,7 @@ class Trainer:
             return
         ended = False
         try:
-            future, events = self._begin(question)
+            future, events = self._begin(query)
             while (event := await events.get()) is not None:
                 await tell(event)
             ended = True
@@ -80,9 +78,7 @@ class Trainer:
             self._workers.drop()
             self._workers = None
 
-    def _begin(
-        self, question: questions.Train
-    ) -> tuple[Future[Record], asyncio.Queue[Event | None]]:
+    def _begin(self, query: queries.Train) -> tuple[Future[Record], asyncio.Queue[Event | None]]:
         """Hand a training to the worker; None follows its last event."""
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -99,24 +95,22 @@ class Trainer:
             )
         limits = self._limits
         seconds = limits.training_seconds + GRACE
-        call = partial(train_text, question, self._data, limits)
+        call = partial(train_text, query, self._data, limits)
         future = self._workers.submit(within, seconds, limits.memory, call)
         future.add_done_callback(lambda _: report(None))
         return future, events
 
 
-def train_text(question: questions.Train, data: SharedData, limits: Limits) -> Record:
+def train_text(query: queries.Train, data: SharedData, limits: Limits) -> Record:
     """Train the network of a text by the quick protocol, in this process. Nothing is kept.
 
     Raises `CnnGenError` for a text that is none, a backbone, or images that do not fit.
     """
-    network = network_of(question, limits)
+    network = network_of(query, limits)
     images = data.open()
     check_trainable(network, images)
-    protocol = replace(
-        PROTOCOLS["quick"], epochs=question.epochs, time_budget=limits.training_seconds
-    )
-    job = make_job(network, images, protocol, question.backend, Metering())
+    protocol = replace(PROTOCOLS["quick"], epochs=query.epochs, time_budget=limits.training_seconds)
+    job = make_job(network, images, protocol, query.backend, Metering())
     return train_job(job, images, None).record
 
 
@@ -133,4 +127,4 @@ def _end(future: Future[Record]) -> Event:
 
 
 def _failed(message: str, hint: str | None = None) -> Event:
-    return Event("fault", fault=Fault(message, hint, None, None))
+    return Event("fault", fault=TextFault(message, hint, None, None))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from cnngen.editor.studio import requests as questions
+from cnngen.editor.studio import requests as queries
 from cnngen.editor.studio.answers import network_of
 from cnngen.editor.studio.limits import Limits
 from cnngen.predict.model import SHIPPED, Model
@@ -35,14 +35,14 @@ class Predicted:
     origin: list[str]
 
 
-def predict(question: questions.Check, model: Path | None, limits: Limits) -> Predicted:
+def predict_text(query: queries.Check, model: Path | None, limits: Limits) -> Predicted:
     """What a model, else the one that CNNGen brings, predicts for a text.
 
     Raises `CnnGenError` for a text that is no network, or a model that cannot be read.
     """
     path = model or SHIPPED
     asked = _model(path, path.stat().st_mtime_ns if path.is_file() else 0)
-    networks = [network_of(question, limits)]
+    networks = [network_of(query, limits)]
     return Predicted(
         [
             Forecast(target, float(p.mean[0]), float(p.low[0]), float(p.high[0]), p.note)

@@ -13,13 +13,13 @@ Count = Annotated[int, Field(ge=0, le=10**15)]
 Bound = tuple[Count | None, Count | None]
 
 
-class Question(BaseModel):
+class Query(BaseModel):
     """One question; a field that is not known, or of another type, is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Ends(Question):
+class NetworkQuery(Query):
     """What stands in where a description leaves something open."""
 
     space: Annotated[str, Field(max_length=1000)] = "paper"
@@ -28,7 +28,7 @@ class Ends(Question):
     classes: Size | None = None
 
 
-class Check(Ends):
+class Check(NetworkQuery):
     """A description, as it stands in the editor."""
 
     text: str
@@ -47,7 +47,7 @@ class Generate(Check):
     script: bool = False
 
 
-class Sample(Ends):
+class Sample(NetworkQuery):
     """A network from a space, within bounds (least and most, both included)."""
 
     layers: Bound = (None, None)
@@ -62,7 +62,7 @@ class Train(Check):
     epochs: Annotated[int, Field(ge=1, le=1000)] = 10
 
 
-class Explore(Question):
+class Explore(Query):
     """A folder of runs, by its name in the studio's folder."""
 
     campaign: Annotated[str, Field(max_length=255)]
@@ -74,7 +74,7 @@ class OpenRun(Explore):
     key: Annotated[str, Field(pattern=f"^{KEY}$")]
 
 
-class Save(Question):
+class Save(Query):
     """The text for the studio's file, which had the content `digest` when it was read."""
 
     text: str

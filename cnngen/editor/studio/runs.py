@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnngen.editor.studio.answers import Text
+from cnngen.editor.studio.answers import NamedText
 from cnngen.editor.studio.limits import Limits
 from cnngen.errors import Source, StoreError, shorten
 from cnngen.language import format
@@ -88,7 +88,7 @@ def explore(root: Path, campaign: str, limits: Limits) -> Explored:
     return Explored(points, len(runs), len(runs.broken), reasons)
 
 
-def open_run(root: Path, campaign: str, key: str, limits: Limits) -> Text:
+def open_run(root: Path, campaign: str, key: str, limits: Limits) -> NamedText:
     """The description of a run, as the parser understands it.
 
     Raises `StoreError` where there is none, or it is not that of the run's record.
@@ -101,7 +101,7 @@ def open_run(root: Path, campaign: str, key: str, limits: Limits) -> Text:
         raise StoreError(f"cannot be read: {error.strerror}", source=source) from None
     network = load_network(folder / key, load_run(folder / key))
     assert network is not None
-    return Text(f"{key.split('-')[0]}.cnn", format(network.description, long=True))
+    return NamedText(f"{key.split('-')[0]}.cnn", format(network.description, long=True))
 
 
 def _folder(root: Path, campaign: str) -> Path:

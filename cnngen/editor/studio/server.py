@@ -12,13 +12,17 @@ import uvicorn
 
 from cnngen.editor.studio.app import Studio
 from cnngen.editor.studio.guard import Guard
-from cnngen.editor.studio.settings import Settings, read_file
+from cnngen.editor.studio.settings import StudioSettings, read_file
 from cnngen.errors import CnnGenError
 from cnngen.training.data.shared import shared
 
 
 def serve(
-    settings: Settings, *, host: str = "127.0.0.1", port: int = 0, on_ready: Callable[[str], None]
+    settings: StudioSettings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    on_ready: Callable[[str], None],
 ) -> None:
     """Answer the browsers of this machine until Ctrl-C.
 

@@ -19,7 +19,7 @@ from cnngen.training.data import Dataset
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class StudioSettings:
     """`file` is the description that is written to, `folder` holds the runs to explore,
     `data` are the images to train on, `space` is what open hyper-parameters are drawn from,
     `backend` is the one that is shown first, and `model` predicts, instead of CNNGen's own."""
@@ -75,7 +75,7 @@ class Start:
     training_seconds: float
 
 
-def start(settings: Settings) -> Start:
+def start(settings: StudioSettings) -> Start:
     """Raises `CnnGenError` where the file cannot be read."""
     data = settings.data
     return Start(
@@ -95,7 +95,7 @@ def start(settings: Settings) -> Start:
     )
 
 
-def read_file(settings: Settings) -> File | None:
+def read_file(settings: StudioSettings) -> File | None:
     """The studio's file as it is now; an empty one where it is not there yet.
 
     Raises `CnnGenError` where it is no text that the studio takes.
@@ -121,7 +121,7 @@ def read_file(settings: Settings) -> File | None:
     return File(path.name, text, _digest(content))
 
 
-def save(settings: Settings, text: str, digest: str | None) -> File:
+def save_file(settings: StudioSettings, text: str, digest: str | None) -> File:
     """Write the studio's file, whole or not at all, if it still has the content `digest`.
 
     Raises `StoreError` where there is none, where it has changed, or cannot be written.

@@ -17,7 +17,7 @@ from math import log, sqrt
 import numpy as np
 
 from cnngen.network.network import Network
-from cnngen.network.picture.stack import AXIS, TEE, Run, Stack, stack
+from cnngen.network.picture.stack import AXIS, TEE, Route, Stack, stack
 
 HEAD = 7
 """Length of an arrow's head, with some air."""
@@ -83,13 +83,13 @@ def layout(network: Network, sizes: Sequence[tuple[int, int]], stacked: Collecti
         boxes.append(Box(x - width // 2, y, width, height))
     wires = (
         Wire(
-            run.source,
-            run.target,
-            tuple(strips.points(run, boxes[run.target])),
-            run.skips,
-            run.target in stacked,
+            route.source,
+            route.target,
+            tuple(strips.points(route, boxes[route.target])),
+            route.skips,
+            route.target in stacked,
         )
-        for run in placed.runs
+        for route in placed.routes
     )
     return Drawing(strips.width, strips.height, tuple(boxes), tuple(wires))
 
@@ -126,11 +126,11 @@ def _free_gaps(placed: Stack) -> list[_Gap]:
     taken = [
         (top - HEAD, bottom + 1) for top, bottom in zip(placed.top, placed.bottom, strict=True)
     ]
-    for run in placed.runs:
-        if run.origin != run.column:
-            taken.append((run.turn - TEE // 3, run.turn + HEAD))
-        elif run.joins:
-            taken.append((run.begin, run.begin + TEE + HEAD))
+    for route in placed.routes:
+        if route.origin != route.column:
+            taken.append((route.turn - TEE // 3, route.turn + HEAD))
+        elif route.joins:
+            taken.append((route.begin, route.begin + TEE + HEAD))
     taken.sort()
     opens, closes = sorted(placed.opens[1:]), sorted(placed.closes[1:])
     gaps = []
@@ -160,7 +160,7 @@ def _cuts(height: float, gaps: Sequence[_Gap], count: int) -> list[int]:
 
 
 @dataclass(slots=True)
-class _Place:
+class _ColumnPosition:
     """Where a column runs in a strip: its boxes down to `boxes_end`, below them its line."""
 
     boxes_end: int
@@ -204,7 +204,7 @@ class _Strips:
     def strip(self, y: int) -> int:
         return bisect_right(self.cuts, y)
 
-    def _columns(self) -> tuple[dict[tuple[int, int], _Place], list[int]]:
+    def _columns(self) -> tuple[dict[tuple[int, int], _ColumnPosition], list[int]]:
         """Places by column and strip, counted from the strip's left, and strips' widths.
 
         From the inside out, each column goes as far left as what stands there already
@@ -216,7 +216,9 @@ class _Strips:
         boxes_end: dict[tuple[int, int], int] = {}
         for column, top, bottom in zip(placed.column, placed.top, placed.bottom, strict=True):
             boxes_end[column, self.strip(top)] = bottom
-        places = {(AXIS, strip): _Place(0, half, half) for strip in range(len(self.begins))}
+        places = {
+            (AXIS, strip): _ColumnPosition(0, half, half) for strip in range(len(self.begins))
+        }
         for column in range(1, len(placed.opens)):
             first, last = self.strip(placed.opens[column]), self.strip(placed.closes[column])
             for strip in range(first, last + 1):
@@ -236,7 +238,7 @@ class _Strips:
                 if above and straight and 0 <= above.line - line <= 2 * half + COLUMN_GAP:
                     line = above.line  # Straight on from the body above, if not far out.
                 boxes = line if straight else boxes
-                places[column, strip] = _Place(-1 if stop is None else stop, boxes, line)
+                places[column, strip] = _ColumnPosition(-1 if stop is None else stop, boxes, line)
                 extents[cells] = np.maximum(extents[cells], line)
                 if stop is not None:
                     beside = slice(cells.start, min(end, stop + 1) // CELL + strip + 1)
@@ -252,13 +254,13 @@ class _Strips:
         x = self.places[column, strip].x(y)
         return self.lefts[strip] + x, self.tops[strip] + y - self.begins[strip]
 
-    def points(self, run: Run, target: Box) -> list[Point]:
+    def points(self, route: Route, target: Box) -> list[Point]:
         """An edge's points, from its source's lower side to its target's side."""
         points: list[Point] = []
-        if run.origin != run.column:
-            points += self._down(run.origin, run.begin, run.turn)
-        points += self._down(run.column, run.turn, run.end)
-        if run.joins:
+        if route.origin != route.column:
+            points += self._down(route.origin, route.begin, route.turn)
+        points += self._down(route.column, route.turn, route.end)
+        if route.joins:
             points.append((target.x + target.width, points[-1][1]))
         return points
 

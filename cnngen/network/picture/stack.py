@@ -25,7 +25,7 @@ AXIS = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Route:
     """An edge: it begins in column `origin`, turns into `column` at `turn`, and ends there.
 
     With `joins` it goes on to the left, into the side of a join on the axis; with `skips`
@@ -58,7 +58,7 @@ class Stack:
     closes: list[int]
     top: list[int] = field(default_factory=list)
     bottom: list[int] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
 
     @property
     def height(self) -> int:
@@ -104,7 +104,7 @@ def stack(network: Network, heights: Sequence[int], stacked: Collection[int]) ->
         placed.top.append(max(floors))
         placed.bottom.append(placed.top[-1] + heights[target])
         for side, source in enumerate(node.inputs):
-            placed.runs.append(_run(placed, column_of_join, source, target, side))
+            placed.routes.append(_route(placed, column_of_join, source, target, side))
     return placed
 
 
@@ -128,12 +128,14 @@ def _arcs(network: Network, heights: Sequence[int]) -> Stack:
         top += height + GAP + (TEE if at in starts else 0)
         if at in network.nodes[min(at + 1, len(network) - 1)].inputs:
             below = placed.bottom[at]
-            placed.runs.append(Run(at, at + 1, AXIS, below, AXIS, below, top, False, False))
+            placed.routes.append(Route(at, at + 1, AXIS, below, AXIS, below, top, False, False))
     for column, (source, target) in enumerate(arcs, 1):
         begin = placed.bottom[source]
         end = (placed.top[target] + placed.bottom[target]) // 2
         placed.opens[column], placed.closes[column] = begin + TEE, end
-        placed.runs.append(Run(source, target, AXIS, begin, column, begin + TEE, end, True, True))
+        placed.routes.append(
+            Route(source, target, AXIS, begin, column, begin + TEE, end, True, True)
+        )
     return placed
 
 
@@ -148,7 +150,9 @@ def _turning(network: Network, placed: Stack, column_of_join: dict[int, int]) ->
     return turning
 
 
-def _run(placed: Stack, column_of_join: dict[int, int], source: int, target: int, side: int) -> Run:
+def _route(
+    placed: Stack, column_of_join: dict[int, int], source: int, target: int, side: int
+) -> Route:
     joins = side == 1
     column = column_of_join[target] if joins else placed.column[target]
     origin, begin = placed.column[source], placed.bottom[source]
@@ -165,4 +169,4 @@ def _run(placed: Stack, column_of_join: dict[int, int], source: int, target: int
             begin, turn = placed.closes[origin] - BEND, placed.closes[origin] + TEE
         placed.opens[column] = turn
     skips = joins and placed.column[source] == AXIS
-    return Run(source, target, origin, begin, column, turn, end, joins, skips)
+    return Route(source, target, origin, begin, column, turn, end, joins, skips)

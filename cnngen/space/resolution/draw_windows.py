@@ -15,7 +15,7 @@ from cnngen.space.resolution.reach import (
     Item,
     Reach,
     Reached,
-    Step,
+    ReachStep,
     after,
     before,
     reach,
@@ -49,7 +49,7 @@ def draw_windows(
     drawn: dict[int, Window] = {}
     reducing: set[int] = set()
     end = start
-    pending: list[tuple[list[Step], int, Reached]] = [
+    pending: list[tuple[list[ReachStep], int, Reached]] = [
         (sizes.chain, universe.numbers[start], anywhere)
     ]
     while pending:
@@ -89,7 +89,7 @@ def draw_windows(
     return Drawn(drawn, reducing, end)
 
 
-def _ways_on(chain: list[Step], wanted: Reached) -> list[Reached]:
+def _ways_on(chain: list[ReachStep], wanted: Reached) -> list[Reached]:
     """After each step, the sizes from which the rest of the chain reaches what is wanted."""
     ways = [wanted]
     for step in reversed(chain[1:]):
@@ -127,13 +127,13 @@ def _contradiction(
             raise AssertionError("a merge is blocked and each of its bodies is not")
 
 
-def _through(chain: list[Step], reached: Reached) -> Reached:
+def _through(chain: list[ReachStep], reached: Reached) -> Reached:
     for step in chain:
         reached = after(reached, step.relation)
     return reached
 
 
-def _first_blocked(chain: list[Step], reached: Reached) -> tuple[Step, Reached]:
+def _first_blocked(chain: list[ReachStep], reached: Reached) -> tuple[ReachStep, Reached]:
     for step in chain:
         following = after(reached, step.relation)
         if not following.any():
@@ -158,7 +158,7 @@ def _no_meeting(
     description: Description,
     sizes: Reach,
     body: BodyReach,
-    merge: Step,
+    merge: ReachStep,
     reached: Reached,
 ) -> MergeError:
     item = items[merge.place]
@@ -175,7 +175,7 @@ def _no_meeting(
     left, right = map(sizes.names, ends)
     source = description.source
 
-    def place(span: Span) -> str:
+    def located(span: Span) -> str:
         if source is None:
             return ""
         line, column = source.position(span.start)
@@ -189,7 +189,7 @@ def _no_meeting(
     )
     return MergeError(
         f"the sides of this merge can never meet: from {sizes.names(start)}{same}, left"
-        f"{place(tree.left[0].span)} can reach {left}, right{place(right_span)} "
+        f"{located(tree.left[0].span)} can reach {left}, right{located(right_span)} "
         f"{'can reach' if tree.right else 'is Empty and stays at'} {right}",
         hint="Leave a stride, window or padding open on one side, or give both the same."
         + narrowed,

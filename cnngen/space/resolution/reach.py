@@ -50,7 +50,7 @@ class Universe:
 
 
 @dataclass(slots=True, eq=False)
-class Step:
+class ReachStep:
     """A layer with a window, or a merge, in a chain."""
 
     place: int
@@ -63,8 +63,8 @@ class Step:
 class BodyReach:
     """The two sides of a merge's body, and the sizes at which they can meet."""
 
-    left: list[Step]
-    right: list[Step]
+    left: list[ReachStep]
+    right: list[ReachStep]
     relation: Relation
 
 
@@ -72,7 +72,7 @@ class BodyReach:
 class Reach:
     """The main column of a description with the relation of every step in it."""
 
-    chain: list[Step]
+    chain: list[ReachStep]
     universe: Universe
     freedom: Freedom
     space: Space
@@ -198,30 +198,32 @@ def _identity(universe: Universe) -> Relation:
 class _OpenMerge:
     """A merge whose bodies are still being related, and the chain it stands in."""
 
-    step: Step
-    chain: list[Step]
+    step: ReachStep
+    chain: list[ReachStep]
     relation: Relation
-    left: list[Step] = field(default_factory=list)
+    left: list[ReachStep] = field(default_factory=list)
     left_relation: Relation | None = None
 
 
 def _relate(
     items: Sequence[Item], windows: Windows, space: Space, universe: Universe, freedom: Freedom
-) -> list[Step]:
+) -> list[ReachStep]:
     """The steps of the main column, from the innermost merge outwards."""
     identity = _identity(universe)
-    chain: list[Step] = []
+    chain: list[ReachStep] = []
     relation = identity
     merges: list[_OpenMerge] = []
     for place, (item, known) in enumerate(zip(items, windows, strict=True)):
         match item:
             case Layer():
                 if known is not None:
-                    step = Step(place, _window_relation(space, known, freedom, universe), known)
+                    step = ReachStep(
+                        place, _window_relation(space, known, freedom, universe), known
+                    )
                     chain.append(step)
                     relation = _then(relation, step.relation, identity) if merges else identity
             case Merge():
-                merges.append(_OpenMerge(Step(place, identity), chain, relation))
+                merges.append(_OpenMerge(ReachStep(place, identity), chain, relation))
             case "(":
                 chain, relation = [], identity
             case ",":

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from cnngen.language.tree import Extent, Layer
 from cnngen.operations import CONVOLUTIONS, WINDOW_NAMES
 from cnngen.operations.shapes import Padding, output_size
-from cnngen.space.space import Choice, Random, Space
+from cnngen.space.space import Random, Space, WeightedChoice
 
 Size = tuple[int, int]
 """Height and width of a feature map, in pixels."""
@@ -64,7 +64,7 @@ class Moves:
 
     sizes: tuple[Size, ...]
     weights: tuple[float, ...]
-    windows: tuple[Choice[Window], ...]
+    windows: tuple[WeightedChoice[Window], ...]
 
     def draw(self, allowed: list[int], random: Random) -> tuple[Window, Size]:
         """A window among those that lead to the allowed sizes, by the space's weights.
@@ -73,36 +73,36 @@ class Moves:
         """
         at = allowed[0]
         if len(allowed) > 1:
-            at = Choice.of(allowed, [self.weights[i] for i in allowed]).draw(random)
+            at = WeightedChoice.of(allowed, [self.weights[i] for i in allowed]).draw(random)
         return self.windows[at].draw(random), self.sizes[at]
 
 
 @lru_cache(maxsize=1024)
-def windows(space: Space, known: Given, freedom: Freedom) -> Choice[Window]:
+def possible_windows(space: Space, known: Given, freedom: Freedom) -> WeightedChoice[Window]:
     """All windows that agree with what is given."""
     section = space.pooling if known.pooling else space.convolution
     extents = space.pooling.sizes if known.pooling else space.convolution.kernels
-    strides = section.strides if freedom != "keep" else Choice.of((1,))
+    strides = section.strides if freedom != "keep" else WeightedChoice.of((1,))
     paddings = section.paddings
     if freedom != "full" and "same" in paddings.values:
-        paddings = Choice.of(("same",))
+        paddings = WeightedChoice.of(("same",))
     choices = (
-        Choice.of((known.extent,)) if known.extent else _squares(extents),
-        Choice.of((known.stride,)) if known.stride else _squares(strides),
-        Choice.of((known.padding,)) if known.padding else paddings,
+        WeightedChoice.of((known.extent,)) if known.extent else _squares(extents),
+        WeightedChoice.of((known.stride,)) if known.stride else _squares(strides),
+        WeightedChoice.of((known.padding,)) if known.padding else paddings,
     )
     pairs = [zip(choice.values, choice.weights, strict=True) for choice in choices]
     values, weights = [], []
     for (extent, w1), (stride, w2), (padding, w3) in product(*pairs):
         values.append(Window(extent, stride, padding))
         weights.append(w1 * w2 * w3)
-    return Choice.of(values, weights)
+    return WeightedChoice.of(values, weights)
 
 
 @lru_cache(maxsize=8192)
 def moves(space: Space, known: Given, freedom: Freedom, size: Size) -> Moves:
     """Where a window can lead from one size."""
-    choice = windows(space, known, freedom)
+    choice = possible_windows(space, known, freedom)
     by_size: dict[Size, tuple[list[Window], list[float]]] = {}
     for window, weight in zip(choice.values, choice.weights, strict=True):
         output = window.output(size)
@@ -113,7 +113,7 @@ def moves(space: Space, known: Given, freedom: Freedom, size: Size) -> Moves:
     return Moves(
         tuple(by_size),
         tuple(sum(weights) for _, weights in by_size.values()),
-        tuple(Choice.of(values, weights) for values, weights in by_size.values()),
+        tuple(WeightedChoice.of(values, weights) for values, weights in by_size.values()),
     )
 
 
@@ -123,5 +123,5 @@ def spread(space: Space, known: Given, freedom: Freedom, sizes: frozenset[Size])
     return frozenset().union(*(moves(space, known, freedom, size).sizes for size in sizes))
 
 
-def _squares(lengths: Choice[int]) -> Choice[Extent]:
-    return Choice.of([(length, length) for length in lengths.values], lengths.weights)
+def _squares(lengths: WeightedChoice[int]) -> WeightedChoice[Extent]:
+    return WeightedChoice.of([(length, length) for length in lengths.values], lengths.weights)

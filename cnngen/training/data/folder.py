@@ -8,7 +8,7 @@ import numpy as np
 
 from cnngen.errors import DataError
 from cnngen.training.data.dataset import PARTS, Dataset, check_size, part_of
-from cnngen.training.data.images import Encoded, decode
+from cnngen.training.data.images import EncodedImage, decode_images
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -51,11 +51,11 @@ def load_folder(path: Path) -> Dataset:
             raise DataError(
                 f"{file}: is no image file", hint=f"Those end in {', '.join(SUFFIXES)}."
             )
-    encoded: list[Encoded] = [(str(file), file) for file in files]
+    encoded: list[EncodedImage] = [(str(file), file) for file in files]
     batches = (encoded[i : i + BATCH] for i in range(0, len(encoded), BATCH))
     return Dataset(
         name,
-        decode(name, len(files), batches),
+        decode_images(name, len(files), batches),
         np.array(labels, np.int64),
         tuple(classes),
         start if start != len(files) else None,

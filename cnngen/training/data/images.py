@@ -1,4 +1,4 @@
-"""Encoded images as one array."""
+"""EncodedImage images as one array."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from cnngen.errors import DataError
 from cnngen.training.data.dataset import Images, check_size
 
-Encoded = tuple[str, bytes | Path]
+EncodedImage = tuple[str, bytes | Path]
 """The place of an image for messages, and its bytes or the file that holds them."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -37,7 +37,7 @@ MAX_FILE = 2**26
 MAX_PIXELS = 2**26
 
 
-def decode(name: str, count: int, batches: Iterable[Sequence[Encoded]]) -> Images:
+def decode_images(name: str, count: int, batches: Iterable[Sequence[EncodedImage]]) -> Images:
     """All images of a data set, (count, height, width, channels), decoded by threads.
 
     Grey images have 1 channel, all others 3. Raises `DataError` for the first image that is
@@ -68,7 +68,7 @@ def decode(name: str, count: int, batches: Iterable[Sequence[Encoded]]) -> Image
     return images
 
 
-def _fill(images: Images, batch: Sequence[Encoded]) -> None:
+def _fill(images: Images, batch: Sequence[EncodedImage]) -> None:
     height, width, channels = images.shape[1:]
     for i, (place, encoded) in enumerate(batch):
         images[i] = _decode(place, encoded, (height, width, channels))

@@ -14,7 +14,7 @@ from cnngen.errors import DataError
 from cnngen.system.columnar import MAX_FILE, check_sizes, reading
 from cnngen.system.untrusted import opened
 from cnngen.training.data.dataset import PARTS, Dataset, Labels, check_size, class_names, part_of
-from cnngen.training.data.images import Encoded, decode
+from cnngen.training.data.images import EncodedImage, decode_images
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +44,9 @@ def load_parquet(path: Path) -> Dataset:
         table.check_names(names)
     check_size(name, sum(table.rows for table in tables), (1, 1, 1))
     labels = np.concatenate([table.labels(names) for table in tables])
-    images = decode(name, len(labels), (batch for table in tables for batch in table.images()))
+    images = decode_images(
+        name, len(labels), (batch for table in tables for batch in table.images())
+    )
     start = sum(table.rows for table in tables[: len(train)])
     return Dataset(name, images, labels, class_names(name, labels, names), start if test else None)
 
@@ -157,7 +159,7 @@ class _Table:
         places = {name: i for i, name in enumerate(names)}
         return np.array([places[name] for name in own], np.int64)[labels]
 
-    def images(self) -> Iterator[list[Encoded]]:
+    def images(self) -> Iterator[list[EncodedImage]]:
         """The encoded images, a batch at a time."""
         row = 0
         for group in range(self.file.num_row_groups):
@@ -178,7 +180,7 @@ class _Table:
         size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema == self.leaf)
         return int(max(1, min(256, BATCH_BYTES // max(1, size))))
 
-    def _encoded(self, row: int, data: bytes | None) -> Encoded:
+    def _encoded(self, row: int, data: bytes | None) -> EncodedImage:
         place = f"{self.path}, row {row}"
         if data is None:
             raise DataError(

@@ -5,15 +5,15 @@ figure comes with its provenance, for the two are not worth the same.
 """
 
 from cnngen.training.energy.figures import Component, Energy, Method, Mode, Provenance, TdpOrigin
-from cnngen.training.energy.meter import Meter, Window
+from cnngen.training.energy.meter import MeasuredWindow, Meter
 
 __all__ = [
     "Component",
     "Energy",
+    "MeasuredWindow",
     "Meter",
     "Method",
     "Mode",
     "Provenance",
     "TdpOrigin",
-    "Window",
 ]

@@ -13,27 +13,27 @@ from dataclasses import dataclass, replace
 from cnngen.training.energy.instrument import Reading
 
 
-class TooShort(RuntimeError):
+class TooShortError(RuntimeError):
     """There was not enough CPU time to divide by."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WorkerShare:
     """A reading of one worker's energy, and the CPU share that it was found by."""
 
     reading: Reading
     cpu_share: float
 
 
-def apportion(reading: Reading, *, cpu_is_own: bool) -> Part:
+def apportion(reading: Reading, *, cpu_is_own: bool) -> WorkerShare:
     """This process's part of a reading of the whole machine.
 
     `cpu_is_own`: the CPU's figure is a model of this process alone, and stays as it is.
-    Where the GPUs do not tell who used them, the CPU's share stands in. Raises `TooShort`.
+    Where the GPUs do not tell who used them, the CPU's share stands in. Raises `TooShortError`.
     """
     share = reading.during.own_share
     if share is None:
-        raise TooShort
+        raise TooShortError
     gpu_share = share if reading.gpu_share is None else reading.gpu_share
     counter = reading.gpu_counter
     part = replace(
@@ -45,4 +45,4 @@ def apportion(reading: Reading, *, cpu_is_own: bool) -> Part:
     )
     whole = reading.cpu + reading.ram + reading.gpu
     kept = (part.cpu + part.ram + part.gpu) / whole if whole else 0.0
-    return Part(replace(part, emissions=reading.emissions * kept), share)
+    return WorkerShare(replace(part, emissions=reading.emissions * kept), share)

@@ -28,7 +28,7 @@ GPU_SAMPLING = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class TrackerSettings:
     """What decides how a tracker measures."""
 
     country: str | None
@@ -58,14 +58,14 @@ class Reading:
     country_code: str | None
 
 
-class Busy(RuntimeError):
+class BusyError(RuntimeError):
     """A reading is going on already."""
 
 
 class Instrument:
     """A tracker that has found its hardware, and what is known about how it measures."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: TrackerSettings) -> None:
         self.tracker = _tracker(setting)
         # The first task probes the hardware and loads tables, for seconds: not in a window.
         self.tracker.start_task("rehearsal")
@@ -90,14 +90,14 @@ class Instrument:
         self.shared = setting.shared
         self.in_use = threading.Lock()
 
-    def start(self) -> Run:
-        """Begin a reading. Raises `Busy` where one is going on."""
+    def start(self) -> OpenReading:
+        """Begin a reading. Raises `BusyError` where one is going on."""
         if not self.in_use.acquire(blocking=False):
-            raise Busy
-        return Run(self)
+            raise BusyError
+        return OpenReading(self)
 
 
-class Run:
+class OpenReading:
     """A reading that is going on."""
 
     def __init__(self, instrument: Instrument) -> None:
@@ -158,7 +158,7 @@ def _counted(before: float | None, after: float | None) -> float | None:
 
 
 @cache
-def instrument(process: int, setting: Setting) -> Instrument:
+def instrument(process: int, setting: TrackerSettings) -> Instrument:
     """The instrument of a process. A fork must not use its parent's."""
     return Instrument(setting)
 
@@ -168,7 +168,7 @@ def discard() -> None:
     instrument.cache_clear()
 
 
-def _tracker(setting: Setting) -> OfflineEmissionsTracker:
+def _tracker(setting: TrackerSettings) -> OfflineEmissionsTracker:
     from codecarbon import OfflineEmissionsTracker
 
     # It logs through a handler of its own, and already while it is made.
@@ -192,7 +192,9 @@ def _unconfigured() -> Iterator[None]:
         setattr(emissions_tracker, name, read)
 
 
-def _stated(kind: type[OfflineEmissionsTracker], setting: Setting) -> OfflineEmissionsTracker:
+def _stated(
+    kind: type[OfflineEmissionsTracker], setting: TrackerSettings
+) -> OfflineEmissionsTracker:
     """A tracker with all that it could read elsewhere."""
     return kind(
         country_iso_code=setting.country,

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from cnngen.errors import CnnGenError
-from cnngen.training.energy.apportion import TooShort, apportion
+from cnngen.training.energy.apportion import TooShortError, apportion
 from cnngen.training.energy.country import known_country
 from cnngen.training.energy.figures import JOULES_PER_KWH, Energy, Mode, Provenance
 from cnngen.training.energy.idle import Idle, measure_idle
 from cnngen.training.energy.instrument import (
-    Busy,
+    BusyError,
     Instrument,
+    OpenReading,
     Reading,
-    Run,
-    Setting,
+    TrackerSettings,
     discard,
     instrument,
 )
@@ -25,7 +25,7 @@ from cnngen.training.energy.provenance import BY_LOAD
 
 
 @dataclass(slots=True)
-class Window:
+class MeasuredWindow:
     """A stretch of work being measured. Either `energy` or `cause` is set when it ends."""
 
     name: str
@@ -78,7 +78,7 @@ class Meter:
                 "an idle baseline needs the machine for itself, and this one is shared",
                 hint="Measure one model at a time, or leave the baseline out.",
             )
-        self._setting = Setting(
+        self._setting = TrackerSettings(
             known_country(country) if country is not None else None, tdp, mode, shared
         )
         self._idle_seconds = idle_seconds
@@ -96,11 +96,11 @@ class Meter:
         return f"Meter({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
     @contextmanager
-    def window(self, name: str) -> Iterator[Window]:
+    def window(self, name: str) -> Iterator[MeasuredWindow]:
         """Measure what runs inside. A failure of measuring is a cause in the window, and no
         exception; windows of one meter do not overlap."""
-        window = Window(name)
-        run: Run | None = None
+        window = MeasuredWindow(name)
+        run: OpenReading | None = None
         idle: Idle | None = None
         age = 0.0
         try:
@@ -153,9 +153,9 @@ class Meter:
 
 def _cause(error: Exception) -> str:
     match error:
-        case Busy():
+        case BusyError():
             return "another window was open"
-        case TooShort():
+        case TooShortError():
             return "the window was too short to be apportioned"
     discard()
     return f"CodeCarbon failed: {type(error).__name__}: {error}"
