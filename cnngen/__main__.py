@@ -9,13 +9,14 @@ from pathlib import Path
 HELP = Path(__file__).parent / "cli" / "help.txt"
 
 GARBAGE = (100_000, 20, 20)
-"""When it is looked for. Networks are many objects that stay: to look among them every 700 takes
-a fifth of the time in which a thousand descriptions are read."""
+"""Thresholds of garbage collection. Networks are many long-lived objects: with the default of 700,
+collections take a fifth of the time to parse a thousand descriptions.
+"""
 
 
 def main() -> None:
-    """Run the command line; ends the process with its exit code."""
-    # The help of the whole, as Typer prints it, without the time it takes Typer to print it.
+    """Run the command line and exit with its exit code."""
+    # Print the stored top-level help, to save the time of importing Typer.
     if sys.argv[1:] in (["--help"], ["-h"]):
         from cnngen.cli.terminal import delivered
 

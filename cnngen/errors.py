@@ -1,6 +1,7 @@
-"""Every error a user can cause: what is wrong, where, and what would be right.
+"""The exceptions that CNNGen raises for mistakes in its input, and helpers for their messages.
 
-The command line prints them, an editor can underline them: both read the same fields.
+Every error says what is wrong, where, and what would be right. The command line prints these
+fields and editors underline them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """A text and the name under which messages speak of it."""
+    """A text and the name that messages use for it, such as its file's."""
 
     text: str = field(repr=False)
     name: str = "<text>"
@@ -32,18 +33,18 @@ class Source:
         return [0, *(end.end() for end in LINE_END.finditer(self.text))]
 
     def position(self, offset: int) -> tuple[int, int]:
-        """Line and column of a character, both counted from 1."""
+        """Return the line and column of a character, both counted from 1."""
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 
     def line(self, number: int) -> str:
-        """A line, counted from 1, without its end."""
+        """Return a line, counted from 1, without its line ending."""
         start = self._line_starts[number - 1]
         end = LINE_END.search(self.text, start)
         return self.text[start : end.start() if end else len(self.text)]
 
     def excerpt(self, span: Span, width: int = 76) -> str:
-        """The line a span starts in, cut to `width` characters, with carets under the span."""
+        """Return the line where a span starts, cut to `width` characters, with carets below."""
         number, column = self.position(span.start)
         line = self.line(number)
         start = max(0, min(column - 1 - width // 2, len(line) - width))
@@ -55,45 +56,45 @@ class Source:
 
 
 LINE_END = re.compile(r"\r\n?|\n")
-"""Where a line ends, for the grammar's comments, messages and editors alike: fewer characters
-than Python's `splitlines` takes."""
+"""Line endings as comments, messages and editors count them: `\\r\\n`, `\\r` and `\\n`, but not
+the other characters at which Python's `splitlines` splits."""
 
 
 def printable(text: str) -> str:
-    """A text with a space for each character that is none to be seen.
+    """Replace every non-printable character with a space.
 
-    Such are control characters and escapes, which a terminal obeys, marks that turn the
-    direction of writing, further ends of lines, and lone surrogates, which no file can hold.
+    These are control characters and escape sequences, which a terminal would obey, marks that
+    change the direction of writing, line endings, and lone surrogates, which cannot be encoded.
     """
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def printable_lines(text: str) -> str:
-    """The same for a text of several lines, which stay."""
+    """Replace non-printable characters with spaces, but keep line breaks."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def shorten(text: str, width: int = 40) -> str:
-    """A text that fits into a message: printable, and cut to `width` characters."""
+    """Make a text fit into a message: printable, and at most `width` characters."""
     return printable(text if len(text) <= width else text[: width - 1] + "…")
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things, in the plural where it is not one."""
+    """Format a count with its noun, in the plural unless it is 1: `2 layers`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _columns(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+    """Return how many terminal columns a text takes."""
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
     return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
 
 class CnnGenError(Exception):
-    """A mistake in what CNNGen was given.
+    """Base class of the errors that CNNGen raises for mistakes in its input.
 
-    `message` says what is wrong, `hint` what would be right; `source` and `span` say
-    where, for errors in a text.
+    `message` says what is wrong, `hint` what would be right. For errors in a text, `source`
+    and `span` say where.
     """
 
     def __init__(
@@ -112,19 +113,19 @@ class CnnGenError(Exception):
 
     @property
     def position(self) -> tuple[int, int] | None:
-        """Line and column, from 1, where the error has a place in a text."""
+        """Line and column of the error in its text, both from 1; None if it has no text."""
         if self.source is None or self.span is None:
             return None
         return self.source.position(self.span.start)
 
     def __str__(self) -> str:
-        place = ""
+        prefix = ""
         if self.source is not None:
-            place = f"{printable(self.source.name)}:"
+            prefix = f"{printable(self.source.name)}:"
             if self.position is not None:
-                place += f"{self.position[0]}:{self.position[1]}:"
-            place += " "
-        lines = [place + self.message]
+                prefix += f"{self.position[0]}:{self.position[1]}:"
+            prefix += " "
+        lines = [prefix + self.message]
         if self.source is not None and self.span is not None:
             lines.append(self.source.excerpt(self.span))
         if self.hint:
@@ -133,7 +134,7 @@ class CnnGenError(Exception):
 
 
 class DescriptionError(CnnGenError):
-    """A text that is not a sentence of the language."""
+    """A description that is not valid in the language."""
 
 
 class ResolveError(CnnGenError):
@@ -141,10 +142,10 @@ class ResolveError(CnnGenError):
 
 
 class MergeError(ResolveError):
-    """The two sides of a merge's body do not meet.
+    """The two sides of a merge's body have different shapes.
 
-    `sizes` are the heights and widths that the left and the right side can reach, or
-    `channels` the channels they have.
+    `sizes` holds the heights and widths that the left and the right side can reach, or
+    `channels` the number of channels of each.
     """
 
     def __init__(
@@ -163,15 +164,15 @@ class MergeError(ResolveError):
 
 
 class SpaceError(CnnGenError):
-    """A space that is not valid, or whose bounds no sampled network met."""
+    """A search space that is not valid, or bounds that no sampled network met."""
 
 
 class BackendError(CnnGenError):
-    """A backend that is unknown, broken, or lacks its framework."""
+    """A backend that is unknown or broken, or whose framework is missing."""
 
 
 class BackendFault(CnnGenError):
-    """What a backend does wrong with one network, and perhaps not with others."""
+    """A backend that fails for one network, though perhaps not for others."""
 
 
 class DataError(CnnGenError):

@@ -1,4 +1,4 @@
-"""Writes the colours of the language for VS Code and others that read TextMate grammars.
+"""Writes the TextMate grammar of the language, for syntax highlighting in VS Code and others.
 
     python editors/textmate.py
 
@@ -27,7 +27,7 @@ SCOPES = {
 
 
 def render() -> str:
-    """The grammar as JSON. The first of two patterns that match at one place wins."""
+    """Render the grammar as JSON. If two patterns match at one position, the first wins."""
     patterns: list[dict[str, object]] = [
         {"name": SCOPES["comment"], "match": "//.*$"},
         {"name": SCOPES["comment"], "begin": r"/\*", "end": r"\*/"},

@@ -461,7 +461,7 @@ def test_a_shared_data_set_is_the_same_one_and_leaves_no_file_that_could_be_dele
         assert again.summary == data.summary
         assert not handed.open().images.flags.owndata
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match=r"cannot be shared.*: No "), shared(data):
+    with pytest.raises(DataError, match=r"cannot be written.*: No "), shared(data):
         pass
 
 

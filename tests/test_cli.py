@@ -170,7 +170,7 @@ MISTAKES = {
     "unknown data": (["train", "lenet.cnn", "-d", "digit"], "digits"),
     "unknown space": (["sample", "-s", "papier"], "compact, paper"),
     "unknown protocol": (["train", "lenet.cnn", "-p", "fast"], "quick, paper"),
-    "unwritable folder": (["sample", "-o", "lenet.cnn/x"], "cannot be made"),
+    "unwritable folder": (["sample", "-o", "lenet.cnn/x"], "cannot be created"),
     "unwritable file": (["generate", "lenet.cnn", "-o", "no/where.py"], "cannot be written"),
     "a folder to write": (["generate", "lenet.cnn", "-o", "."], "cannot be written"),
     "a file as a folder": (["generate", "lenet.cnn", "-o", "lenet.txt/x.py"], "cannot be written"),
@@ -225,7 +225,7 @@ def test_stdin_that_is_no_text_is_refused(folder: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert b"<stdin>: is no text: byte 0 is not UTF-8" in done.stderr
+    assert b"<stdin>: not a text file: byte 0 is not UTF-8" in done.stderr
 
 
 def test_formatting_a_link_changes_what_it_points_to_and_keeps_its_mode(folder: Path) -> None:

@@ -118,16 +118,16 @@ def png_header(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("odd", "message"),
     [
-        (PNGS[11][:-30], "row 11: is no readable image"),
-        (b"GIF89a", "row 11: is no"),
-        (b"not an image at all", "row 11: is no image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 7 5\n", "row 11: is no image"),
-        (None, "row 11: has no bytes"),
-        (encoded(COLOUR[11][:, :6]), "row 11: is an image of 5x6x3, those before are 5x7x3"),
-        (encoded(GREY[11]), "row 11: is an image of 5x7x1"),
+        (PNGS[11][:-30], "row 11: not a readable image"),
+        (b"GIF89a", "row 11: not a"),
+        (b"not an image at all", "row 11: not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 7 5\n", "row 11: not an image"),
+        (None, "row 11: the image has no bytes"),
+        (encoded(COLOUR[11][:, :6]), "row 11: this image is 5x6x3, those before are 5x7x3"),
+        (encoded(GREY[11]), "row 11: this image is 5x7x1"),
         (encoded(GREY[11].astype(np.uint16) * 256), "row 11: has pixels of mode I;16"),
         (png_header(7, 2**31 - 1), "row 11: is"),
-        (png_header(6000, 6000), "row 11: is an image of 6000x6000x3"),
+        (png_header(6000, 6000), "row 11: an image of 6000x6000x3"),
     ],
 )
 def test_the_first_odd_image_is_named(tmp_path, odd: bytes | None, message: str) -> None:
@@ -139,10 +139,10 @@ def test_the_first_odd_image_is_named(tmp_path, odd: bytes | None, message: str)
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"picture": PNGS, "label": LABELS}, "has no column 'img' or 'image'"),
-        ({"img": PNGS, "class": LABELS}, "has no column 'label'"),
+        ({"picture": PNGS, "label": LABELS}, "the column 'img' or 'image' is missing"),
+        ({"img": PNGS, "class": LABELS}, "the column 'label' is missing"),
         ({"img": PNGS, "label": LABELS / 2}, "column 'label' is double"),
-        ({"img": PNGS, "label": [None, *LABELS[1:].tolist()]}, "row 0: has no label"),
+        ({"img": PNGS, "label": [None, *LABELS[1:].tolist()]}, "row 0: the label is missing"),
         ({"img": ["text"] * 30, "label": LABELS}, "column 'img' is string"),
         ({"img": [{"path": "/etc/passwd"}] * 30, "label": LABELS}, "column 'img' is struct"),
         ({"img": PNGS, "label": LABELS + 1}, "no image has label 0"),
@@ -172,7 +172,7 @@ def test_more_class_names_or_fewer_than_labels(tmp_path) -> None:
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\xff" * 500 + b"PAR1", b"x" * 99])
 def test_what_is_no_parquet_file_is_refused(tmp_path, content: bytes) -> None:
     (tmp_path / "a.parquet").write_bytes(content)
-    with pytest.raises(DataError, match="is no Parquet file"):
+    with pytest.raises(DataError, match="not a readable Parquet file"):
         load_data(tmp_path / "a.parquet")
 
 
@@ -195,7 +195,7 @@ def test_a_parquet_file_broken_anywhere_is_an_error_or_no_harm(tmp_path) -> None
 def test_a_parquet_folder_with_files_of_no_part_is_refused(tmp_path) -> None:
     write_parquet(tmp_path / "train.parquet", PNGS, LABELS.tolist())
     write_parquet(tmp_path / "extra.parquet", PNGS, LABELS.tolist())
-    with pytest.raises(DataError, match=r"extra\.parquet: belongs to no part"):
+    with pytest.raises(DataError, match=r"extra\.parquet: not part"):
         load_data(tmp_path)
     (tmp_path / "extra.parquet").unlink()
     (tmp_path / "train.parquet").rename(tmp_path / "test.parquet")
@@ -228,7 +228,7 @@ def test_an_encoded_image_of_more_bytes_than_any_image_is_refused(tmp_path, monk
         load_data(tmp_path / "a.parquet")
     monkeypatch.undo()
     monkeypatch.setattr(cnngen.training.data.images, "MAX_PIXELS", 34)
-    with pytest.raises(DataError, match="row 0: is an image of 5x7x3, far too large"):
+    with pytest.raises(DataError, match="row 0: an image of 5x7x3 is far too large"):
         load_data(tmp_path / "a.parquet")
 
 
@@ -272,23 +272,23 @@ def test_an_image_folder_may_have_a_test_part(tmp_path) -> None:
 
 
 def test_what_does_not_belong_in_an_image_folder_is_named(tmp_path) -> None:
-    with pytest.raises(DataError, match="holds no data set"):
+    with pytest.raises(DataError, match="not a data set"):
         load_data(tmp_path)
     write_folder(tmp_path / "train", COLOUR, LABELS)
     write_folder(tmp_path / "test", COLOUR[:3], LABELS[:3])
     (tmp_path / "test" / "c").rename(tmp_path / "test" / "d")
-    with pytest.raises(DataError, match=r"test/d: is a class that has no training"):
+    with pytest.raises(DataError, match=r"test/d: this class has no training"):
         load_data(tmp_path)
     (tmp_path / "test" / "d").rename(tmp_path / "test" / "c")
     (tmp_path / "train" / "b" / "notes.txt").write_text("see below")
-    with pytest.raises(DataError, match=r"train/b/notes.txt: is no image file"):
+    with pytest.raises(DataError, match=r"train/b/notes.txt: not an image file"):
         load_data(tmp_path)
     (tmp_path / "train" / "b" / "notes.txt").rename(tmp_path / "train" / "notes.txt")
     with pytest.raises(DataError, match=r"notes.txt: is a file beside"):
         load_data(tmp_path)
     (tmp_path / "train" / "notes.txt").unlink()
     (tmp_path / "train" / "c" / "000.png").write_bytes(PNGS[0][:60])
-    with pytest.raises(DataError, match=r"train/c/000.png: is no readable image"):
+    with pytest.raises(DataError, match=r"train/c/000.png: not a readable image"):
         load_data(tmp_path)
 
 
@@ -320,9 +320,9 @@ class Attack:
     ("arrays", "message"),
     [
         ({"x_train": COLOUR, "y_train": np.array([Attack()] * 30)}, "holds Python objects"),
-        ({"x_train": COLOUR}, "has no array 'y_train'"),
-        ({"x_train": COLOUR, "y_train": LABELS, "x_test": COLOUR}, "has no array 'y_test'"),
-        ({"anything": COLOUR}, "has no array 'x_train'"),
+        ({"x_train": COLOUR}, "the array 'y_train' is missing"),
+        ({"x_train": COLOUR, "y_train": LABELS, "x_test": COLOUR}, "the array 'y_test' is missing"),
+        ({"anything": COLOUR}, "the array 'x_train' is missing"),
         ({"images": COLOUR / 255, "labels": LABELS}, "'images' is float64"),
         ({"images": COLOUR[:, 0, 0], "labels": LABELS}, r"uint8 of shape \(30, 3\)"),
         ({"images": COLOUR, "labels": np.eye(3)[LABELS]}, "'labels' is float64"),
@@ -386,7 +386,7 @@ def test_a_zip_bomb_is_refused_by_its_header(tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", pickle.dumps(Attack()), b"x" * 1000])
 def test_what_is_no_archive_is_refused(tmp_path, content: bytes) -> None:
     (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(DataError, match="is no NumPy archive"):
+    with pytest.raises(DataError, match="not a readable NumPy archive"):
         load_data(tmp_path / "a.npz")
 
 
@@ -439,7 +439,7 @@ def test_images_for_validation_train_in_every_layout(tmp_path, name: str) -> Non
 def test_a_folder_beside_the_parts_is_refused_and_a_class_may_be_called_train(tmp_path) -> None:
     write_folder(tmp_path / "one" / "train", COLOUR, LABELS)
     write_folder(tmp_path / "one" / "extra", COLOUR, LABELS)
-    with pytest.raises(DataError, match=r"one/extra: belongs to no part"):
+    with pytest.raises(DataError, match=r"one/extra: not part"):
         load_data(tmp_path / "one")
     write_folder(tmp_path / "two", COLOUR, LABELS)
     (tmp_path / "two" / "b").rename(tmp_path / "two" / "train")

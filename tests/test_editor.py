@@ -134,7 +134,7 @@ def test_settings_stand_in_for_open_ends() -> None:
     text = "input conv(kernel=9, padding=valid) flatten dense output"
     assert not errors(text)
     assert errors(text, TextSettings(input_shape=(8, 8, 1)))
-    assert "no space" in errors(text, TextSettings(space="nowhere"))[0]
+    assert "unknown space" in errors(text, TextSettings(space="nowhere"))[0]
     # What the text says, it says: the settings are no data.
     assert not errors("input(9x9x1) " + text[6:], TextSettings(input_shape=(8, 8, 1)))
     assert not errors("input conv flatten dense(units=3) output", TextSettings(classes=4))

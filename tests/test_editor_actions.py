@@ -112,7 +112,7 @@ def test_two_contradictions_are_mended_together() -> None:
         " [add (conv(filters=5), conv(filters=6))] output"
     )
     fixes = offered(text, "fix")
-    assert fixes[0].title.endswith(", and mend what follows")
+    assert fixes[0].title.endswith(", and fix what follows")
 
 
 def test_misspelt_words_are_corrected_as_the_grammar_allows() -> None:

@@ -330,7 +330,7 @@ def test_an_unknown_country_or_impossible_tdp_is_refused_at_once() -> None:
     with pytest.raises(CnnGenError) as caught:
         Meter(country="France")
     assert "Did you mean FRA?" in str(caught.value)
-    with pytest.raises(CnnGenError, match="no figure for the country"):
+    with pytest.raises(CnnGenError, match="no emission figure is known for the country"):
         Meter(country="ATLANTIS")
     for tdp in (0, -5, float("nan"), 1e9):
         with pytest.raises(CnnGenError, match="impossible"):

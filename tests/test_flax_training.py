@@ -216,7 +216,7 @@ def test_what_a_callback_raises_is_no_fault_of_the_network() -> None:
     net = network(SMALL)
     with pytest.raises(ValueError, match="the window was closed"):
         get_backend("flax").train(net.to_source("flax"), net, few(), Protocol(), stop)
-    with pytest.raises(DataError, match="sets no test images aside"):
+    with pytest.raises(DataError, match="has no test images of its own"):
         run(PROTOCOLS["standard"])
 
 

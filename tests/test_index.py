@@ -299,7 +299,7 @@ def test_index_and_merge_are_commands(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "runs/index.parquet\nruns/README.md\n")
     done = cnngen("merge", "all", "runs", cwd=folder.parent)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("all: 3 runs copied, 0 were there")
+    assert done.stdout.startswith("all: 3 runs copied, 0 already there")
     (folder / record().key / "record.json").write_text("{")
     done = cnngen("index", "runs", cwd=folder.parent)
     assert done.returncode == 1

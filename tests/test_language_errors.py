@@ -182,9 +182,9 @@ def test_a_file_that_cannot_be_read_is_an_error_in_a_line(tmp_path: Path) -> Non
         file.truncate(2**40)
     for name, said in {
         "missing.cnn": "No such file",
-        "folder.cnn": "is no file",
-        "pipe.cnn": "is no file",
-        "endless.cnn": "is no file",
+        "folder.cnn": "not a regular file",
+        "pipe.cnn": "not a regular file",
+        "endless.cnn": "not a regular file",
         "circle.cnn": "cannot be read",
         "latin.cnn": "byte 21 is not UTF-8",
         "net.txt": "descriptions end in .cnn",

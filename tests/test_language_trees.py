@@ -77,8 +77,8 @@ def test_a_tree_is_taken_exactly_where_its_text_reads_as_itself() -> None:
         (Description((Layer("max_pooling"),), HEAD), "1:7: found 'max_pooling'"),
         (Description((), HEAD), "1:7: found 'flatten'"),
         (Description((Layer("conv"),), (Layer("flatten"),)), "1:20: found 'output'"),
-        (Description((Layer("conv"), *HEAD)), "are not those of a sentence"),
-        (Description((Layer("conv"),), HEAD, name="relu"), "'relu' is a word of the language"),
+        (Description((Layer("conv"), *HEAD)), "do not follow the grammar"),
+        (Description((Layer("conv"),), HEAD, name="relu"), "'relu' is reserved"),
         (Description(("(",)), "a str is neither"),  # type: ignore[arg-type]
         (Description((Merge(None, ("x",)),)), "cannot hold a str"),  # type: ignore[arg-type]
         (Description((Merge("add", ()),)), "1:12: found ']'"),

@@ -239,7 +239,7 @@ async def test_settings_may_change_and_wrong_ones_are_told(client: LanguageClien
     wrong = {"cnngen": {"input": "tiny"}}
     client.workspace_did_change_configuration(t.DidChangeConfigurationParams(wrong))
     await client.wait_for_notification(t.WINDOW_SHOW_MESSAGE)
-    assert "cnngen.input is no shape" in client.messages[-1].message
+    assert "cnngen.input is not a shape" in client.messages[-1].message
     back = {"cnngen": {}}
     client.workspace_did_change_configuration(t.DidChangeConfigurationParams(back))
 

@@ -170,11 +170,11 @@ def test_predicting_loads_no_framework_and_no_trainer() -> None:
     ("arguments", "reason"),
     [
         ([], "nothing to predict"),
-        (["--fit", "somewhere"], "--fit makes a model"),
+        (["--fit", "somewhere"], "--fit cannot be combined"),
         (["--fit", "nowhere.parquet", "-o", "x.zip"], "there is no nowhere.parquet"),
         (["-o", "x.zip", str(EXAMPLES / "open.cnn")], "-o is for --fit"),
         ([str(EXAMPLES / "open.cnn"), "-m", str(EXAMPLES / "open.cnn")], "not a saved predictor"),
-        ([str(EXAMPLES / "open.cnn"), "--data", "nothing"], "no data set 'nothing'"),
+        ([str(EXAMPLES / "open.cnn"), "--data", "nothing"], "unknown data set 'nothing'"),
         ([str(EXAMPLES / "vgg16.cnn"), "--input", "8x8x1"], "224x224x3"),
         (["nothing.cnn"], "nothing.cnn"),
     ],

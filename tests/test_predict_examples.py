@@ -189,7 +189,7 @@ def test_what_is_no_figure_is_refused_and_not_guessed(
         ),
         (
             {"description": [None], "name": ["x"], "data_shape": ["8x8x1"], "data_classes": [2]},
-            "names no cell",
+            "not the name of a NAS-Bench-101 cell",
         ),
     ],
 )

@@ -461,9 +461,9 @@ def test_the_command_writes_the_report_and_prints_its_page(
     [
         (["{source}", "-p", "oracle"], "no predictor 'oracle'"),
         (["{source}", "-t", "beauty"], "unknown target 'beauty'"),
-        (["{source}", "-t", ","], "',' names nothing"),
+        (["{source}", "-t", ","], "',' has an empty name"),
         (["{source}", "-t", ""], "needs a target"),
-        (["{source}", "-p", " , "], "' , ' names nothing"),
+        (["{source}", "-p", " , "], "' , ' has an empty name"),
         (["{source}", "--curve", "oracle"], "no predictor 'oracle'"),
         (["{empty}"], "no runs"),
         (["{empty}/nowhere"], "there is no"),

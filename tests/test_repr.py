@@ -77,7 +77,7 @@ SAID: dict[str, Callable[[Path], Any]] = {
         lambda _: Prediction(np.ones(1000), np.zeros(1000)),
     "<Material digits: 0 trainings>": lambda _: Material("digits", record_table(), []),
     "<Grammar of ": lambda _: grammar(),
-    "<Rule that begins with ": lambda _: grammar().start,
+    "<Rule that starts with ": lambda _: grammar().start,
 }  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def test_both_spaces_are_there_and_valid() -> None:
         ("pooling = 0.66", "pooling = nan", "features.pooling", ""),
         ("count = [3, 5]", "count = [5, 3]", "features.count", "is empty"),
         ("count = [3, 5]", "count = [3, 5, 7]", "features.count", ""),
-        ("count = [3, 5]", "counts = [3, 5]", "features.counts", "no key of a space"),
+        ("count = [3, 5]", "counts = [3, 5]", "features.counts", "not a key of a space"),
         ("count = [3, 5]", "count = [3, 100000000]", "features.count", ""),
         ("kernels = [1, 2, 3, 4, 5, 6, 7]", "kernels = []", "convolution.kernels", "empty"),
         ("kernels = [1, 2, 3, 4, 5, 6, 7]", "kernels = [0]", "convolution.kernels", "between"),

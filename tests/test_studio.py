@@ -142,7 +142,7 @@ def test_it_listens_on_the_loopback_alone(server: Server) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])
 def test_addresses_that_others_reach_are_refused(tmp_path: Path, host: str) -> None:
-    with pytest.raises(CnnGenError, match=f"'{host}' is no address of its loopback"):
+    with pytest.raises(CnnGenError, match=f"'{host}' is not a loopback address"):
         serve(settings(tmp_path / "net.cnn"), host=host, on_ready=pytest.fail)
 
 
@@ -200,7 +200,7 @@ def test_questions_of_the_wrong_form_are_refused(
 
 def test_texts_that_are_too_long_are_refused_before_they_are_read(server: Server) -> None:
     found = server.ask("check", {"text": "conv " * 50_000}).answer
-    assert "the studio takes 200,000" in found["faults"][0]["message"]
+    assert "the studio's limit of 200,000" in found["faults"][0]["message"]
     body = b'{"text": "' + b"x" * 2_000_000 + b'"}'
     assert server.request("POST", "/api/check", server.own(), body).status == 413
 
@@ -397,7 +397,7 @@ def test_a_file_is_saved_only_over_what_was_read(tmp_path: Path) -> None:
     ("name", "content", "fault"),
     [
         ("net.txt", b"", "descriptions end in .cnn"),
-        ("net.cnn", b"\xff\xfe", "is no text in UTF-8"),
+        ("net.cnn", b"\xff\xfe", "not a text file in UTF-8"),
         ("net.cnn", b"x" * 101, "more than the 100 characters"),
     ],
 )

@@ -54,7 +54,7 @@ def test_textx_reports_errors_as_its_own(text: str | None, message: str, tmp_pat
         ({"seed": "-1"}, "--seed cannot be '-1'"),
         ({"seed": True}, "--seed needs a value"),
         ({"input": "28x28"}, "--input cannot be '28x28'"),
-        ({"space": "none.txt"}, "there is no space 'none.txt'"),
+        ({"space": "none.txt"}, "unknown space 'none.txt'"),
         ({"script": "yes"}, "--script takes no value"),
     ],
 )

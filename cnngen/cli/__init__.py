@@ -1,1 +1,1 @@
-"""The command line. Each command imports what it needs when it runs, so that all start fast."""
+"""The command line. Commands import what they need only when they run, so that all start fast."""

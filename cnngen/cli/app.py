@@ -1,4 +1,4 @@
-"""The commands, and what becomes of errors."""
+"""The command-line application: registers the commands and reports errors."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ EPILOG = (
 
 
 class Group(TyperGroup):
-    """Typer's errors quote arguments, which may be the names of strangers' files, and Typer
-    prints them with colours, so that they pass no door."""
+    """A group of commands that makes Typer's error messages printable.
+
+    They quote arguments, such as untrusted file names, and Typer prints them in colours, which
+    bypasses the filter of `cnngen.cli.terminal`.
+    """
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _made_printable():
@@ -68,7 +71,7 @@ for panel, commands in COMMANDS.items():
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; gives its exit code. Users' mistakes are messages, with code 2."""
+    """Run one command and return its exit code: 2, with a message, for a mistake of the user."""
     with doors():
         return delivered(lambda: _run(arguments))
 

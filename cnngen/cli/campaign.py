@@ -1,4 +1,4 @@
-"""Commands for whole data sets of trainings."""
+"""Commands for data sets of trainings: `campaign`, `index` and `merge`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of runs
 
 
 class Shard(NamedTuple):
-    """One part of several, counted from 1."""
+    """One shard of several, counted from 1."""
 
     number: int
     parts: int
@@ -41,7 +41,7 @@ class Shard(NamedTuple):
 def _shard(text: str) -> Shard:
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if match is None:
-        raise typer.BadParameter(f"'{text}' is no shard; write NUMBER/PARTS: 1/4")
+        raise typer.BadParameter(f"'{text}' is not a shard such as 1/4 (NUMBER/PARTS)")
     return Shard(*map(int, match.groups()))
 
 
@@ -164,7 +164,7 @@ def campaign(
     if tally.unreadable:
         print(
             f"cnngen: {tally.unreadable:,} runs cannot be read; --repair moves them aside and "
-            "trains them anew",
+            "trains them again",
             file=sys.stderr,
         )
         raise typer.Exit(1)
@@ -209,7 +209,7 @@ def merge(
 
     with progress_console.status("Copying"):
         merged = merge_folders(out, folders)
-    print(f"{out}: {merged.copied:,} runs copied, {merged.same:,} were there")
+    print(f"{out}: {merged.copied:,} runs copied, {merged.same:,} already there")
     _write_card(out)
     for path, reason in (*merged.conflicts.items(), *merged.broken.items()):
         print(f"{path}: {reason}", file=sys.stderr)
@@ -221,12 +221,12 @@ def _write_card(folder: Path) -> None:
     from cnngen.runs.dataset_card import FILE, write_card
 
     card = write_card(folder)
-    print(card or f"{folder / FILE} is not CNNGen's own, and was left as it is")
+    print(card or f"{folder / FILE} was not written by CNNGen, and was left unchanged")
 
 
 @contextmanager
 def stopping(stop: threading.Event, asked: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C sets an event, the second is a KeyboardInterrupt."""
+    """Make the first Ctrl-C set an event, and the second raise KeyboardInterrupt."""
 
     def act(number: int, frame: object) -> None:
         if stop.is_set():

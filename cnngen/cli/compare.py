@@ -1,4 +1,4 @@
-"""The command that compares frameworks."""
+"""The command `compare`, which compares frameworks."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def compare(
     images = load_data(data)
     bounds = Bounds(layers or Range(), parameters or Range(), flops or Range())
     if files and bounds != Bounds():
-        raise CnnGenError("bounds are for networks that are drawn, and files were given")
+        raise CnnGenError("bounds apply to sampled networks, but files were given")
     networks = _networks(
         files or [], space, count, seed, bounds, images.input_shape, images.classes
     )
@@ -162,7 +162,7 @@ def _networks(
     shape: tuple[int, int, int],
     classes: int,
 ) -> list[Network]:
-    """The networks in some files, or drawn from a space where there are none."""
+    """Read the networks from files, or sample them from a space if there are none."""
     from cnngen.cli.describe import read_description
     from cnngen.space.resolution import resolve
     from cnngen.space.sampling import sample_many

@@ -1,4 +1,4 @@
-"""Commands on descriptions: nothing here needs a framework."""
+"""Commands on descriptions: `check`, `format`, `sample`, `generate` and `draw`. None needs a framework."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STDIN = Path("-")
 
 
 def read_description(path: Path) -> Description:
-    """The description in a file, or on stdin for `-`."""
+    """Read the description in a file, or on stdin for `-`."""
     from cnngen import language
 
     if path == STDIN:
@@ -116,9 +116,9 @@ def format_(
     from cnngen.language import format, format_text
 
     if short and write:
-        raise CnnGenError("on one line, a description would lose its comments")
+        raise CnnGenError("on one line, the description would lose its comments")
     if STDIN in files and (write or test):
-        raise CnnGenError("what is read from stdin has no file to compare or change")
+        raise CnnGenError("--write and --check need files, not stdin")
     changed = False
     for file in files:
         description = read_description(file)
@@ -170,8 +170,8 @@ def sample(
     if as_open:
         if out or as_json or input_shape or classes or bounds != Bounds():
             raise CnnGenError(
-                "--open prints sentences alone, and two may be equal",
-                hint="Leave out --out, --json, --input, --classes and bounds: those need networks.",
+                "--open prints descriptions without networks, and two may be equal",
+                hint="Leave out --out, --json, --input, --classes and bounds, which need networks.",
             )
         for description in sample_descriptions(count, space, seed=seed):
             print(format(description))
@@ -268,7 +268,9 @@ def draw(
     out = out or Path("network.svg" if file == STDIN else file.with_suffix(".svg").name)
     kind = out.suffix.lower()
     if kind not in (".svg", ".png"):
-        raise CnnGenError(f"'{out}' is no picture", hint="Name a file that ends in .svg or .png.")
+        raise CnnGenError(
+            f"'{out}' is not a picture", hint="Use a file name that ends in .svg or .png."
+        )
     if trace and kind != ".svg":
         raise CnnGenError("a traced model is drawn as .svg", hint=f"Name it {out.stem}.svg.")
     network = _resolved(file, input_shape, classes, space, seed)

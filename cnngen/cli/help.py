@@ -11,7 +11,7 @@ FILE = Path(__file__).parent / "help.txt"
 
 
 def render() -> str:
-    """The help of the whole as Typer prints it, 80 columns wide and without colours."""
+    """Render the top-level help as Typer prints it, 80 columns wide and without colours."""
     os.environ |= {"COLUMNS": "80", "TERMINAL_WIDTH": "80", "NO_COLOR": "1", "TERM": "dumb"}
     from cnngen.cli.app import run
 

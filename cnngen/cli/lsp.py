@@ -1,4 +1,4 @@
-"""The command that editors start."""
+"""The command `lsp`, which editors start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that train and measure, and that show what was measured."""
+"""Commands that train, measure and show the results: `train`, `show`, `export` and `backends`."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def train(
     from cnngen.training.data import load_data
 
     metering = Metering(country, tdp)
-    metering.meter()  # refuses a country that is none
+    metering.meter()  # refuses an unknown country now
     chosen = protocol_of(protocol, epochs=epochs)
     descriptions = [read_description(file) for file in files]
     images = load_data(data)
@@ -130,9 +130,9 @@ def train(
 def _train(
     jobs: Iterable[Job], count: int, data: Dataset, out: Path, *, again: bool = False
 ) -> tuple[list[Record], int]:
-    """Train one network after the other in this process; each is stored when it is done.
+    """Train one network after the other in this process, and store each when it is done.
 
-    Gives the records, and how many runs that are there cannot be read."""
+    Returns the records, and the number of existing runs that cannot be read."""
     from cnngen.cli.output import make_folder
     from cnngen.cli.progress import Display
     from cnngen.runs.campaign import in_process, tell_epochs, train_jobs
@@ -149,7 +149,7 @@ def _train(
 
 def _end(unreadable: int) -> None:
     if unreadable:
-        print("cnngen: --again trains anew what cannot be read", file=sys.stderr)
+        print("cnngen: --again retrains the runs that cannot be read", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -211,7 +211,7 @@ def show(
     elif len(runs):
         print_records(runs)
     elif not runs.broken:
-        console.print(f"{folder} holds no runs", markup=False)
+        console.print(f"{folder} contains no runs", markup=False)
     for path, reason in runs.broken:
         print(f"{path}: {reason}", file=sys.stderr)
     if runs.broken:
@@ -232,7 +232,7 @@ def export(
     from cnngen.training.data import load_data, save_npz
 
     if out.suffix != ".npz":
-        raise CnnGenError(f"'{out}' is no .npz file", hint="Name one that ends in .npz.")
+        raise CnnGenError(f"'{out}' is not an .npz file", hint="Use a file name that ends in .npz.")
     images = load_data(data)
     save_npz(images, out, protocol_of(protocol))
     print(f"{out}: {len(images):,} images of {images.name}")
@@ -284,14 +284,14 @@ def protocol_of(
     time_budget: float | None = None,
     early: int | None = None,
 ) -> Protocol:
-    """A protocol by its name, with what is given instead of its own.
+    """Return a protocol by its name, with the given values instead of its own.
 
-    Raises `CnnGenError` where there is none of that name.
+    Raises `CnnGenError` for an unknown name.
     """
     from cnngen.training.protocol import PROTOCOLS
 
     if name not in PROTOCOLS:
-        raise CnnGenError(f"there is no protocol '{name}'", hint=f"Known: {', '.join(PROTOCOLS)}.")
+        raise CnnGenError(f"unknown protocol '{name}'", hint=f"Known: {', '.join(PROTOCOLS)}.")
     protocol = PROTOCOLS[name]
     if epochs is not None and epochs != protocol.epochs:
         protocol = replace(protocol, name=f"{name}-{epochs}-epochs", epochs=epochs)

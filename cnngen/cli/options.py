@@ -20,7 +20,7 @@ class ImageShape(NamedTuple):
 
 
 class Range(NamedTuple):
-    """Least and most, both included; None is no bound."""
+    """An inclusive range; None is unbounded."""
 
     least: int | None = None
     most: int | None = None
@@ -37,25 +37,25 @@ File = Annotated[
 def _shape(text: str) -> ImageShape:
     match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})x([1-9]\d{0,5})", text)
     if match is None:
-        raise typer.BadParameter(f"'{text}' is no shape; write HEIGHTxWIDTHxCHANNELS: 32x32x3")
+        raise typer.BadParameter(f"'{text}' is not a shape such as 32x32x3 (HEIGHTxWIDTHxCHANNELS)")
     return ImageShape(*map(int, match.groups()))
 
 
 def _range(text: str) -> Range:
     match = re.fullmatch(r"(\d{0,15}):(\d{0,15})", text.replace(",", "").replace("_", ""))
     if match is None or text == ":":
-        raise typer.BadParameter(f"'{text}' is no range; write LEAST:MOST, 10: or :40")
+        raise typer.BadParameter(f"'{text}' is not a range such as 10:40, 10: or :40 (LEAST:MOST)")
     ends = Range(*(int(end) if end else None for end in match.groups()))
     if ends.least is not None and ends.most is not None and ends.least > ends.most:
-        raise typer.BadParameter(f"'{text}' is empty: it runs from more to less")
+        raise typer.BadParameter(f"'{text}' is an empty range: it runs from more to less")
     return ends
 
 
 def name_list(text: str) -> list[str]:
-    """Names between commas; none where nothing is given at all."""
+    """Split names at commas. An empty text has no names."""
     given = [name for part in text.split(",") if (name := part.strip())]
     if text and not given:
-        raise CnnGenError(f"'{text}' names nothing", hint="Names stand between commas: a,b.")
+        raise CnnGenError(f"'{text}' has an empty name", hint="Separate names with commas: a,b.")
     return given
 
 

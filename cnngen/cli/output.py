@@ -1,4 +1,4 @@
-"""What commands print and write."""
+"""Printing and writing, shared by the commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class PlainConsole(Console):
-    """A console on which strings are text: no markup, no emoji, no escape sequences."""
+    """A console that prints strings literally: no markup, no emoji, no escape sequences."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
@@ -37,11 +37,11 @@ class PlainConsole(Console):
 
 console = PlainConsole()
 progress_console = PlainConsole(stderr=True)
-"""Progress goes to stderr, so that stdout can be piped."""
+"""Progress is printed on stderr, so that stdout can be piped."""
 
 
 def progress_bars(*more: ProgressColumn, disable: bool = False) -> Progress:
-    """Bars that go when all is done, with their descriptions before them."""
+    """Create progress bars that vanish when all is done, with descriptions before them."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     return Progress(
@@ -55,7 +55,7 @@ def progress_bars(*more: ProgressColumn, disable: bool = False) -> Progress:
 
 
 def print_json(value: object) -> None:
-    """Indented JSON on stdout, with escapes for what is not to be seen or cannot be said."""
+    """Print indented JSON, escaping characters that are unprintable or cannot be encoded."""
     unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
     for line in json.dumps(value, indent=2, ensure_ascii=not unicode).split("\n"):
         shown = (c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
@@ -63,7 +63,7 @@ def print_json(value: object) -> None:
 
 
 def print_text(text: str) -> None:
-    """A description or a source on stdout: as it is, in UTF-8, where that is no terminal."""
+    """Print a description or source code; unchanged, in UTF-8, if stdout is not a terminal."""
     raw = getattr(sys.stdout, "rich_proxied_file", sys.stdout)
     if raw.isatty() or not hasattr(raw, "buffer"):
         sys.stdout.write(text)
@@ -74,12 +74,12 @@ def print_text(text: str) -> None:
 
 
 def say_broken(run: Path, reason: str) -> None:
-    """Tell of a run that is left out."""
+    """Report a run that is left out."""
     print(f"{run}: {reason}", file=sys.stderr)
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all. Raises `CnnGenError` where that cannot be done."""
+    """Write a file atomically. Raises `CnnGenError` if that fails."""
     try:
         with replacing(path) as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -88,15 +88,15 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, if it is not there. Raises `CnnGenError` where that cannot be done."""
+    """Create a folder if it does not exist. Raises `CnnGenError` if that fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CnnGenError(f"folder {path} cannot be made: {error.strerror}") from None
+        raise CnnGenError(f"folder {path} cannot be created: {error.strerror}") from None
 
 
 def tracked(networks: Iterable[Network], count: int, doing: str) -> Iterator[Network]:
-    """The networks, with a progress bar on stderr where a person may look."""
+    """Iterate over networks with a progress bar on stderr, if that is a terminal."""
     from rich.progress import track
 
     return iter(
@@ -112,7 +112,7 @@ def tracked(networks: Iterable[Network], count: int, doing: str) -> Iterator[Net
 
 
 def summary(network: Network) -> dict[str, object]:
-    """What scripts want to know of a network."""
+    """Return the figures of a network for scripts."""
     cost = network.cost
     return {
         "id": network.id,
@@ -128,7 +128,7 @@ def summary(network: Network) -> dict[str, object]:
 
 
 def summary_line(network: Network) -> str:
-    """The same for people."""
+    """Format the figures of a network in one line."""
     cost = network.cost
     end = (
         f"backbone giving {shapes.text(network.output_shape)}"

@@ -1,4 +1,4 @@
-"""The command that predicts what a training would give."""
+"""The command `predict`, which predicts the results of a training."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def predict(
     if fit is not None:
         if files or model or out is None:
             raise CnnGenError(
-                "--fit makes a model and does nothing else",
+                "--fit cannot be combined with files, --model, --data or --json",
                 hint="Name the runs and the file: cnngen predict --fit FOLDER -o MODEL.zip",
             )
         _fit(fit, predictor, out)
@@ -115,7 +115,7 @@ def _network(
     space: str,
     seed: int,
 ) -> Network:
-    """The network of a description; its ends are the model's usual ones where nobody says."""
+    """Resolve a description. An open input or output is that of the model's networks."""
     from cnngen.space.resolution import resolve
 
     shape, count = model.domain.usual
@@ -189,7 +189,7 @@ def _cell(target: Target, mean: float, low: float, high: float) -> str:
 
 
 def _short(figure: float) -> str:
-    """Two digits, and no powers of ten."""
+    """Format a number with two significant digits, without an exponent."""
     return f"{figure:.0f}" if figure >= 10 else f"{figure:.2g}"
 
 
@@ -198,9 +198,9 @@ def _fit(source: Path, predictor: str, out: Path) -> None:
     from cnngen.predict import TARGETS, examples
     from cnngen.predict.model import Model
 
-    if out.is_dir() or not out.parent.is_dir():  # said now: fitting takes minutes
+    if out.is_dir() or not out.parent.is_dir():  # checked first: fitting takes minutes
         raise CnnGenError(
-            f"{out} is a folder" if out.is_dir() else f"there is no folder {out.parent}",
+            f"{out} is a folder" if out.is_dir() else f"folder {out.parent} does not exist",
             hint="-o names the model's file.",
         )
     with progress_bars() as progress:

@@ -1,4 +1,4 @@
-"""What is seen of trainings while they run."""
+"""Shows the progress of trainings."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from cnngen.runs.record import Record
 from cnngen.training.protocol import Epoch
 
 LINE_EVERY = 60.0
-"""Seconds between lines where there is no terminal."""
+"""Seconds between lines if there is no terminal."""
 
 
 class Display(Watch):
-    """Bars on a terminal: one for all networks, one for each in training. Elsewhere, such as
-    in the log of a batch job, a line now and then."""
+    """Shows progress bars on a terminal, one for all networks and one for each in training.
+    Elsewhere, such as in the log of a batch job, prints a line now and then.
+    """
 
     what: ClassVar[str] = "networks"
-    """What is counted."""
+    """The noun for what is counted."""
 
     def __init__(self, total: int) -> None:
         self.tally = Tally(total)
@@ -50,7 +51,7 @@ class Display(Watch):
         self._progress.stop()
 
     def say(self, text: str, style: str | None = None) -> None:
-        """A line above the bars."""
+        """Print a line above the bars."""
         self._progress.console.print(printable(text), style=style, soft_wrap=True)
 
     def began(self, job: Job) -> None:
@@ -95,7 +96,7 @@ class Display(Watch):
 
 
 def pace(tally: Tally) -> str:
-    """How fast it goes, how long it goes on, what it used and what failed."""
+    """Format the rate, the remaining time, the energy used and the failures."""
     parts = []
     if tally.an_hour is not None:
         parts.append(f"{tally.an_hour:,.3g} an hour")
@@ -109,7 +110,7 @@ def pace(tally: Tally) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the two largest of days, hours, minutes and seconds."""
+    """Format a duration in the two largest of days, hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

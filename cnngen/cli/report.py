@@ -1,4 +1,4 @@
-"""The command that studies a data set of trainings."""
+"""The command `report`, which studies a data set of trainings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How comparisons are shown to people."""
+"""Prints comparisons as tables and sentences."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_UNEQUAL = 10
 
 
 class CompareDisplay(Display, CompareWatch):
-    """The bars of a campaign; the one for all tells which mode is at work."""
+    """The bars of a campaign; the overall bar also names the current mode."""
 
     what = "trainings"
 
@@ -37,7 +37,7 @@ class CompareDisplay(Display, CompareWatch):
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """What each mode needed, how each two compare, and what the figures are worth."""
+    """Print what each mode needed, how modes compare in pairs, and caveats."""
     if not comparison.records:
         console.print("Nothing was trained.")
         return
@@ -63,10 +63,10 @@ def print_comparison(comparison: Comparison) -> None:
 
 
 def print_power(modes: int, networks: int, repeats: int) -> None:
-    """Say beforehand which verdicts so few trainings cannot give."""
+    """Say beforehand which verdicts are impossible with so few trainings."""
     pairs = modes * (modes - 1) // 2
     if not pairs:
-        return  # there is nothing to compare, as the design says
+        return  # the design itself refuses this
     least, least_each = fewest_pairs(pairs), fewest_pairs(pairs * networks)
     if networks * repeats < least:
         text = (
@@ -85,7 +85,7 @@ def print_power(modes: int, networks: int, repeats: int) -> None:
 
 
 def print_comparison_folder(out: Path, plots: Sequence[Path]) -> None:
-    """Where all is kept."""
+    """Print where the results are kept."""
     names = ", ".join(plot.name for plot in plots)
     console.print(
         f"Kept in {out}: comparison.json, a folder of runs for each mode, {names}",
@@ -115,8 +115,8 @@ def _show_modes(comparison: Comparison) -> None:
         rows.add_row(*map(Text, row))
     console.print(rows)
     console.print(
-        "Medians of all trainings. Right: the mean share of test images told right, and the "
-        "energy of a training for each of them.",
+        "Medians of all trainings. Right: the mean share of test images classified correctly, and "
+        "the energy of a training for each of them.",
         style="dim",
         soft_wrap=True,
     )
@@ -154,7 +154,7 @@ def _cell(verdict: Verdict) -> str:
 
 
 def _sentences(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """The verdicts on energy, or time where that was not measured, that say something."""
+    """Return the conclusive verdicts on energy, or on time if energy was not measured."""
     known = {verdict.figure for verdict in verdicts}
     figure = next((name for name in ("net_energy", "energy", "seconds") if name in known), None)
     for verdict in verdicts:

@@ -1,4 +1,4 @@
-"""How records are shown to people."""
+"""Prints records as tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def print_records(records: Sequence[Record]) -> None:
-    """Records as a table, the best first, and what its figures are worth."""
+    """Print records as a table, the best first, with the provenance of the energy figures."""
     one_setting = len({(r.backend, r.data.name, r.protocol.name) for r in records}) == 1
     rows = Table(box=None, header_style="bold", pad_edge=False)
     for name in COLUMNS:
@@ -54,7 +54,7 @@ def print_records(records: Sequence[Record]) -> None:
 
 
 def print_record(record: Record, run: Path) -> None:
-    """A record in full but for its epochs, which are a line of blocks."""
+    """Print a record in full, with its epochs as a sparkline."""
     energy = record.energy
     rows = Table(box=None, show_header=False, pad_edge=False)
     rows.add_column(style="bold", no_wrap=True)
@@ -98,13 +98,12 @@ def print_record(record: Record, run: Path) -> None:
 
 
 def _line(text: str) -> Text:
-    """A text of a record, which may hold ends of lines and look like more than one."""
+    """Make a text of a record one line, as it may contain line breaks."""
     return Text(printable(text))
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:
-    """Values as blocks from the least to the most; at most `width`, each then a mean. What is
-    no number is a gap."""
+    """Draw values as a line of at most `width` blocks, averaging if there are more. NaN is a gap."""
     if len(values) > width:
         ends = [round(i * len(values) / width) for i in range(width + 1)]
         values = [fmean(values[a:b]) for a, b in pairwise(ends)]
@@ -123,12 +122,12 @@ def _share(share: float | None) -> str:
 
 
 def _setting(record: Record) -> str:
-    """What was trained with what, on what, and how."""
+    """Format the backend, data set and protocol of a record."""
     return f"{record.backend} on {record.data.name}, {record.protocol.name}"
 
 
 def _worth(record: Record) -> str:
-    """What the energy of a record is worth, in a sentence."""
+    """Describe the provenance of a record's energy in a sentence."""
     if record.energy is None:
         return f"Energy: {record.energy_cause or 'not measured'}."
     source = record.energy.provenance
@@ -146,7 +145,7 @@ def _worth(record: Record) -> str:
 
 
 def _others(records: Sequence[Record]) -> list[str]:
-    """How busy other programs kept the machine while it was measured, if that was seen."""
+    """Describe how busy other programs kept the machine during measurement, if known."""
     sources = [r.energy.provenance for r in records if r.energy is not None]
     shares = [s.others_during * 100 for s in sources if s.others_during is not None]
     if not shares:
@@ -158,7 +157,7 @@ def _others(records: Sequence[Record]) -> list[str]:
 
 
 def print_folder(records: Sequence[Record], out: Path) -> None:
-    """Where the runs are, and what is in them."""
+    """Print where the runs are, and what files are in them."""
     if records:
         names = f"{{model.cnn, {records[0].backend}.py, model.svg, record.json …}}"
         console.print(f"Kept in {out}/<id>-…/{names}", style="dim")

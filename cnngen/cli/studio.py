@@ -1,4 +1,4 @@
-"""The command that serves the studio."""
+"""The command `studio`, which serves the studio."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The door to the terminal: names and causes come from strangers' files, and stay text there.
+"""Filters terminal output, as names and messages may come from untrusted files.
 
-A terminal obeys what it is sent: an escape sequence moves its caret, sets its title, writes
-the clipboard. So whatever is printed has a space for each character that is none to be seen.
-What the terminal's encoding cannot say is said in plainer characters.
+A terminal obeys escape sequences, which move its cursor, set its title or write the clipboard.
+So every non-printable character is replaced with a space before it is printed. Characters that
+the terminal's encoding lacks are replaced with plainer ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TextIO
 from cnngen.errors import printable_lines
 
 FALLBACK = "cnngen-plainer"
-"""The name of what stands in for characters that an encoding lacks, for `errors=`."""
+"""The name of the error handler that replaces characters an encoding lacks."""
 
 _PLAINER = {
     **dict(zip("▁▂▃▄▅▆▇█", "_.-~=+*#", strict=True)),
@@ -52,8 +52,9 @@ _PLAINER = {
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:
-    """Characters that stand in for those that cannot be encoded: é is e, and what is like
-    nothing in ASCII is a question mark."""
+    """Replace characters that cannot be encoded with similar ones: é with e, others with a
+    question mark.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lost = error.object[error.start : error.end]
@@ -71,16 +72,16 @@ codecs.register_error(FALLBACK, _plainer)
 
 
 def never_fail(stream: TextIO) -> None:
-    """Let a stream say in plainer characters what its encoding lacks."""
+    """Make a stream replace characters that its encoding lacks."""
     if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
         reconfigure(errors=FALLBACK)
 
 
 class Door:
-    """A stream of text that lets only printable characters through, and ends of lines.
+    """A text stream that passes only printable characters and line breaks.
 
-    Rich, which has its own way to make text printable (see `output`) and writes the escape
-    sequences of colours, goes around it.
+    Rich bypasses it, because it writes escape sequences for colours; `cnngen.cli.output` filters
+    its text.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -101,9 +102,9 @@ class Door:
 
 @contextmanager
 def doors() -> Iterator[None]:
-    """Put doors before stdout and stderr."""
+    """Replace stdout and stderr with filtering streams."""
     streams = {name: getattr(sys, name) for name in ("stdout", "stderr")}
-    # Where there is no console, as under pythonw, there are no streams.
+    # Without a console, as under pythonw, there are no streams.
     put = {name: Door(stream) for name, stream in streams.items() if stream is not None}
     for name, door in put.items():
         setattr(sys, name, door)

@@ -52,7 +52,7 @@ class MetaModel(TextXMetaModel):  # type: ignore[misc]  # textX has no types
     def model_from_file(
         self, file_name: str, encoding: str = "utf-8", debug: bool | None = None, **given: Any
     ) -> Any:
-        """The model of a `.cnn` file, which is UTF-8 whatever `encoding` says."""
+        """Load the model of a `.cnn` file, which is always UTF-8, whatever `encoding` is."""
         with _as_textx_errors():
             source = read(file_name).source
         assert source is not None
@@ -67,7 +67,7 @@ class MetaModel(TextXMetaModel):  # type: ignore[misc]  # textX has no types
         encoding: str = "utf-8",
         **given: Any,
     ) -> Any:
-        """The model of a text. Raises `TextXError` for one that is not a network."""
+        """Load the model of a text. Raises `TextXError` if it is not a valid network."""
         self.model_param_defs.check_params(file_name or "<text>", **given)
         with _as_textx_errors():
             description = parse(model_str, file_name or "<text>")
@@ -100,7 +100,7 @@ language = LanguageDesc(LANGUAGE, "*.cnn", "Whole convolutional networks", _meta
 
 
 def __getattr__(name: str) -> GeneratorDesc:
-    """The generator of a backend."""
+    """Return the textX generator of a backend."""
     if name.startswith("_"):
         raise AttributeError(name)
     arguments = {"script": SCRIPT, **RESOLUTION}
@@ -140,7 +140,7 @@ def _generate(
 
 
 def _resolution(given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `resolve` from those of textX, which are words, or True without a value."""
+    """Convert the arguments of textX, which are strings or True, to those of `resolve`."""
     read: dict[str, Any] = {}
     for name, value in given.items():
         try:
@@ -169,7 +169,7 @@ _READERS: dict[str, Callable[[str], object]] = {
 
 @contextmanager
 def _as_textx_errors() -> Iterator[None]:
-    """CNNGen's errors as textX's, with the same place."""
+    """Convert CNNGen's errors to textX's, with the same position."""
     try:
         yield
     except CnnGenError as error:

@@ -1,4 +1,4 @@
-"""The command that holds frameworks against each other."""
+"""The command `verify`, which checks that frameworks compute the same."""
 
 from __future__ import annotations
 
@@ -82,9 +82,11 @@ def _modes(backends: str | None) -> list[Mode]:
     modes = list(dict.fromkeys(map(parse_mode, chosen)))
     for mode in modes:
         if "verify" not in get_backend(mode.backend).capabilities:
-            raise CnnGenError(f"the {mode.backend} backend cannot be verified: it has no runner")
+            raise CnnGenError(
+                f"the {mode.backend} backend cannot be verified, because it has no runner"
+            )
     if not modes:
-        raise CnnGenError("there is no backend to verify", hint="See `cnngen backends`.")
+        raise CnnGenError("no backend can be verified", hint="See `cnngen backends`.")
     return modes
 
 
@@ -112,7 +114,7 @@ def _networks(
     from cnngen.space.sampling import sample_many
 
     if files and count is not None:
-        raise CnnGenError("--count draws networks from a space, and here are files")
+        raise CnnGenError("--count samples networks, but files were given")
     if files:
         return [
             resolve(
@@ -154,7 +156,7 @@ def _show(verifier: Verifier, found: Sequence[Verification]) -> None:
     for verification in found:
         if verifier.frameworks and not verification.pairs and not verification.faults:
             what = verification.network.name or verification.network.id
-            hint = "One backend alone is held against the definitions, where they are computed:"
+            hint = "A single backend is compared with the definitions, where they are computed:"
             hint += " name two, or give a smaller --input."
             _fault(what, "was compared with nothing", hint)
         for pair in verification.pairs:
@@ -220,7 +222,7 @@ def _json(verifier: Verifier, found: Sequence[Verification]) -> dict[str, object
                             {
                                 "what": d.what,
                                 "precision": d.precision,
-                                # JSON has no infinity: null where a figure is no number.
+                                # JSON has no infinity or NaN: use null.
                                 "value": d.value if isfinite(d.value) else None,
                                 "allowed": d.allowed,
                                 "weight": d.where,

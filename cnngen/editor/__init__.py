@@ -1,7 +1,7 @@
-"""Answers about a text that is being written: what is wrong, what could come next, what it gives.
+"""Editor features: diagnostics, completion, hover, code actions and more.
 
-Pure functions of the text, the place in it (characters from 0) and `TextSettings`; no protocol.
-The language server and the studio ask them.
+These are pure functions of the text, an offset in it (in characters, from 0) and `TextSettings`,
+independent of any protocol. The language server and the studio build on them.
 """
 
 from cnngen.editor.actions import Action, actions

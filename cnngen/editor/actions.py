@@ -1,4 +1,4 @@
-"""Changes that are offered at a place of a text."""
+"""Code actions: the changes that are offered at a position in a text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cnngen.errors import Span
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A change with its name. After it, the text has no error. A `fix` mends one."""
+    """A named change, after which the text has no error. A `fix` mends an error."""
 
     title: str
     kind: Literal["fix", "fill"]
@@ -24,7 +24,7 @@ class Action:
 
 
 def actions(text: str, span: Span, settings: TextSettings = DEFAULTS) -> list[Action]:
-    """What can be done where the cursor stands, or with what is selected; the best fix first."""
+    """Return the actions for the cursor or the selection `span`, the best fix first."""
     return [*_fixes(text, span, settings), *_fills(text, span, settings)]
 
 

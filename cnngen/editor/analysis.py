@@ -1,4 +1,4 @@
-"""What all answers about a text start from: its tree and, where there is one, its network."""
+"""Parses and resolves a text, which all editor features start from."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from cnngen.language.tree import Description, Layer, Merge
 from cnngen.network import Network, Node
 
 MAX_CHARACTERS = 100_000
-"""Longer texts are not read while they are written: a keystroke would take some tenths of a second."""
+"""Longer texts are not analysed, as each keystroke would take some tenths of a second."""
 
 MAX_LAYERS = 5_000
-"""From here on, texts are read but dimensions are not inferred."""
+"""For more layers, the text is parsed but dimensions are not inferred."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextSettings:
-    """What stands in where a text leaves something open: its ends, and what is drawn.
+    """What is used where a text leaves something open: input shape, classes, space and seed.
 
-    Without `dimensions`, texts are only read: what a server falls back to when inferring
-    them took too long.
+    Without `dimensions`, texts are parsed but not resolved: the fallback of a server when
+    resolving took too long.
     """
 
     input_shape: tuple[int, int, int] | None = None
@@ -39,7 +39,7 @@ DEFAULTS = TextSettings()
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """A word of the description: as written, as resolved, and its operations."""
+    """A layer or merge of a text: as written, as resolved, and its operations."""
 
     written: Layer | Merge
     resolved: Layer | Merge
@@ -48,11 +48,11 @@ class Element:
 
 @dataclass(frozen=True)
 class Analysis:
-    """A text read and resolved.
+    """A text, parsed and resolved.
 
-    `network` is None where too much is wrong, or the dimensions contradict each other: then
-    `contradiction` says how. A text with syntax errors may have a network all the same, of
-    what is right in it. `unchecked` says why the text was not looked at, or not wholly.
+    `network` is None if too much is wrong, or if the dimensions contradict each other, as
+    `contradiction` says. A text with syntax errors may still have a network, made of its valid
+    parts. `unchecked` says why the text was not analysed, or only in part.
     """
 
     source: Source
@@ -64,7 +64,7 @@ class Analysis:
 
     @cached_property
     def elements(self) -> tuple[Element, ...]:
-        """The layers and merges that stand in the text, in its order; empty without a network."""
+        """The layers and merges in the text, in its order; empty without a network."""
         if self.network is None or self.parsed.description is None:
             return ()
         nodes: dict[Span, list[Node]] = {}
@@ -85,9 +85,9 @@ class Analysis:
 
 
 def analyse(text: str, settings: TextSettings = DEFAULTS) -> Analysis:
-    """Read a text, going on after mistakes, and infer its dimensions.
+    """Parse a text, recovering from mistakes, and infer its dimensions.
 
-    Kept for the last few texts: an editor asks several questions after each keystroke, and
+    The last few results are cached: an editor sends several requests after each keystroke, and
     code actions try several changes.
     """
     return _analyse(text, settings)
@@ -131,7 +131,7 @@ def _says_classes(description: Description) -> bool:
 
 @lru_cache(maxsize=8)
 def parse_result(text: str) -> ParseResult:
-    """The tree and the words of a text, whatever its dimensions; nothing of one too long."""
+    """Parse a text into its tree and tokens; both are empty for a text that is too long."""
     return parse_on(Source(text)) if len(text) <= MAX_CHARACTERS else _UNREAD
 
 
@@ -139,16 +139,16 @@ _UNREAD = ParseResult(None, (), ())
 
 
 def word_at(text: str, start: int) -> Span:
-    """The word that begins at a place, such as the name of a layer without its parameters."""
+    """Return the span of the word at an offset, such as a layer's name without parameters."""
     match = _WORD.match(text, start)
     return Span(start, match.end() if match else start)
 
 
 def comments(text: str) -> Iterator[Span]:
-    """Where the comments of a text stand; one that is not closed goes to its end."""
+    """Return the spans of all comments. An unclosed comment extends to the end of the text."""
     return (Span(*match.span()) for match in _COMMENT.finditer(text))
 
 
 _WORD = re.compile(r"\w*")
-# The grammar's comments, and one that is not closed.
+# The grammar's comments, or an unclosed comment.
 _COMMENT = re.compile(r"//[^\r\n]*|/\*[^*]*\*+(?:[^*/][^*]*\*+)*/|/\*.*", re.DOTALL)

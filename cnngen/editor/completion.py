@@ -1,4 +1,4 @@
-"""What could come next, as the compiled grammar knows it."""
+"""Completion: the words that may come next, from the compiled grammar."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MERGE = "[ ( conv , Empty ) ]"
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A word that may stand at a place: `span` is what is written of it so far."""
+    """A word that may come next. `span` covers what is already written of it."""
 
     text: str
     kind: WordKind
@@ -30,10 +30,10 @@ class Completion:
 
 
 def completions(text: str, offset: int, settings: TextSettings = DEFAULTS) -> list[Completion]:
-    """All words and signs that may come next at a place, layers and parameters before signs.
+    """Return all words and signs that may come next at an offset, words before signs.
 
-    Where a number comes next, the ones that the space would draw from. Hyper-parameters that
-    the layer has already are left out.
+    Numbers are completed with those that the space draws from. Hyper-parameters that the layer
+    already has are left out.
     """
     if offset > MAX_CHARACTERS or any(_inside(span, offset, text) for span in comments(text)):
         return []
@@ -60,7 +60,7 @@ def _inside(comment: Span, offset: int, text: str) -> bool:
 
 
 def _numbers(following: Expected, settings: TextSettings) -> list[str]:
-    """Numbers that are usual here: those the space draws from, and the ends of the network."""
+    """Return the usual numbers: those the space draws from, the input shape, the classes."""
     from cnngen.space import load_space
     from cnngen.space.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
 

@@ -1,4 +1,4 @@
-"""What is wrong with a text, and where."""
+"""Diagnostics: everything that is wrong with a text."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ Severity = Literal["error", "information", "hint"]
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """A mistake or remark. `span` is empty where something is missing, as at the text's end;
-    `hint` says what would be right."""
+    """A mistake or remark. `span` is empty if something is missing, as at the end of the text.
+    `hint` says what would be right.
+    """
 
     span: Span
     severity: Severity
@@ -23,12 +24,12 @@ class Diagnostic:
 
 
 def diagnostics(text: str, settings: TextSettings = DEFAULTS) -> list[Diagnostic]:
-    """Everything that is wrong with a text, in its order.
+    """Return all diagnostics of a text, in its order.
 
-    Errors: every mistake of syntax and every number out of range; in a text without those,
-    the first contradiction of its dimensions. There is an error exactly where `cnngen check`
-    refuses the text. Hint: the text is a backbone, which cannot be trained. Information:
-    something was not checked.
+    Errors are all mistakes of syntax and numbers out of range; in a text without any, the first
+    contradiction of its dimensions. There is an error if and only if `cnngen check` refuses the
+    text. A hint says that the text is a backbone, which cannot be trained. An information says
+    that something was not checked.
     """
     analysis = analyse(text, settings)
     parsed = analysis.parsed
@@ -53,6 +54,6 @@ def diagnostics(text: str, settings: TextSettings = DEFAULTS) -> list[Diagnostic
 
 
 def _error(error: CnnGenError, source: Source) -> Diagnostic:
-    # A space that cannot be read has a place in its own file, none in this text.
+    # The error of an unreadable space has a position in its own file, not in this text.
     span = error.span if error.span is not None and error.source == source else Span(0, 0)
     return Diagnostic(span, "error", error.message, error.hint)

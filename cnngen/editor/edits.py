@@ -1,4 +1,4 @@
-"""Changes to a text."""
+"""Text edits: applying them, and finding the edit between two texts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from cnngen.errors import Span
 
 @dataclass(frozen=True, slots=True, order=True)
 class Edit:
-    """Text that takes the place of a span; several edits of one text never overlap."""
+    """A replacement of a span by a text. The edits of one text never overlap."""
 
     span: Span
     text: str
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
-    """The text with all edits made."""
+    """Apply all edits to a text."""
     parts: list[str] = []
     at = 0
     for edit in sorted(edits):
@@ -27,7 +27,7 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
 
 
 def difference(old: str, new: str) -> list[Edit]:
-    """The one edit that makes a text another, none where they are equal."""
+    """Return the single edit that turns one text into another; no edit if they are equal."""
     if old == new:
         return []
     limit = min(len(old), len(new))

@@ -1,4 +1,4 @@
-"""Open hyper-parameters written out as the seed draws them."""
+"""Writes out open hyper-parameters as the seed draws them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cnngen.operations import WORDS, shapes
 
 
 def fill(text: str, settings: TextSettings = DEFAULTS, within: Span | None = None) -> list[Edit]:
-    """What is left open, in all of a text or a part of it, as the settings' seed draws it.
+    """Return edits that write out what is left open, in a text or in a part of it.
 
-    What is given stays as it is written, comments with it. With all of it filled, every seed
-    gives the network that this one gives now. Empty where nothing is open, and where the
-    text gives no network.
+    The values are those that the seed of the settings draws. What is given stays as written,
+    with its comments. Once all is filled in, every seed gives the same network. Empty if nothing
+    is open, or if the text has errors.
     """
     analysis = analyse(text, settings)
     description = analysis.parsed.description

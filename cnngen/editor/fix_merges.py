@@ -1,7 +1,6 @@
-"""Contradictory dimensions made to fit by the smallest change that does it.
+"""Fixes contradictory dimensions with small changes.
 
-Candidates are written down from the smallest on, and tried: one counts when the whole text
-resolves with it.
+Candidates are tried from the smallest on. A candidate is valid if the whole text resolves with it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ MAX_WAYS = 3
 
 @dataclass(frozen=True, slots=True)
 class MergeFix:
-    """A change after which the text resolves."""
+    """A change with which the text resolves."""
 
     title: str
     edits: tuple[Edit, ...]
@@ -39,17 +38,17 @@ class _Candidate:
 
 
 def merge_fixes(text: str, settings: TextSettings = DEFAULTS) -> list[MergeFix]:
-    """Ways to make contradictory dimensions fit, at most `MAX_WAYS`, the smallest first.
+    """Return up to `MAX_WAYS` fixes of contradictory dimensions, the smallest first.
 
-    Where several merges contradict, each way mends the first in its own fashion and the
-    others in the smallest. Empty where nothing contradicts, or no way was found.
+    If several merges are contradictory, the fixes differ in how they mend the first; the others
+    are mended with the smallest change. Empty if there is no contradiction, or no fix was found.
     """
     ways: list[MergeFix] = []
     for candidate in islice(_candidates(text, settings), MAX_CANDIDATES):
         mended = _mend_rest(text, apply(text, candidate.edits), settings)
         if mended is None:
             continue
-        more = "" if mended == apply(text, candidate.edits) else ", and mend what follows"
+        more = "" if mended == apply(text, candidate.edits) else ", and fix what follows"
         way = MergeFix(candidate.title + more, tuple(difference(text, mended)))
         if all(way.edits != other.edits for other in ways):
             ways.append(way)
@@ -59,7 +58,7 @@ def merge_fixes(text: str, settings: TextSettings = DEFAULTS) -> list[MergeFix]:
 
 
 def _mend_rest(before: str, text: str, settings: TextSettings) -> str | None:
-    """A changed text with its other contradictions mended; None where the change mends nothing."""
+    """Fix the remaining contradictions of a changed text; None if the change fixes nothing."""
     for _ in range(MAX_CONTRADICTIONS):
         if _solved(text, settings):
             return text
@@ -84,14 +83,14 @@ def _solved(text: str, settings: TextSettings) -> bool:
 
 
 def _goes_further(before: str, text: str, settings: TextSettings) -> bool:
-    """Whether the first contradiction of a text lies behind that of the text before."""
+    """Return whether the first contradiction of a text comes later than in the text before."""
     if _solved(text, settings):
         return True
     old, new = (analyse(each, settings).contradiction for each in (before, text))
     if old is None or new is None or old.span is None or new.span is None:
         return False
-    # Sizes are matched before channels are. Places are counted from the end, where the
-    # change has moved nothing.
+    # Sizes are matched before channels. Positions are counted from the end, where the change has
+    # moved nothing.
     old_rank = (_stage(old), old.span.end - len(before))
     return (_stage(new), new.span.end - len(text)) > old_rank
 
@@ -132,7 +131,7 @@ def _merge_at(description: Description, span: Span) -> tuple[Merge, Body] | None
 
 
 def _fit(text: str, layer: Layer) -> Iterator[_Candidate]:
-    """A window that is larger than what it slides over."""
+    """Yield fixes for a window that is larger than its input."""
     yield _Candidate("Pad it: padding=same", [_set(text, layer, "padding", "same")])
     for name in ("kernel", "size", "stride", "padding"):
         if name in layer.parameters:
@@ -140,7 +139,7 @@ def _fit(text: str, layer: Layer) -> Iterator[_Candidate]:
 
 
 def _channels(text: str, merge: Merge, body: Body, left: int, right: int) -> Iterator[_Candidate]:
-    """Sides that are added and have different channels."""
+    """Yield fixes for added sides with different channels."""
     for side, name, wanted in ((body.right, "right", left), (body.left, "left", right)):
         last = next((node for node in reversed(side) if not _is_pooling(node)), None)
         if isinstance(last, Layer) and last.kind == "dropout":
@@ -156,7 +155,7 @@ def _channels(text: str, merge: Merge, body: Body, left: int, right: int) -> Ite
 
 
 def _sizes(text: str, body: Body, left: list[Size], right: list[Size]) -> Iterator[_Candidate]:
-    """Sides that reach no common height and width."""
+    """Yield fixes for sides that cannot reach a common height and width."""
     last: list[_Candidate] = []
     for name, here, there in (("right", right[0], left), ("left", left[0], right)):
         stride = next(filter(None, (_stride(here, wanted) for wanted in there)), None)
@@ -178,7 +177,7 @@ def _sizes(text: str, body: Body, left: list[Size], right: list[Size]) -> Iterat
 
 
 def _open(text: str, body: Body, names: tuple[str, ...]) -> Iterator[_Candidate]:
-    """One given hyper-parameter of a body left open, the last first."""
+    """Yield fixes that leave one given hyper-parameter of a body open, the last first."""
     layers = [node for node in (*body.left, *body.right) if isinstance(node, Layer)]
     for name in names:
         for layer in reversed(layers):
@@ -189,7 +188,7 @@ def _open(text: str, body: Body, names: tuple[str, ...]) -> Iterator[_Candidate]
 
 
 def _stride(start: Size, wanted: Size) -> Extent | None:
-    """The stride that leads from one size to another, if one does."""
+    """Return the stride that leads from one size to another, if there is one."""
     if wanted[0] > start[0] or wanted[1] > start[1]:
         return None
     stride = (-(-start[0] // wanted[0]), -(-start[1] // wanted[1]))
@@ -206,7 +205,7 @@ def _conv(
     stride: Extent = (1, 1),
     padding: str = "same",
 ) -> str:
-    """A linear convolution, as residual networks project with."""
+    """Return a linear convolution, as residual networks use for projections."""
     given = f"filters={filters}, " if filters else ""
     return (
         f"conv({given}kernel={value_text(kernel)}, stride={value_text(stride)}, "
@@ -215,7 +214,7 @@ def _conv(
 
 
 def _append(text: str, body: Body, side: str, layer: str) -> Edit:
-    """A convolution at the end of a side, before the pooling that may stand there."""
+    """Append a convolution to a side, before its final pooling if there is one."""
     if side == "right":
         if body.right:
             end = body.right[-1].span.end
@@ -226,14 +225,14 @@ def _append(text: str, body: Body, side: str, layer: str) -> Edit:
 
 
 def _mode(text: str, merge: Merge, body: Body, mode: str) -> Edit:
-    """A merge's mode changed, or given."""
+    """Change or insert the mode of a merge."""
     opening = merge.span.start + 1
     written = _sign(text, merge.mode, Span(opening, body.span.start)) if merge.mode else None
     return Edit(written, mode) if written else Edit(Span(opening, opening), f"{mode} ")
 
 
 def _set(text: str, layer: Layer, name: str, value: str) -> Edit:
-    """A hyper-parameter of a layer changed, or given."""
+    """Change or insert a hyper-parameter of a layer."""
     if name in layer.parameters:
         return Edit(layer.parameter_spans[name], f"{name}={value}")
     if layer.parameters:
@@ -243,7 +242,7 @@ def _set(text: str, layer: Layer, name: str, value: str) -> Edit:
 
 
 def _unset(text: str, layer: Layer, name: str) -> Edit:
-    """A hyper-parameter taken away, with its comma, or with the brackets if it is alone."""
+    """Remove a hyper-parameter with its comma, or with the brackets if it is the only one."""
     spans = sorted(layer.parameter_spans.values())
     at = spans.index(layer.parameter_spans[name])
     if len(spans) == 1:
@@ -258,7 +257,7 @@ def _is_pooling(node: Layer | Merge) -> bool:
 
 
 def _sign(text: str, word: str, within: Span) -> Span | None:
-    """Where a word stands that is no layer: the last in a part of the text."""
+    """Return the span of the last occurrence of a sign in a part of the text."""
     for token in reversed(parse_result(text).tokens):
         if within.start <= token.span.start < within.end and token.terminal.literal == word:
             return token.span

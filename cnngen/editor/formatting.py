@@ -1,4 +1,4 @@
-"""A text in its one canonical form."""
+"""Formats a text in its canonical form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cnngen.language.comments import format_text
 
 
 def formatting(text: str) -> list[Edit]:
-    """What `cnngen format` would change; nothing where the text is no description."""
+    """Return the edits that `cnngen format` would make; none if the text is not valid."""
     if len(text) > MAX_CHARACTERS:
         return []
     try:

@@ -1,4 +1,4 @@
-"""Shapes to be shown behind the layers that give them."""
+"""Inlay hints: the output shape after each layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnngen.operations import shapes
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A remark shown in the line behind a place. `drawn`: it may change with the seed."""
+    """A remark shown within a line, after an offset. It is `drawn` if it depends on the seed."""
 
     offset: int
     text: str
@@ -20,7 +20,7 @@ class Hint:
 
 
 def hints(text: str, settings: TextSettings = DEFAULTS, within: Span | None = None) -> list[Hint]:
-    """The output shape of the input and of every layer and merge in a part of the text."""
+    """Return the output shape of the input and of every layer and merge in a part of the text."""
     analysis = analyse(text, settings)
     description = analysis.parsed.description
     if analysis.network is None or description is None:
@@ -28,7 +28,7 @@ def hints(text: str, settings: TextSettings = DEFAULTS, within: Span | None = No
     found: list[Hint] = []
     uncertain = False
     for element in analysis.elements:
-        # What comes after a drawn layer depends on it.
+        # Layers after a drawn layer depend on it.
         uncertain = uncertain or _is_drawn(element)
         if element.nodes:
             shape = shapes.text(element.nodes[-1].shape)

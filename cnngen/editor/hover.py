@@ -1,4 +1,4 @@
-"""What a word gives in its place: shapes, hyper-parameters, weights and work."""
+"""Hover: the shapes, hyper-parameters, weights and FLOPs of the word under the cursor."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cnngen.operations.shapes import Shape
 
 @dataclass(frozen=True, slots=True)
 class Hover:
-    """What there is to know of the word in `span`, as Markdown.
+    """Information on the word in `span`, as Markdown.
 
-    `shape` is one example's output, `parameters` the trained weights, `flops` twice the
-    multiply-adds of one example; None for a word without operations, or where the
-    dimensions are not known.
+    `shape` is the output shape for one example, `parameters` the number of trained weights,
+    `flops` twice the multiply-adds of one example. They are None for a word without operations,
+    or if the dimensions are unknown.
     """
 
     span: Span
@@ -34,7 +34,7 @@ class Hover:
 
 
 def hover(text: str, offset: int, settings: TextSettings = DEFAULTS) -> Hover | None:
-    """What stands at a place; None between words and in comments."""
+    """Return information on the word at an offset; None between words and in comments."""
     analysis = analyse(text, settings)
     token = _token_at(analysis.parsed.tokens, offset)
     if token is None:
@@ -62,7 +62,7 @@ def hover(text: str, offset: int, settings: TextSettings = DEFAULTS) -> Hover | 
 
 
 def drawn(element: Element) -> frozenset[str]:
-    """What of a layer or merge was left open: hyper-parameters, `kind`, or `mode`."""
+    """Return what a layer or merge left open: hyper-parameters, `kind`, or `mode`."""
     match element.written, element.resolved:
         case Layer() as written, Layer() as resolved:
             kind = {"kind"} if written.kind != resolved.kind else set()
@@ -74,13 +74,13 @@ def drawn(element: Element) -> frozenset[str]:
 
 
 def _token_at(tokens: tuple[SyntaxToken, ...], offset: int) -> SyntaxToken | None:
-    """The word around a place, or else the one that ends there."""
+    """Return the token around an offset, or else the one that ends there."""
     at = bisect_right(tokens, offset, key=lambda token: token.span.start) - 1
     return tokens[at] if at >= 0 and offset <= tokens[at].span.end else None
 
 
 def _element_at(elements: tuple[Element, ...], token: SyntaxToken) -> Element | None:
-    """The innermost layer or merge around a word."""
+    """Return the innermost layer or merge around a token."""
     at = bisect_right(elements, token.span.start, key=lambda place: place.written.span.start) - 1
     while at >= 0 and elements[at].written.span.end < token.span.end:
         at -= 1
@@ -171,5 +171,5 @@ def _seed_note(analysis: Analysis, what: str, verb: str = " is") -> str:
 
 def _why_unknown(analysis: Analysis) -> str:
     if analysis.contradiction is not None:
-        return "*no shape is known: the dimensions contradict each other*"
-    return f"*no shape is known: {analysis.unchecked or 'too much of the text is wrong'}*"
+        return "*unknown shape: the dimensions contradict each other*"
+    return f"*unknown shape: {analysis.unchecked or 'the text has too many errors'}*"

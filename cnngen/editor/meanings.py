@@ -1,4 +1,4 @@
-"""What the words of the language mean, in a line each."""
+"""One-line explanations of the words of the language."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ from cnngen.operations import WORDS
 WordKind = Literal["layer", "parameter", "value", "keyword", "sign"]
 
 PARAMETERS = {
-    "filters": "channels that come out, 1 to 1,000,000",
+    "filters": "number of output channels, 1 to 1,000,000",
     "kernel": "height and width of the window in pixels: 3, or 3x5",
     "size": "height and width of the window in pixels: 3, or 3x5",
     "stride": "pixels from one window to the next: 2, or 2x1",
-    "padding": "same: ceil(size / stride) pixels come out; valid: only whole windows count",
-    "activation": "function applied to what comes out",
-    "bias": "whether a learnt number is added to each channel",
+    "padding": "same: the output has ceil(size / stride) pixels; valid: only whole windows count",
+    "activation": "function applied to the output",
+    "bias": "whether a learnt bias is added to each channel",
     "epsilon": "added to the variance before the division, above 0 and at most 1",
-    "rate": "share of the values set to zero in training, from 0 to below 1",
-    "units": "numbers that come out, 1 to 1,000,000",
+    "rate": "share of the values that training sets to zero, from 0 to below 1",
+    "units": "number of outputs, 1 to 1,000,000",
 }
 
 KEYWORDS = {
     "input": "the image; input(32x32x3) fixes height, width and channels",
     "output": "the end; output(10) fixes the number of classes",
     "add": "the sides of this merge are summed: their shapes must be equal",
-    "concat": "the channels of this merge's sides stand one after the other: height and width must "
-    "be equal",
-    "Empty": "the identity: what goes into the merge",
+    "concat": "the channels of this merge's sides are concatenated: height and width must be equal",
+    "Empty": "the identity: the input of the merge",
     "[": "a merge of bodies ( left , right ), whose sides are added or concatenated",
 }
 
 
 def kind_of(word: str) -> WordKind:
-    """What a word or sign of the grammar is."""
+    """Return the kind of a word or sign of the grammar."""
     if SYNONYMS.get(word, word) in WORDS:
         return "layer"
     if word in PARAMETERS:
@@ -45,7 +44,7 @@ def kind_of(word: str) -> WordKind:
 
 
 def meaning(word: str) -> str:
-    """A word in a line, without its full stop; empty for values and for signs but `[`."""
+    """Explain a word in one line without a full stop; empty for values and signs except `[`."""
     known = WORDS.get(SYNONYMS.get(word, word))
     if known is None:
         return PARAMETERS.get(word) or KEYWORDS.get(word, "")

@@ -1,4 +1,4 @@
-"""The parts of a text: an outline of its layers and merges, and what of it can be folded."""
+"""The outline of a text with its layers and merges, and its folding ranges."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from cnngen.operations import shapes
 
 MAX_DEPTH = 20
 MAX_SYMBOLS = 10_000
-"""What an outline shows: editors recurse into it, and draw all of it."""
+"""Maximum number of symbols: editors recurse into an outline and draw all of it."""
 
 SymbolKind = Literal["network", "end", "layer", "merge", "side"]
 
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A part of the text: `span` is all of it, `word` what names it."""
+    """A part of the text. `span` covers all of it, `word` its name."""
 
     name: str
     kind: SymbolKind
@@ -41,9 +41,9 @@ class Symbol:
 
 
 def symbols(text: str, settings: TextSettings = DEFAULTS) -> list[Symbol]:
-    """The network, its layers with the shapes that come out of them, its merges' sides.
+    """Return the outline: the network, its layers with their output shapes, its merges' sides.
 
-    Empty where no tree can be made of the text.
+    Empty if the text cannot be parsed.
     """
     analysis = analyse(text, settings)
     description = analysis.parsed.description
@@ -69,9 +69,9 @@ def symbols(text: str, settings: TextSettings = DEFAULTS) -> list[Symbol]:
 
 
 def folds(text: str) -> list[Span]:
-    """Merges, their bodies and comments that take several lines.
+    """Return the spans of merges, bodies and comments of several lines, which can be folded.
 
-    Spans begin and end inside what stays to be seen of them: on the first and the last line.
+    A span starts on its first line and ends on its last, both of which stay visible.
     """
     description = parse_result(text).description
     found = list(comments(text)) if description else []
@@ -82,7 +82,7 @@ def folds(text: str) -> list[Span]:
 
 
 class _Outline:
-    """Symbols of a tree, as many and as deep as an editor can take."""
+    """Builds the symbols of a tree, limited in number and depth for editors."""
 
     def __init__(self, text: str, elements: Mapping[Node, Element]) -> None:
         self.text = text

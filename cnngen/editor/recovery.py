@@ -1,8 +1,7 @@
-"""A parse that goes on after a mistake, and tells of all of them.
+"""Error-recovering parser: continues after a mistake and reports all of them.
 
-Where a word cannot stand, the cheapest way on is taken: some words are passed over, some are
-taken as if they stood there. The tree then lacks what was passed over, and the layers put in
-have no place in the text (an empty span).
+At an unexpected word, the parser takes the cheapest repair: it skips some words or inserts
+missing ones. Skipped words are missing from the tree, and inserted layers have an empty span.
 """
 
 from __future__ import annotations
@@ -22,23 +21,24 @@ from cnngen.language.parser import Machine
 from cnngen.language.tree import Description
 
 MAX_ERRORS = 20
-"""Mistakes after which the rest of a text is not read."""
+"""Maximum number of mistakes, after which the rest of a text is not parsed."""
 
 MAX_SKIPPED = 1000
 MAX_MISSING = 8
 MAX_MISSING_AT_END = 1000
-"""Words passed over, or taken as if they stood there, at one mistake. A text that is still
-being written lacks the brackets of all its open merges."""
+"""Maximum number of words skipped or inserted at one mistake. A text that is still being written
+lacks the brackets of all its open merges.
+"""
 
 _LEXEME = re.compile(r"/\*.*|-?[0-9.][\w.]*|\w+|->|.", re.DOTALL)
-"""What is passed over as one: 3.5 is one slip, not three, and so is an open comment."""
+"""What is skipped as a unit: 3.5 is one mistake, not three, and so is an unclosed comment."""
 
 _PATTERN = "\0"
-"""Stands where a number or name is missing; it is no word."""
+"""Stands for a missing number or name; not a word."""
 
 
 class SyntaxToken(NamedTuple):
-    """A word of the text: the terminal it was taken for, and the rule it stands in."""
+    """A word of the text, with the terminal it matched and the rule that contains it."""
 
     terminal: Terminal
     rule: str
@@ -47,8 +47,9 @@ class SyntaxToken(NamedTuple):
 
 @dataclass(frozen=True)
 class ParseResult:
-    """What could be made of a text: a tree, or none where too much is wrong; every mistake;
-    and the words in their places."""
+    """The result of parsing a text with recovery: its tree (None if too much is wrong), all
+    mistakes, and the tokens.
+    """
 
     description: Description | None
     errors: tuple[DescriptionError, ...]
@@ -60,7 +61,7 @@ class ParseResult:
 
 
 def parse_on(source: Source) -> ParseResult:
-    """Parse a text, going on after mistakes. The error that `parse` raises is among them."""
+    """Parse a text, recovering from mistakes. The error that `parse` raises is among them."""
     errors: list[DescriptionError] = []
     tokens: list[SyntaxToken] = []
     try:
@@ -78,9 +79,9 @@ def parse_on(source: Source) -> ParseResult:
 class Expected:
     """What may come next at the end of a text that is still being written.
 
-    `words` are words and signs, `patterns` names and numbers. Inside a layer's brackets
-    `layer` is its word, `given` its hyper-parameters so far, and `parameter` the one whose
-    value comes next.
+    `words` are words and signs, `patterns` are names and numbers. Inside the brackets of a layer,
+    `layer` is its word, `given` its hyper-parameters so far, and `parameter` the one whose value
+    comes next.
     """
 
     words: tuple[str, ...] = ()
@@ -92,7 +93,7 @@ class Expected:
 
 
 def expected(text: str) -> Expected:
-    """What the grammar knows to come after a text, also after one with mistakes in it."""
+    """Return what the grammar allows after a text, which may have mistakes."""
     try:
         _Beginning(Source(text), [], []).run()
     except _Ended as end:
@@ -103,7 +104,7 @@ def expected(text: str) -> Expected:
 
 
 class _Reader(Machine):
-    """The machine of the language, with a way on wherever it would fail."""
+    """The parser of the language, with a repair wherever it would fail."""
 
     def __init__(
         self, source: Source, errors: list[DescriptionError], tokens: list[SyntaxToken]
@@ -111,7 +112,7 @@ class _Reader(Machine):
         self.errors = errors
         self.tokens = tokens
         self.missing: deque[Terminal] = deque()
-        """Words to be taken as if they stood here."""
+        """Words to insert here."""
         super().__init__(source, grammar())
 
     def skip(self) -> None:
@@ -124,7 +125,7 @@ class _Reader(Machine):
             word = super().take(terminal)
             self.tokens.append(SyntaxToken(terminal, self.open[-1].rule.name, word[1]))
             return word
-        assert self.matches(terminal), "what is missing was chosen so that it fits"
+        assert self.matches(terminal), "inserted words are chosen to match"
         self.missing.popleft()
         self.passed.clear()
         self._look()
@@ -147,7 +148,7 @@ class _Reader(Machine):
                 _keep(attributes, partial(_is_not_at, error.span))
 
     def _fits(self) -> bool:
-        """Whether the next lexeme, or the end of the text, can stand here."""
+        """Return whether the next lexeme, or the end of the text, can come here."""
         for e in reversed(self.stack):
             if self.begins(e):
                 return True
@@ -156,13 +157,13 @@ class _Reader(Machine):
         return self.at == len(self.text)
 
     def _note(self, error: DescriptionError) -> None:
-        # A traceback would keep this machine, and all it has read, for as long as the error.
+        # A traceback would keep this parser and its whole state alive as long as the error.
         self.errors.append(error.with_traceback(None))
         if len(self.errors) >= MAX_ERRORS:
             raise error
 
     def _recover(self) -> None:
-        """Note the mistake, and go on at the nearest place where that is possible."""
+        """Record the mistake, and continue at the nearest possible position."""
         missing: Expression | None = None
         self.passed = []
         for e in reversed(self.stack):
@@ -196,7 +197,7 @@ class _Reader(Machine):
         self._look()
 
     def _way_on(self, below: int) -> Words | None:
-        """The fewest words, fewer than `below`, after which the next lexeme can stand here."""
+        """Return the fewest words, fewer than `below`, after which the next lexeme can come."""
         table = repairs()
         at_end = self.at == len(self.text)
         below = min(below, (MAX_MISSING_AT_END if at_end else MAX_MISSING) + 1)
@@ -217,7 +218,7 @@ class _Reader(Machine):
         return tuple(passed) if at_end else best
 
     def _look(self) -> None:
-        """Look at the next word that is missing, or again at the text."""
+        """Continue with the next inserted word, or else with the text."""
         if self.missing:
             self.lexeme = self.missing[0].literal or _PATTERN
         else:
@@ -235,7 +236,7 @@ class _Ended(Exception):
 
 
 class _Beginning(_Reader):
-    """Reads the beginning of a text, and stops where it ends."""
+    """Parses the beginning of a text, and stops at its end."""
 
     def skip(self) -> None:
         Machine.skip(self)
@@ -274,7 +275,7 @@ def _may_lack(e: Expression) -> bool:
 
 
 def _stands(word: Word) -> bool:
-    """Whether a word stands in the text; else it was missing."""
+    """Return whether a word is in the text, and was not inserted."""
     return word[1].start < word[1].end
 
 
@@ -283,7 +284,7 @@ def _is_not_at(span: Span | None, word: Word) -> bool:
 
 
 def _keep(attributes: Attributes, good: Callable[[Word], bool]) -> None:
-    """Leave out of a rule's attributes what can be left out and is not good."""
+    """Remove invalid optional attributes from those of a rule."""
     ends = ("shape", "classes") if "value" in attributes else ("shape", "classes", "name")
     for name in ends:
         if name in attributes and not good(attributes[name]):
@@ -296,6 +297,6 @@ def _keep(attributes: Attributes, good: Callable[[Word], bool]) -> None:
 
 @cache
 def _patterns() -> tuple[Terminal, ...]:
-    """One terminal for each pattern of the grammar."""
+    """Return one terminal for each pattern of the grammar."""
     terminals = (e for e in grammar().expressions if isinstance(e, Terminal))
     return tuple({t.label: t for t in terminals if t.literal is None}.values())

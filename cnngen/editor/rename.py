@@ -1,4 +1,4 @@
-"""The name of the architecture, changed."""
+"""Renames the architecture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cnngen.language.tree import NAME
 
 
 def name_span(text: str) -> Span | None:
-    """Where the architecture's name stands; None where it has none."""
+    """Return the span of the architecture's name; None if it has none."""
     for token in parse_result(text).tokens[:1]:
         if token.terminal.label == LABELS["Name"]:
             return token.span
@@ -18,15 +18,15 @@ def name_span(text: str) -> Span | None:
 
 
 def rename(text: str, name: str) -> list[Edit]:
-    """Give the architecture another name, or its first.
+    """Change or insert the name of the architecture.
 
-    Raises `CnnGenError` for what cannot be a name.
+    Raises `CnnGenError` for an invalid name.
     """
     if not NAME.fullmatch(name) or name in grammar().words:
         raise CnnGenError(
             f"'{shorten(name)}' cannot be a name",
-            hint="A name has up to 64 of A-Z a-z 0-9 _, does not begin with a digit, and is no "
-            "word of the language.",
+            hint="A name has up to 64 of A-Z a-z 0-9 _, does not begin with a digit, and is not a "
+            "reserved word.",
         )
     span = name_span(text)
     if span is not None:

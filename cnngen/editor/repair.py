@@ -1,4 +1,4 @@
-"""What to put in where words are missing: computed from the compiled grammar."""
+"""Computes from the compiled grammar the shortest insertions that repair missing words."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Words = tuple[Terminal, ...]
 
 @dataclass(frozen=True, slots=True)
 class Repairs:
-    """For every expression of the grammar, the fewest words that help it on.
+    """The shortest insertions for every expression of the grammar.
 
-    `whole`: a shortest sentence of the expression. `before`: for each terminal that occurs in
-    it, by `key`, the fewest words that may stand before it.
+    `whole` is a shortest sentence of the expression. `before` has, for each terminal in it by
+    `key`, the fewest words that may come before it.
     """
 
     whole: Mapping[Expression, Words]
@@ -33,14 +33,14 @@ class Repairs:
 
 
 def key(terminal: Terminal) -> str:
-    """A terminal's word or sign; the label of a pattern."""
+    """Return a terminal's word or sign, or the label of its pattern."""
     return terminal.literal or terminal.label
 
 
 @cache
 def repairs() -> Repairs:
-    """The table for `grammar.tx` (once a process)."""
-    # Parts are found after what contains them; from the back, few rounds are needed.
+    """Compute the table for `grammar.tx`, once per process."""
+    # Parts come after what contains them, so going backwards takes few rounds.
     expressions = grammar().expressions[::-1]
     whole: dict[Expression, Words] = {}
     before: dict[Expression, dict[str, Words]] = {e: {} for e in expressions}
@@ -52,7 +52,7 @@ def repairs() -> Repairs:
 
 
 def _grow_whole(e: Expression, whole: dict[Expression, Words]) -> bool:
-    """Find a shorter sentence of an expression; whether there is one."""
+    """Update the shortest sentence of an expression; returns whether it changed."""
     found: Words | None
     match e:
         case Terminal():
@@ -67,7 +67,7 @@ def _grow_whole(e: Expression, whole: dict[Expression, Words]) -> bool:
         case Assign() | Rule():
             found = whole.get(e.part)
         case _:
-            raise AssertionError(f"{e} is no expression of a grammar")
+            raise AssertionError(f"{e} is not a grammar expression")
     if found is None or (e in whole and len(whole[e]) <= len(found)):
         return False
     whole[e] = found
@@ -77,7 +77,7 @@ def _grow_whole(e: Expression, whole: dict[Expression, Words]) -> bool:
 def _grow_before(
     e: Expression, before: dict[Expression, dict[str, Words]], whole: Mapping[Expression, Words]
 ) -> bool:
-    """Find terminals of an expression, or shorter ways to them; whether there are any."""
+    """Update the words before the terminals of an expression; returns whether any changed."""
     mine = before[e]
     grown = False
     for name, words in _ways(e, before, whole):

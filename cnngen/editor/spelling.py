@@ -1,4 +1,4 @@
-"""Words that are nearly right, made right."""
+"""Corrects misspelt words."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from cnngen.editor.recovery import expected
 from cnngen.errors import Span
 
 CLOSE = 0.75
-"""Share of letters in common from which a word is taken for another (difflib's ratio)."""
+"""Minimum similarity of a word and its correction (difflib's ratio)."""
 
 LONGEST = 64
 MAX_WORDS = 8
 
 
 def corrections(text: str) -> list[Edit]:
-    """Misspelt words as what the grammar lets stand there, where that is all that is wrong.
+    """Return edits that correct misspelt words to words the grammar allows there.
 
-    Empty where the text would still have a mistake of syntax.
+    Empty if the text would still have a syntax error.
     """
     edits: list[Edit] = []
-    moved = 0  # characters that what stands behind the last edit has moved
+    moved = 0  # characters by which the text after the last edit has moved
     for _ in range(MAX_WORDS):
         parsed = parse_result(text)
         if parsed.is_sentence:

@@ -1,4 +1,4 @@
-"""The words of a text by what they are, for colours."""
+"""Semantic tokens: the words of a text with their kinds, for syntax highlighting."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ TokenKind = Literal["name", "keyword", "layer", "parameter", "value", "number", 
 
 @dataclass(frozen=True, slots=True)
 class Coloured:
-    """A word and what it is."""
+    """A word and its kind."""
 
     span: Span
     kind: TokenKind
 
 
 def tokens(text: str) -> list[Coloured]:
-    """The words, numbers and comments of a text in its order; signs are left out."""
+    """Return the words, numbers and comments of a text, in its order, without signs."""
     read = parse_result(text).tokens
     found = [Coloured(span, "comment") for span in comments(text)] if read else []
     for token in read:

@@ -1,4 +1,4 @@
-"""The language: descriptions as text, and as trees."""
+"""The description language: parsing text into syntax trees, and formatting trees as text."""
 
 from cnngen.language.comments import format_text
 from cnngen.language.formatter import format

@@ -1,4 +1,4 @@
-"""What each rule of the grammar builds from its attributes: the pieces of the syntax tree."""
+"""Builds the nodes of the syntax tree from the rules that the parser has matched."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from cnngen.language.tree import Body, Description, Layer, Merge, Node, Value
 from cnngen.language.values import parse_count, parse_shape, parse_value
 
 Word = tuple[str, Span]
-"""A terminal: its text and where it stands."""
+"""A matched terminal: its text and its span."""
 
 Attributes = dict[str, Any]
-"""A rule's attributes by name: a `Word`, what a rule built, or a list of either."""
+"""A rule's attributes by name: each a `Word`, a built node, or a list of these."""
 
 SYNONYMS = {"fullyConnected": "dense"}
 
 
 def build(rule: str, attributes: Attributes, span: Span, source: Source) -> object:
-    """The piece of the tree that a rule stands for.
+    """Build the tree node of a matched rule.
 
-    Raises `DescriptionError` for a number out of range or a hyper-parameter given twice.
+    Raises `DescriptionError` for a number out of range or a repeated hyper-parameter.
     """
     return _BUILDERS.get(rule, _layer)(attributes, span, source)
 
@@ -56,7 +56,7 @@ def _output(attributes: Attributes, span: Span, source: Source) -> tuple[int | N
 
 
 def _chain(attributes: Attributes, span: Span, source: Source) -> list[Node]:
-    """Layers that stand in sequence, as one flat list."""
+    """Flatten layers in sequence into one list."""
     chain: list[Node] = []
     for value in attributes.values():
         for part in value if isinstance(value, list) else [value]:
@@ -113,7 +113,7 @@ def _refuse(message: str, span: Span, source: Source) -> NoReturn:
     raise DescriptionError(message, source=source, span=span)
 
 
-# Rules that are not named here are layers: their attributes are `kind` and `parameters`.
+# Any other rule is a layer, with the attributes `kind` and `parameters`.
 _BUILDERS: dict[str, Callable[[Attributes, Span, Source], object]] = {
     "Architecture": _architecture,
     "Input": _input,

@@ -1,4 +1,4 @@
-"""Comments carried over from a text to its formatted form."""
+"""Formats a text and keeps its comments."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _NO_PARAMETERS = {"add", "concat", "["}
 
 
 def format_text(text: str, name: str = "<text>") -> str:
-    """A text in its long form, with its comments.
+    """Format a description in its long form and keep its comments.
 
-    A comment behind code stays behind that line, any other goes before the line of the
-    word that follows it. Raises `DescriptionError` where the text is no description.
+    A comment at the end of a line of code stays at the end of that line; any other comment
+    goes above the line of the word that follows it. `name` identifies the text in messages.
+    Raises `DescriptionError` if the text is not a valid description.
     """
     formatted = format(parse(text, name), long=True)
     if "/" not in text:
@@ -42,7 +43,7 @@ def format_text(text: str, name: str = "<text>") -> str:
     for number, code in enumerate([*lines, ""]):
         indent = code[: len(code) - len(code.lstrip())]
         kept += (indent + comment for comment in before.get(number, ()))
-        # Only the last comment of a line may run to its end.
+        # A `//` comment runs to the end of its line, so a line can hold only one, at its end.
         ends = sorted(behind.get(number, ()), key=lambda comment: comment.startswith("//"))
         while len(ends) > 1 and ends[-2].startswith("//"):
             kept.append(indent + ends.pop(-2))
@@ -55,8 +56,8 @@ def _comments(text: str) -> Iterator[re.Match[str]]:
 
 
 def _words(text: str) -> Iterator[int]:
-    """Where each word and bracket begins; hyper-parameters, whose order may change, are
-    passed over."""
+    """Yield the offset of each word and bracket, except hyper-parameters, which formatting may
+    reorder."""
     previous = "["
     inside = False
     for match in _LEXEME.finditer(text):

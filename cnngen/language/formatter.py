@@ -1,4 +1,4 @@
-"""Descriptions as text."""
+"""Formats syntax trees as text."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from cnngen.language.tree import (
 )
 
 WIDTH = 88
-"""Longest line of the long form, unless one layer alone is longer."""
+"""Maximum line length of the long form; a single longer layer exceeds it."""
 
 MAX_INDENT = 20
-"""Deeper is not shown: indenting n levels truly takes n² characters."""
+"""Columns of indentation are capped at this depth: indenting n levels takes n² characters."""
 
 FOLLOWERS = {"dropout", "max_pooling", "avg_pooling", "pooling"}
-"""Layers that belong to the convolution or merge before them."""
+"""Layers that stay on the line of the convolution or merge before them."""
 
 
 def format(description: Description, *, long: bool = False, named: bool = True) -> str:
-    """A description as text that parses to an equal description.
+    """Format a description as text that parses to an equal description.
 
-    Short: one line. Long: a convolution with its dropout and pooling on each line, merges
-    indented. Without `named`, the architecture's name is left out.
+    The short form is a single line. With `long`, each convolution has a line of its own,
+    together with its dropout and pooling, and merges are indented. Without `named`, the
+    name of the architecture is left out.
     """
     if not long:
         return line(description, named=named)
@@ -64,7 +65,7 @@ def _write(nodes: Iterable[Node], depth: int, lines: list[str]) -> Recursive[Non
 
 
 def _write_body(body: Body, depth: int, lines: list[str]) -> Recursive[None]:
-    """Append a body: on one line where it fits there."""
+    """Append a body, on one line if it fits."""
     indent = "  " * min(depth, MAX_INDENT)
     if not any(isinstance(node, Merge) for node in body.left):
         layers = [layer_text(node) for node in body.left if isinstance(node, Layer)]
@@ -84,7 +85,7 @@ def _write_body(body: Body, depth: int, lines: list[str]) -> Recursive[None]:
 
 
 def _head_lines(head: Iterable[Layer]) -> Iterable[str]:
-    """The classification: each dense layer with the dropout before it."""
+    """Yield the lines of the head: each dense layer with the dropout before it."""
     dropout = ""
     for layer in head:
         if layer.kind == "dropout":

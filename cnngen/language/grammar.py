@@ -1,8 +1,8 @@
-"""`grammar.tx`, compiled by textX into a form that an explicit stack can run.
+"""Compiles `grammar.tx`, through textX, into expressions that the parser runs on a stack.
 
-textX's own parser recurses for every level of nesting. The language is LL(1), so its compiled
-rules can be run predictively: in linear time, at any depth, several times as fast
-(`benchmarks/parse.py`). Tests hold the two parsers against each other.
+textX's own parser recurses for every level of nesting. The language is LL(1), so the compiled
+rules can be run predictively: in linear time, at any depth, and several times as fast
+(`benchmarks/parse.py`). Tests compare the two parsers.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ LABELS = {
 
 @dataclass(slots=True, eq=False, repr=False)
 class Expression:
-    """A grammar expression, and what it can begin with: words, signs and patterns."""
+    """A grammar expression with its first set: the words, signs and patterns it can start with."""
 
     first_words: dict[str, None] = field(default_factory=dict, init=False)
     first_patterns: tuple[Terminal, ...] = field(default=(), init=False)
     nullable: bool = field(default=False, init=False)
 
     def __repr__(self) -> str:
-        # Expressions refer back to each other: their parts would never end.
+        # Expressions are cyclic: printing their parts would not terminate.
         firsts = [*self.first_words, *(terminal.label for terminal in self.first_patterns)]
-        return f"<{type(self).__name__} that begins with {shorten(', '.join(firsts), 60)}>"
+        return f"<{type(self).__name__} that starts with {shorten(', '.join(firsts), 60)}>"
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -50,23 +50,23 @@ class Terminal(Expression):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Sequence(Expression):
-    """Parts one after the other."""
+    """Parts in sequence."""
 
     parts: tuple[Expression, ...] = ()
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Choice(Expression):
-    """One of several, told apart by what they begin with."""
+    """One of several options, chosen by the next word."""
 
     options: tuple[Expression, ...] = ()
     by_word: dict[str, Expression] = field(default_factory=dict, init=False)
-    """The option that begins with a word or sign, so that it need not be looked for."""
+    """Maps each word or sign to the option that starts with it."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Repeat(Expression):
-    """`part*`, or `part?` where it stands `once` at most."""
+    """`part*`, or `part?` if `once`."""
 
     part: Expression
     once: bool = False
@@ -74,7 +74,7 @@ class Repeat(Expression):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Assign(Expression):
-    """The value of `part` becomes an attribute of the rule it stands in, or one of `many`."""
+    """Assigns the value of `part` to an attribute of its rule; with `many`, appends it."""
 
     part: Expression
     attribute: str
@@ -87,7 +87,7 @@ class Assign(Expression):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Store(Expression):
-    """Where the value of an assignment has been matched and is kept."""
+    """Marks the end of an assignment: its value has been matched and is stored."""
 
     attribute: str
     many: bool
@@ -95,7 +95,7 @@ class Store(Expression):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Rule(Expression):
-    """A rule with attributes: it builds an object."""
+    """A rule with attributes, which builds a tree node."""
 
     name: str
     part: Expression
@@ -107,7 +107,7 @@ class Rule(Expression):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Close(Expression):
-    """Where a rule's part has been matched and its object is built."""
+    """Marks the end of a rule: its part has been matched and its node is built."""
 
     rule: Rule
 
@@ -116,8 +116,8 @@ class Close(Expression):
 class Grammar:
     """The compiled grammar.
 
-    `lexeme` matches white space and comments, then the next word or sign as its group, `words`
-    are reserved, `expressions` is all that `start` leads to.
+    `lexeme` matches white space and comments, then the next word or sign as its group.
+    `words` are the reserved words. `expressions` are all those reachable from `start`.
     """
 
     start: Rule
@@ -130,7 +130,7 @@ class Grammar:
 
 
 def grammar_file() -> Path:
-    """`grammar.tx`: inside an installed package, at the top of a checkout."""
+    """Return the path of `grammar.tx`: in the installed package, or at the top of a checkout."""
     package = Path(__file__).parent.parent
     inside = package / "grammar.tx"
     return inside if inside.exists() else package.parent / "grammar.tx"
@@ -138,8 +138,8 @@ def grammar_file() -> Path:
 
 @cache
 def grammar() -> Grammar:
-    """Compile `grammar.tx` (30 ms, once a process)."""
-    # Imported here: textX takes 50 ms that `import cnngen` need not pay.
+    """Compile `grammar.tx`, once per process (30 ms)."""
+    # Imported here because it takes 50 ms, which `import cnngen` should not cost.
     from textx import metamodel_from_file
 
     metamodel = metamodel_from_file(str(grammar_file()))
@@ -150,21 +150,21 @@ def grammar() -> Grammar:
     words = {e.literal for e in expressions if isinstance(e, Terminal) and e.literal}
     for e in expressions:
         _find_first(e)
-    # Possessive, or a text of many comments would keep a state to go back to for each.
+    # Possessive quantifiers: otherwise the regex engine keeps a backtracking state per comment.
     space = rf"(?:\s++|{metamodel['Comment']._tx_peg_rule.to_match})*+"
     lexeme = re.compile(rf"{space}(?P<next>\w++|[^\w\s])?")
     return Grammar(start, lexeme, frozenset(filter(str.isidentifier, words)), expressions)
 
 
 def _compile(peg: Any, compiled: dict[int, Expression]) -> Expression:
-    """One of Arpeggio's expressions as one of ours; `compiled` closes the cycles."""
+    """Convert an Arpeggio expression; `compiled` holds those already done, to close cycles."""
     if id(peg) in compiled:
         return compiled[id(peg)]
     if getattr(peg, "_tx_class", None) is not None and peg._tx_class._tx_type == "common":
         rule = compiled[id(peg)] = Rule(peg.rule_name, Sequence())
         rule.part = _compile_body(peg, compiled)
         return rule
-    # Only rules with attributes and choices between them refer back to themselves.
+    # Only rules with attributes, and choices between them, are recursive.
     return _compile_body(peg, compiled)
 
 
@@ -188,7 +188,7 @@ def _compile_body(peg: Any, compiled: dict[int, Expression]) -> Expression:
                 return Sequence((part, Repeat(part)))
             return Sequence((part, Repeat(Sequence((_compile(peg.sep, compiled), part)))))
         case kind:
-            raise NotImplementedError(f"grammar.tx uses {kind}, which the parser does not run")
+            raise NotImplementedError(f"grammar.tx uses {kind}, which the parser does not support")
 
 
 def _parts(e: Expression) -> tuple[Expression, ...]:
@@ -214,7 +214,7 @@ def _reachable(start: Expression) -> tuple[Expression, ...]:
 
 
 def _find_first(e: Expression) -> None:
-    """Fill in what an expression can begin with; no LL(1) rule begins with itself."""
+    """Compute the first set of an expression. An LL(1) rule is never left-recursive."""
     if e.first_words or e.first_patterns:
         return
     if isinstance(e, Terminal):

@@ -1,4 +1,4 @@
-"""Text to syntax tree: the compiled grammar, run on an explicit stack."""
+"""Parses text into a syntax tree by running the compiled grammar on an explicit stack."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from cnngen.language.grammar import (
 from cnngen.language.tree import Description
 
 MAX_CHARACTERS = 8 * 2**20
-"""Longer texts are refused before they are read: they are no networks."""
+"""Longer texts are refused unread; no network needs as many."""
 
 MAX_LAYERS = 200_000
-"""A layer takes about half a kilobyte: a text of `conv` alone must not fill the memory."""
+"""Limits memory: a layer takes about half a kilobyte, and a text may hold millions."""
 
 MAX_DEPTH = 100_000
-"""Merges inside merges, whose brackets may stand there without a layer."""
+"""Maximum nesting of merges."""
 
 _FOUND = re.compile(r"-?[0-9.][\w.]*|\w+|->|/\*|.", re.DOTALL)
 
 
 def parse(text: str, name: str = "<text>") -> Description:
-    """Parse one description. `name` stands for the text in messages.
+    """Parse the text of one description. `name` identifies the text in messages.
 
-    Raises `DescriptionError` with line and column where the text is no sentence of the
-    language or a number is out of range.
+    Raises `DescriptionError`, with line and column, if the text is not valid in the language
+    or a number is out of range.
     """
     source = Source(text, name)
     if len(text) > MAX_CHARACTERS:
@@ -55,42 +55,45 @@ def parse(text: str, name: str = "<text>") -> Description:
 
 
 def read(path: str | Path) -> Description:
-    """Parse a `.cnn` file, UTF-8.
+    """Parse a `.cnn` file, encoded in UTF-8.
 
-    Raises `DescriptionError` for another extension, an unreadable file, or a bad text.
+    Raises `DescriptionError` for another extension, an unreadable file, or an invalid text.
     """
     path = Path(path)
     source = Source("", str(path))
     if path.suffix != ".cnn":
         raise DescriptionError("descriptions end in .cnn", source=source)
     try:
-        # A device or a pipe may never end.
+        # Reading a device or a pipe may never end.
         if path.exists() and not path.is_file():
-            raise DescriptionError("is no file", source=source)
+            raise DescriptionError("not a regular file", source=source)
         if path.stat().st_size > 4 * MAX_CHARACTERS:
             raise DescriptionError("the file is too large for a description", source=source)
         content = path.read_bytes()
     except OSError as error:
         raise DescriptionError(f"cannot be read: {error.strerror}", source=source) from None
     except ValueError:
-        raise DescriptionError("is no path of a file", source=source) from None
+        raise DescriptionError("not a valid file path", source=source) from None
     return decode(content, str(path))
 
 
 def decode(content: bytes, name: str) -> Description:
-    """Parse the bytes of a file. Raises `DescriptionError` as `parse` does, and for no UTF-8."""
+    """Parse the content of a file. `name` identifies it in messages.
+
+    Raises `DescriptionError` as `parse` does, and for bytes that are not UTF-8.
+    """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DescriptionError(
-            f"is no text: byte {error.start} is not UTF-8", source=Source("", name)
+            f"not a text file: byte {error.start} is not UTF-8", source=Source("", name)
         ) from None
     return parse(text, name)
 
 
 @dataclass(slots=True)
 class _Open:
-    """A rule that is being matched, and what it has so far."""
+    """A rule that is being matched, with the attributes found so far."""
 
     rule: Rule
     start: int
@@ -98,10 +101,10 @@ class _Open:
 
 
 class Machine:
-    """One parse: a stack of expressions still to match, a stack of rules being built.
+    """One run of the parser: a stack of expressions still to match and a stack of open rules.
 
-    `cnngen.editor` goes on from here after a mistake: whoever changes when `skip`, `take` or
-    `build` are called looks there too.
+    `cnngen.editor.recovery` overrides `skip`, `take` and `build` to go on after a mistake, so
+    check it when you change when these are called.
     """
 
     def __init__(self, source: Source, grammar: Grammar) -> None:
@@ -111,7 +114,7 @@ class Machine:
         self.stack: list[Expression] = [grammar.start]
         self.open: list[_Open] = []
         self.passed: list[Repeat] = []
-        """Repetitions that could have gone on at the next lexeme."""
+        """Repetitions that ended here, and could have continued with the next lexeme."""
         self.at = int(self.text.startswith("\ufeff"))
         self.end = self.at
         self.skip()
@@ -122,7 +125,7 @@ class Machine:
         depth = layers = 0
         while stack:
             e = stack.pop()
-            # The most frequent first, and no `match`: it makes parsing a third slower.
+            # Most frequent first. A `match` statement makes parsing a third slower.
             if type(e) is Assign:
                 stack.append(e.store)
                 stack.append(e.part)
@@ -167,31 +170,31 @@ class Machine:
         return value
 
     def build(self, rule: str, attributes: Attributes, span: Span) -> object:
-        """The piece of the tree that a matched rule stands for."""
+        """Build the tree node of a matched rule."""
         return build(rule, attributes, span, self.source)
 
     def skip(self) -> None:
-        """Pass white space and comments, and look at what comes next."""
+        """Skip white space and comments, and find the next lexeme."""
         found = self.grammar.lexeme.match(self.text, self.at)
         assert found is not None
         self.lexeme = lexeme = found["next"] or ""
         self.at = found.end() - len(lexeme)
 
     def begins(self, e: Expression) -> bool:
-        """Whether the next lexeme can begin an expression."""
+        """Return whether the next lexeme can start an expression."""
         if self.lexeme in e.first_words:
             return True
         return e.first_patterns != () and any(map(self.matches, e.first_patterns))
 
     def choose(self, e: Choice) -> Expression:
-        """The option that can begin with the next lexeme."""
+        """Return the option that the next lexeme can start."""
         for option in e.options:
             if self.begins(option):
                 return option
         return self.fail(e)
 
     def matches(self, terminal: Terminal) -> int:
-        """How many characters come next that a terminal takes; 0 for none."""
+        """Return how many of the next characters a terminal matches; 0 if it does not match."""
         if terminal.pattern is None:
             return len(self.lexeme) if self.lexeme == terminal.literal else 0
         match = terminal.pattern.match(self.text, self.at)
@@ -208,7 +211,10 @@ class Machine:
         return self.text[start : self.end], Span(start, self.end)
 
     def fail(self, missing: Expression | None) -> NoReturn:
-        """Say what was found and what could stand there; `missing` None is the text's end."""
+        """Raise an error that says what was found and what was expected.
+
+        `missing` is the expression that did not match, None for the end of the text.
+        """
         expected = _expected([*self.passed, *([missing] if missing else [])])
         if missing is None:
             expected.append("the end of the text")
@@ -222,7 +228,7 @@ class Machine:
         self.refuse(message, Span(*found.span()), self.hint(word, expected))
 
     def hint(self, word: str, expected: list[str]) -> str | None:
-        """What may have been meant by a word that cannot stand where it does."""
+        """Guess what was meant by an unexpected word."""
         if word == "/*":
             return "The comment is not closed: */ is missing."
         if expected == [LABELS["Arrow"]]:
@@ -231,7 +237,7 @@ class Machine:
             return "A dropout stands before the pooling, or names its rate: dropout(rate=0.2)."
         if word in self.grammar.words:
             is_name = LABELS["Name"] in expected
-            return f"'{word}' is a word of the language, so it is no name." if is_name else None
+            return f"'{word}' is reserved and cannot be a name." if is_name else None
         options = {option.strip("'").lower(): option for option in expected}
         close = difflib.get_close_matches(word[:64].lower(), options, n=1, cutoff=0.75)
         return f"Did you mean {options[close[0]]}?" if close else None
@@ -242,7 +248,7 @@ class Machine:
 
 
 def _expected(beginnings: list[Expression]) -> list[str]:
-    """What expressions can begin with: words, then names and numbers, then signs."""
+    """List what expressions can start with: words, then names and numbers, then signs."""
     labels: dict[str, None] = {}
     for e in beginnings:
         labels |= dict.fromkeys(f"'{word}'" for word in e.first_words)

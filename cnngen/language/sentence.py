@@ -1,7 +1,8 @@
-"""Whether a tree that was built in Python is a sentence of the grammar.
+"""Checks that a tree built in Python follows the grammar.
 
-What the rules of `grammar.tx` say of a row of layers, a regular expression says of a text
-with one character for each: so a tree is checked without being written and read.
+A sequence of layers is encoded as a string with one character per layer, and each rule of
+`grammar.tx` becomes a regular expression over such strings. So a tree is checked without
+formatting and parsing it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from cnngen.language.tree import KINDS, Body, Description, Layer, Merge
 _MERGE = "M"
 _BARE = {kind: chr(0x100 + number) for number, kind in enumerate(KINDS)}
 _GIVEN = {kind: chr(0x200 + number) for number, kind in enumerate(KINDS)}
-"""The character of each layer, without and with hyper-parameters."""
+"""The character that encodes each layer, without and with hyper-parameters."""
 
 
 class Rows(NamedTuple):
-    """What the row of a tree of each kind may be."""
+    """The pattern of each kind of layer sequence in a tree."""
 
     features: re.Pattern[str]
     head: re.Pattern[str]
@@ -34,8 +35,10 @@ class Rows(NamedTuple):
 
 
 def check(description: Description) -> None:
-    """Raises `DescriptionError` where a description is not a sentence, which says what is wrong
-    and where in its text; nothing where its text reads as the same tree."""
+    """Check that a description follows the grammar, so that its text parses to the same tree.
+
+    Raises `DescriptionError`, with the position in the formatted text, if it does not.
+    """
     rows = _rows()
     pending: list[tuple[Merge, int]] = []
     layers = 0
@@ -62,26 +65,24 @@ def check(description: Description) -> None:
         whole = bool(merge.bodies)
         for body in merge.bodies:
             if type(body) is not Body:
-                raise DescriptionError(
-                    f"a merge cannot hold a {type(body).__name__}; it is of bodies"
-                )
+                raise DescriptionError(f"a merge cannot hold a {type(body).__name__}, only bodies")
             whole = (
                 whole and fits(rows.left, body.left, depth) and fits(rows.right, body.right, depth)
             )
     if layers > parser.MAX_LAYERS:
         raise DescriptionError(f"there are more than {parser.MAX_LAYERS:,} layers")
     if not whole or description.name in grammar().words:
-        # Its own text tells where.
+        # Parsing its text finds the position of the mistake.
         parser.parse(format(description), "the description's text")
         raise DescriptionError(
-            "the description's parts are not those of a sentence, though its text is one",
-            hint="The interstice and the dense layers belong into `head`, all else into `features`.",
+            "the parts of the description do not follow the grammar, though its text does",
+            hint="Put the interstice and dense layers into `head`, all others into `features`.",
         )
 
 
 @cache
 def _rows() -> Rows:
-    """The patterns of the grammar's rows."""
+    """Compile the patterns from the grammar."""
     start = grammar().start
     body = _find(start, "bodies")
     return Rows(
@@ -99,7 +100,7 @@ def _repeated(e: Expression) -> str:
 
 
 def _find(e: Expression, attribute: str) -> Expression:
-    """What the first assignment to an attribute holds, wherever it stands in a rule."""
+    """Return the expression of the first assignment to an attribute anywhere in a rule."""
     return next(each.part for each in _assignments(e, {}) if each.attribute == attribute)
 
 
@@ -126,7 +127,7 @@ def _parts(e: Expression) -> tuple[Expression, ...]:
 
 
 def _pattern(e: Expression) -> str:
-    """The rows that an expression stands for. The language is LL(1): nothing is tried twice."""
+    """Convert an expression into a pattern without backtracking, as the language is LL(1)."""
     match e:
         case Rule("Merge"):
             return _MERGE
@@ -147,7 +148,7 @@ def _pattern(e: Expression) -> str:
 
 
 def _layer(kinds: Iterable[str], rest: Iterable[Expression]) -> str:
-    """Any of a rule's words; bare where its hyper-parameters may be left out."""
+    """Match any of a rule's words, also without hyper-parameters where they are optional."""
     words = {SYNONYMS.get(word, word) for word in kinds}
     takes = any(True for part in rest for _ in _assignments(part, {}))
     codes = [_GIVEN[word] for word in words] if takes else []

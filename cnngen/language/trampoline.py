@@ -1,4 +1,4 @@
-"""Recursion limited by memory alone."""
+"""Runs recursive generators on a heap-allocated stack, so depth is limited only by memory."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 Recursive = Generator["Recursive[Any]", Any, Result]
-"""A recursive function written as a generator: `x = yield f(child)` calls itself."""
+"""A recursive function as a generator: `x = yield f(argument)` is the recursive call."""
 
 
 def run_recursive(call: Recursive[Result]) -> Result:
-    """Run a recursive generator on a stack of its own, however deep it goes.
+    """Run a recursive generator to its result, at any depth.
 
-    An exception ends the whole run_recursive: it does not pass through the callers on the stack.
+    An exception ends the whole run; it does not propagate through the calling generators.
     """
     stack: list[Recursive[Any]] = [call]
     value: Any = None

@@ -1,7 +1,7 @@
-"""The syntax tree of a description, as written: layers in sequence, and merges of them.
+"""The syntax tree of a description: layers and merges in sequence, as written.
 
-Every walk is a loop or a generator run by `cnngen.language.trampoline.run_recursive`, so that depth costs memory
-and never the interpreter's stack.
+Every traversal is a loop or a generator run by `cnngen.language.trampoline`, so nesting is
+limited by memory and not by the interpreter's stack.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cnngen.operations.hyperparameters import Value as Value
 from cnngen.system import markup
 
 Extent = tuple[int, int]
-"""Height and width of a window or of its step, in pixels."""
+"""Height and width of a window or a stride, in pixels."""
 
 MergeMode = Literal["add", "concat"]
 
@@ -31,15 +31,16 @@ MOST_SHOWN = 1000
 """Most words and brackets of a description that a notebook shows."""
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-"""The grammar's `Name`, for descriptions that were not parsed."""
+"""The grammar's `Name`, to check descriptions built in Python."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Layer:
-    """One word of a description, such as `conv(filters=32)`.
+    """One layer of a description, such as `conv(filters=32)`.
 
-    Raises `DescriptionError` for another word, and for a hyper-parameter that the word does
-    not take or whose value cannot be.
+    `kind` is the word of the layer, `parameters` are the given hyper-parameters by name, and
+    the spans locate both in the text. Raises `DescriptionError` for an unknown word, and for a
+    hyper-parameter that the layer does not take or whose value is invalid.
     """
 
     kind: str
@@ -51,7 +52,7 @@ class Layer:
         given = self.parameters.items()
         try:
             kind, parameters = _layer(self.kind, *given)
-        except TypeError:  # what has no hash, such as a list
+        except TypeError:  # an unhashable value, such as a list
             kind, parameters = _checked_layer(self.kind, *given)
         _set(self, "kind", kind)
         _set(self, "parameters", parameters)
@@ -61,13 +62,15 @@ class Layer:
         return f"<Layer {self.kind}({given})>"
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Through the checks again; and a view of a mapping is not pickled.
+        # Unpickling runs the checks again; a mapping proxy cannot be pickled.
         return Layer, (self.kind, dict(self.parameters), self.span, dict(self.parameter_spans))
 
 
 def filled(layer: Layer, parameters: dict[str, Value]) -> Layer:
-    """A layer with other hyper-parameters, which are not checked: for those that operations
-    are made of next, which check them."""
+    """Return a copy of a layer with other hyper-parameters, unchecked.
+
+    For hyper-parameters that an operation, which checks them, is built from next.
+    """
     made: Layer = object.__new__(Layer)
     _set(made, "kind", layer.kind)
     _set(made, "parameters", MappingProxyType(parameters))
@@ -77,16 +80,16 @@ def filled(layer: Layer, parameters: dict[str, Value]) -> Layer:
 
 
 def _checked_layer(kind: str, *given: tuple[str, object]) -> tuple[str, Mapping[str, Value]]:
-    """A word and its hyper-parameters as the language has them."""
+    """Check a word and its hyper-parameters, and convert them to the language's own types."""
     word = KINDS.get(kind) if isinstance(kind, str) else None
     if word is None:
-        raise DescriptionError(f"{shown(kind)} is no word of the language for a layer")
+        raise DescriptionError(f"{shown(kind)} is not a layer of the language")
     parameters: dict[str, Value] = {}
     for name, value in given:
         if not isinstance(name, str) or name not in PARAMETERS[word]:
             names = ", ".join(PARAMETERS[word])
             raise DescriptionError(
-                f"'{word}' has no hyper-parameter {shown(name)}",
+                f"'{word}' takes no hyper-parameter {shown(name)}",
                 hint=f"It takes {names}." if names else "It takes none.",
             )
         try:
@@ -106,9 +109,9 @@ def _read(name: str, value: object) -> Value:
 KINDS = {kind: kind for kind in WORDS}
 
 PARAMETERS = {kind: {name: name for name in word.parameter_names} for kind, word in WORDS.items()}
-"""The hyper-parameters of each word, under themselves."""
+"""The hyper-parameters of each word, each mapped to itself."""
 
-# Most layers are like others, and values that are equal stand for the same.
+# Most layers recur, so their checks are cached.
 _layer = lru_cache(maxsize=2**13)(_checked_layer)
 _value = lru_cache(maxsize=2**11)(checked)
 _set = object.__setattr__
@@ -116,7 +119,7 @@ _set = object.__setattr__
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Body:
-    """`( left , right )` of a merge; an empty right side is `Empty`, the identity."""
+    """One body `( left , right )` of a merge. An empty right side is the identity, `Empty`."""
 
     left: tuple[Node, ...]
     right: tuple[Layer, ...]
@@ -128,7 +131,10 @@ class Body:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Merge:
-    """`[ mode ( left , right ) … ]`; without a mode, one is chosen when it is resolved."""
+    """A merge `[ mode ( left , right ) … ]`. If the mode is None, resolving chooses one.
+
+    Raises `DescriptionError` for a mode other than `add` and `concat`.
+    """
 
     mode: MergeMode | None
     bodies: tuple[Body, ...]
@@ -152,14 +158,14 @@ Node = Layer | Merge
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """A whole sentence: what stands between `input` and `output`, and the two ends.
+    """The syntax tree of a whole network, from `input` to `output`.
 
-    `features` are convolutions, merges, dropouts and poolings; `head` is the interstice
-    and the dense layers, empty for a backbone. Two descriptions are equal when they say
-    the same, wherever they stand in their texts.
+    `features` are convolutions, merges, dropouts and poolings. `head` is the interstice and
+    the dense layers, empty for a backbone. `input_shape` (height, width, channels) and
+    `classes` are None if left open. Equality ignores the spans.
 
-    Raises `DescriptionError` for a name that is no identifier, and for ends that are no
-    counts. That the layers stand in the order of a sentence is checked when it is resolved.
+    Raises `DescriptionError` for an invalid name, input shape or number of classes. The order
+    of the layers is checked when the description is resolved.
     """
 
     features: tuple[Node, ...]
@@ -172,7 +178,7 @@ class Description:
     output_span: Span = NOWHERE
 
     def __post_init__(self) -> None:
-        # All of them reach generated code.
+        # All of them end up in generated code.
         if self.name is not None:
             object.__setattr__(self, "name", _name(self.name))
         for end, read, value in (
@@ -187,15 +193,15 @@ class Description:
 
     @property
     def is_backbone(self) -> bool:
-        """Whether there is no classification, so that it cannot be trained."""
+        """Whether the network has no classification head, so that it cannot be trained."""
         return not self.head
 
     def layers(self) -> Iterator[Layer]:
-        """Every layer, in the order of the text."""
+        """Iterate over all layers in the order of the text."""
         return (item for item in self.walk() if isinstance(item, Layer))
 
     def walk(self) -> Iterator[Layer | Merge | str]:
-        """Layers in the order of the text; merges as `Merge ( … , … ) … ]`."""
+        """Iterate over the tree in the order of the text; merges as `Merge ( … , … ) … ]`."""
         pending: list[Layer | Merge | str] = [*reversed(self.head), *reversed(self.features)]
         while pending:
             item = pending.pop()
@@ -210,7 +216,7 @@ class Description:
                     pending.append("(")
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Flat, as a walk of merges without contents: pickle recurses into nested tuples.
+        # Pickle recurses into nested tuples, so pickle the flat walk with hollow merges instead.
         items = [_hollow(item) if isinstance(item, Merge) else item for item in self.walk()]
         rest = [getattr(self, field.name) for field in fields(self)[2:]]
         return _unpickle, (items, len(self.features), rest)
@@ -257,13 +263,13 @@ def _name(name: object) -> str:
 
 
 def line(description: Description, *, named: bool = True) -> str:
-    """A description as text on one line that parses to an equal description."""
+    """Format a description on one line; the text parses to an equal description."""
     begin, end = ends(description, named=named)
     return " ".join([begin, *_words(description.walk()), end])
 
 
 def beginning(description: Description, width: int) -> str:
-    """The short form, or as much of it as `width` characters hold, however long it is."""
+    """Return the start of the short form, at most `width` characters, without formatting all."""
     text, end = ends(description)
     for word in (*islice(_words(description.walk()), width // 2), end):
         text += f" {word}"
@@ -271,7 +277,7 @@ def beginning(description: Description, width: int) -> str:
 
 
 def ends(description: Description, *, named: bool = True) -> tuple[str, str]:
-    """What a text begins with, such as `NAME -> input(8x8x1)`, and what it ends with."""
+    """Return the start of a text, such as `NAME -> input(8x8x1)`, and its end, `output(10)`."""
     begin = f"{description.name} -> " if named and description.name else ""
     begin += "input"
     if description.input_shape:
@@ -280,7 +286,7 @@ def ends(description: Description, *, named: bool = True) -> tuple[str, str]:
 
 
 def layer_text(layer: Layer) -> str:
-    """One layer with its given hyper-parameters, in canonical order."""
+    """Format a layer with its given hyper-parameters, in canonical order."""
     if not layer.parameters:
         return layer.kind
     order = WORDS[layer.kind].parameter_names
@@ -290,9 +296,9 @@ def layer_text(layer: Layer) -> str:
 
 
 def value_text(value: Value) -> str:
-    """A hyper-parameter's value as the language writes it.
+    """Format the value of a hyper-parameter as the language writes it.
 
-    Raises `CnnGenError` for what is no value of the language, so that no text holds it.
+    Raises `CnnGenError` for any other object.
     """
     match value:
         case bool():
@@ -307,7 +313,7 @@ def value_text(value: Value) -> str:
             both = int.__repr__(height), int.__repr__(width)
             return both[0] if height == width else "x".join(both)
         case _:
-            raise CnnGenError(f"{shown(value)} is no value of a hyper-parameter")
+            raise CnnGenError(f"{shown(value)} is not a hyper-parameter value")
 
 
 def _words(items: Iterable[Layer | Merge | str]) -> Iterable[str]:
@@ -326,12 +332,12 @@ def _words(items: Iterable[Layer | Merge | str]) -> Iterable[str]:
 
 
 def opening(merge: Merge) -> str:
-    """What the text of a merge begins with."""
+    """Return the start of a merge's text: `[`, `[add` or `[concat`."""
     return "[" if merge.mode is None else f"[{merge.mode}"
 
 
 def gather(items: Iterable[Layer | Merge | str]) -> tuple[Node, ...]:
-    """The nodes that a walk went through; of its merges, only mode and spans are read."""
+    """Rebuild the nodes from a walk. Of its merges, only mode and spans are used."""
     chain: list[Node] = []
     outer: list[list[Node]] = []
     merges: list[tuple[Merge, list[Body]]] = []

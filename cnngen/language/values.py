@@ -1,4 +1,4 @@
-"""Reading the numbers of a text."""
+"""Parses the values of hyper-parameters."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ __all__ = ["LARGEST", "parse_count", "parse_shape", "parse_value"]
 
 
 def parse_value(name: str, text: str) -> Value:
-    """The value of hyper-parameter `name`; `ValueError` says what would be right."""
+    """Parse the value of hyper-parameter `name`. Raises `ValueError` with what would be right."""
     return checked(name, _READERS.get(name, str)(text))
 
 
 def parse_count(text: str) -> int:
-    """A whole number from 1 to `LARGEST`."""
+    """Parse a whole number. Raises `ValueError` unless it is from 1 to `LARGEST`."""
     digits = text.lstrip("0") or "0"
-    # Python refuses to read thousands of digits.
+    # Python refuses to convert thousands of digits.
     return count(int(digits) if len(digits) <= len(str(LARGEST)) else LARGEST + 1)
 
 
 def parse_shape(text: str) -> tuple[int, int, int]:
-    """`HEIGHTxWIDTHxCHANNELS`."""
+    """Parse `HEIGHTxWIDTHxCHANNELS`."""
     height, width, channels = _counts(text)
     return height, width, channels
 

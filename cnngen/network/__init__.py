@@ -1,4 +1,4 @@
-"""The network: a frozen graph of operations with every shape inferred, its cost and its picture."""
+"""Networks: immutable graphs of operations with all shapes inferred, their cost and pictures."""
 
 from cnngen.network.network import Branch, Network, Node
 

@@ -1,4 +1,4 @@
-"""What a network costs, counted from its graph and not measured."""
+"""Counts the weights, operations and activations of a network from its graph."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Counts for one network; per example where they depend on the data.
+    """The cost of one network, per example where it depends on the data.
 
-    `parameters` are trained, `buffers` stored with them (running statistics).
-    `multiply_adds` are those of convolutions and dense layers; `flops` counts two
-    operations for each, as PyTorch's `FlopCounterMode` does. `activations` are the
-    numbers all operations put out.
+    `parameters` is the number of trained weights, `buffers` that of untrained ones (running
+    statistics). `multiply_adds` counts those of convolutions and dense layers; `flops` is twice
+    that, as in PyTorch's `FlopCounterMode`. `activations` is the number of values in the
+    outputs of all operations.
     """
 
     layers: int
@@ -32,7 +32,7 @@ class Cost:
 
 
 def cost(network: Network) -> Cost:
-    """Count weights, multiply-adds and activations of a network."""
+    """Count the weights, multiply-adds and activations of a network."""
     parameters = buffers = multiply_adds = activations = 0
     for node in network.nodes:
         inputs = network.input_shapes(node)
@@ -47,7 +47,7 @@ def cost(network: Network) -> Cost:
 
 
 def short(count: int) -> str:
-    """A count to three digits: 950, 12.3 k, 4.56 M."""
+    """Format a count with three significant digits: 950, 12.3 k, 4.56 M."""
     if count < 1000:
         return str(count)
     for power, unit in enumerate("kMGTPE", 1):

@@ -1,6 +1,6 @@
-"""The network: a frozen graph of operations with every shape inferred.
+"""`Network`: an immutable graph of operations with all shapes inferred.
 
-This is all that backends, pictures, costs and predictors read.
+Backends, pictures, costs and predictors read nothing else.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ MOST_SHOWN = 400
 """Most operations of a network that a notebook draws."""
 
 GRAPH_NAME = re.compile(r"[a-z][a-z_]*[0-9][a-z0-9_]*")
-"""Such names are neither Python's nor a framework's."""
+"""Names of this form clash with no name of Python or a framework."""
 
 NODE_NAME = re.compile(r"[a-z][a-z0-9_]*")
-"""The name of the input as well, which is no variable."""
+"""Also matches the name of the input, which does not become a variable."""
 
 
 def id_of_text(text: str) -> str | None:
-    """The id of the network of a resolved description, if it is written as CNNGen writes it
-    but for white space; None, or another id than the network's, if it is not.
+    """Compute the id of the network of a resolved description without parsing it.
 
-    A hundred times quicker than the parser.
+    Correct for text as CNNGen writes it, whatever its white space; any other text gives None or
+    a different id. A hundred times faster than parsing.
     """
     words = _RESOLVED.fullmatch(" ".join(text.split()))
     return None if words is None else _hash(words["text"], words["shape"], words["classes"] or "")
@@ -52,10 +52,11 @@ def _hash(text: str, shape: str, classes: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One column of a merge; branch 0 of a network is its main column.
+    """One column of a merge. Branch 0 of a network is its main column.
 
-    `merge` numbers the merges from 1 in the order of the text; `parent` is the branch in
-    which the merge stands; the right sides of a merge's bodies continue each other.
+    `merge` numbers the merges from 1 in the order of the text, `body` the bodies of a merge.
+    `parent` is the branch that contains the merge. The right sides of a merge's bodies continue
+    each other.
     """
 
     merge: int = 0
@@ -66,11 +67,12 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Node:
-    """An operation in its place: where its inputs come from and what comes out.
+    """An operation in a network, with its inputs and the shape of its output.
 
-    `inputs` are positions in `Network.nodes`, all smaller than the node's own. `shape` is
-    the output of one example. `span` is the place in the description it came from. Raises
-    `CnnGenError` for a name that is not of lower-case letters, digits and `_`.
+    `inputs` are positions in `Network.nodes`, all smaller than the node's own. `shape` is the
+    shape of the output for one example. `branch` is a position in `Network.branches`, `span`
+    the range of the description that the node comes from. Raises `CnnGenError` for a name that
+    has other characters than lower-case letters, digits and `_`.
     """
 
     name: str
@@ -88,11 +90,13 @@ class Node:
             raise CnnGenError(f"{shown(self.name)} cannot be the name of an operation")
 
     def check(self) -> None:
-        """Raises `CnnGenError` where anything in it is not what a node may hold: it may have
-        come from a pickle, or been changed behind Python's back."""
+        """Check the types of all fields, for a node that was unpickled or mutated.
+
+        Raises `CnnGenError` for a field of the wrong type.
+        """
         self.__post_init__()
         if not isinstance(self.operation, Operation):
-            raise CnnGenError(f"{self.name} holds {shown(self.operation)}, which is no operation")
+            raise CnnGenError(f"{self.name} holds {shown(self.operation)}, not an operation")
         Operation.__post_init__(self.operation)
         for number in (*self.inputs, *self.shape, self.branch):
             if type(number) is not int:
@@ -101,11 +105,12 @@ class Node:
 
 @dataclass(frozen=True, repr=False)
 class Network:
-    """Nodes in topological order: the first is the input, the last gives the output.
+    """An immutable graph of operations, in which every shape is known.
 
-    `description` is the resolved description, which determines the network alone. A graph
-    that no sentence stands for, such as a cell of NAS-Bench-101, has an empty one. `form` is a
-    text that networks without a sentence share where they count as the same.
+    `nodes` are in topological order: the first is the input, the last gives the output.
+    `description` is the resolved description, which alone determines the network. It is empty
+    for a graph that the language cannot describe, such as a cell of NAS-Bench-101; for these,
+    `form` is a canonical text that equal networks share.
     """
 
     nodes: tuple[Node, ...]
@@ -120,11 +125,13 @@ class Network:
         name: str | None = None,
         form: str = "",
     ) -> Network:
-        """A network without a sentence: the name of each operation, the operation, and the
-        positions of what it reads; the input first. Its id is that of its form, if it has one.
+        """Create a network from a graph, without a description.
 
-        Names become variables of generated code. Raises `CnnGenError` for one that is not
-        lower-case with a number in it, as `conv1`, and for one that is there twice.
+        `operations` are triples of a name, the operation and the positions of its inputs, with
+        the input of the network first. The id is computed from `form` if given.
+
+        Names become variables of generated code. Raises `CnnGenError` for a duplicate name or
+        one that is not lower case with a number in it, such as `conv1`.
         """
         nodes: list[Node] = []
         names: set[str] = set()
@@ -142,7 +149,7 @@ class Network:
 
     @property
     def is_described(self) -> bool:
-        """Whether `description` is a sentence that determines the network."""
+        """Whether the network has a description that determines it."""
         return bool(self.description.features)
 
     @property
@@ -157,21 +164,21 @@ class Network:
 
     @property
     def classes(self) -> int | None:
-        """How many classes the logits tell apart; None for a backbone."""
+        """Number of classes; None for a backbone."""
         last = self.nodes[-1]
         return last.shape[0] if last.operation.gives_logits else None
 
     @property
     def is_backbone(self) -> bool:
-        """Whether there is no classification, so that it cannot be trained."""
+        """Whether the network has no classification head, so that it cannot be trained."""
         return self.classes is None
 
     @cached_property
     def id(self) -> str:
-        """16 hexadecimal digits, the same for equal networks in every process.
+        """16 hexadecimal digits, identical for equal networks in every process.
 
-        Hash of the resolved text without its name, the input shape and the class count;
-        of the form, or else the graph, where there is no text.
+        A hash of the resolved text without its name, the input shape and the number of
+        classes. Without a description, the form or else the graph takes the place of the text.
         """
         from cnngen.language.formatter import format
         from cnngen.network.adjacency import graph
@@ -190,19 +197,20 @@ class Network:
         return cost(self)
 
     def input_shapes(self, node: Node) -> Sequence[Shape]:
-        """The shapes of what a node reads."""
+        """Return the shapes of a node's inputs."""
         return [self.nodes[i].shape for i in node.inputs]
 
     def to_text(self) -> str:
-        """The resolved description on one line."""
+        """Format the resolved description on one line."""
         from cnngen.language.formatter import format
 
         return format(self.description)
 
     def to_source(self, backend: str, *, script: bool = False) -> str:
-        """Source code of the network for an installed backend.
+        """Generate source code of the network with an installed backend.
 
-        Raises `BackendError` for a backend that is not there.
+        With `script`, the code has a main program that trains the network. Raises
+        `BackendError` for an unknown backend.
         """
         from cnngen.system.plugins import BACKENDS
 
@@ -210,13 +218,13 @@ class Network:
         return source
 
     def to_svg(self) -> str:
-        """A drawing of the network."""
+        """Draw the network as SVG. Raises `CnnGenError` if it is too large to draw."""
         from cnngen.network.picture import to_svg
 
         return to_svg(self)
 
     def to_png(self, *, scale: float = 1.0) -> bytes:
-        """The same drawing as a PNG, `scale` pixels for each of the SVG's."""
+        """Draw the network as PNG, with `scale` pixels for each pixel of the SVG."""
         from cnngen.network.picture import to_png
 
         return to_png(self, scale)

@@ -1,4 +1,4 @@
-"""Spaces of networks: what is drawn from them, and how a description becomes a network."""
+"""Search spaces: sampling networks from them, and resolving descriptions into networks."""
 
 from cnngen.space.space import Space, builtin_spaces, load_space
 

@@ -1,9 +1,9 @@
-"""NAS-Bench-101: its cells, and the networks that they stand for.
+"""NAS-Bench-101: its cells, and the networks built from them.
 
 The search space of Ying et al., "NAS-Bench-101: Towards Reproducible Neural Architecture
 Search" (2019, https://arxiv.org/abs/1902.09635), section 2, with the rules for channels and
-projections of the authors' reference, google-research/nasbench. A cell is a graph that no
-sentence of the language stands for: its values go to any later vertex, not along two columns.
+projections of the reference implementation, google-research/nasbench. The language cannot
+describe a cell, whose vertices may be connected to any later vertex.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ MAX_VERTICES = 7
 MAX_EDGES = 9
 STACKS = 3
 CELLS = 3
-"""Cells in a stack; channels double from stack to stack, and height and width halve."""
+"""Number of cells in a stack. From stack to stack, channels double, height and width halve."""
 STEM = 128
-"""Channels of the published networks' first stack."""
+"""Channels of the first stack of the published networks."""
 EPSILON = 1e-5
 SPACE = "nasbench101"
-"""The space that records of cells are said to be of."""
+"""Name of the space in records of cells."""
 
 LETTERS = dict(zip("31m", LABELS, strict=True))
 NAME = re.compile(rf"{SPACE}_([2-7])_([0-9a-f]{{1,6}})_([31m]{{0,5}})_stem(\d{{1,4}})")
@@ -53,18 +53,18 @@ NAME = re.compile(rf"{SPACE}_([2-7])_([0-9a-f]{{1,6}})_([31m]{{0,5}})_stem(\d{{1
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A graph of up to 7 vertices and 9 edges, pruned to what lies on a way from the first
-    vertex, the input, to the last, the output.
+    """A graph of up to 7 vertices and 9 edges, from the first vertex, the input, to the last,
+    the output. Vertices that lie on no path between the two are pruned.
 
     `matrix[i][j]` is 1 for an edge from i to a later j; `labels` are those of the vertices
-    between the ends. Raises `CnnGenError` for what is no cell of NAS-Bench-101.
+    between the ends. Raises `CnnGenError` for a graph that is not a cell of NAS-Bench-101.
     """
 
     matrix: tuple[tuple[int, ...], ...]
     labels: tuple[Label, ...]
 
     def __init__(self, matrix: Sequence[Sequence[int]], operations: Sequence[str]) -> None:
-        """`operations` are the labels of all vertices, `input` first and `output` last."""
+        """Create a cell. `operations` labels all vertices, `input` first and `output` last."""
         edges, labels = _checked(matrix, operations)
         kept = _between(edges)
         pruned = tuple(tuple(edges[i][j] for j in kept) for i in kept)
@@ -79,14 +79,14 @@ class Cell:
         return ("input", *self.labels, "output")
 
     def inputs(self, vertex: int) -> list[int]:
-        """The vertices that one reads, in order."""
+        """Return the inputs of a vertex, in order."""
         return [i for i in range(vertex) if self.matrix[i][vertex]]
 
     def channels(self, given: int, wanted: int) -> list[int]:
-        """Channels of each vertex of a cell that reads `given` and puts out `wanted`.
+        """Compute the channels of each vertex, from `given` input channels to `wanted` outputs.
 
-        The output's are shared out among the vertices it reads, the first of them taking
-        what does not divide; any other vertex has as many as the widest that reads it.
+        The output channels are divided among the inputs of the output vertex, the first of them
+        taking the remainder; any other vertex has as many as the widest vertex that reads it.
         """
         last = len(self.matrix) - 1
         counts = [given, *[0] * (last - 1), wanted]
@@ -100,7 +100,7 @@ class Cell:
         return counts
 
     def name(self, stem: int = STEM) -> str:
-        """The cell as an identifier, from which `from_name` gives it back."""
+        """Encode the cell as an identifier, which `from_name` decodes."""
         letters = {label: letter for letter, label in LETTERS.items()}
         ops = "".join(letters[label] for label in self.labels)
         bits = "".join(str(edge) for i, row in enumerate(self.matrix) for edge in row[i + 1 :])
@@ -108,15 +108,15 @@ class Cell:
 
     @classmethod
     def from_name(cls, name: str) -> tuple[Cell, int]:
-        """The cell and the stem's channels that `name` was made of.
+        """Decode a cell and the channels of its stem from the result of `name`.
 
-        Raises `CnnGenError` where it was not.
+        Raises `CnnGenError` for any other text.
         """
         match = NAME.fullmatch(name)
         size = int(match[1]) if match else 0
         pairs = [(i, j) for i in range(size) for j in range(i + 1, size)]
         if match is None or int(match[2], 16) >> len(pairs) or len(match[3]) != size - 2:
-            raise CnnGenError(f"'{shorten(name)}' names no cell of NAS-Bench-101")
+            raise CnnGenError(f"'{shorten(name)}' is not the name of a NAS-Bench-101 cell")
         bits = f"{int(match[2], 16):0{len(pairs)}b}"
         matrix = [[0] * size for _ in range(size)]
         for (i, j), bit in zip(pairs, bits, strict=True):
@@ -132,12 +132,12 @@ def cell_network(
     classes: int = 10,
     stem: int = STEM,
 ) -> Network:
-    """The network of nine cells: a 3x3 convolution to `stem` channels, three stacks of three
-    cells, max pooling before the second and third, global average pooling, dense.
+    """Build the network of nine cells: a 3x3 convolution to `stem` channels, three stacks of
+    three cells, max pooling before the second and third, global average pooling, dense.
 
-    Published networks take CIFAR-10's images and have a stem of 128. Networks of isomorphic
-    cells have the same id, though channels that do not divide go to other vertices. Raises `CnnGenError` for
-    a stem that leaves a vertex without channels.
+    The published networks classify CIFAR-10 and have a stem of 128. Networks of isomorphic
+    cells have the same id, although remainders of channels may go to different vertices. Raises
+    `CnnGenError` for a stem so narrow that a vertex is left without channels.
     """
     graph = _Graph(input_shape)
     value = graph.conv_bn_relu("stem1", 0, 3, stem)
@@ -156,10 +156,10 @@ def cell_network(
 
 
 def sample_cell(seed: int = 0) -> Cell:
-    """A random cell, each of the 423,624 that are not isomorphic as likely as any other."""
+    """Draw a cell with equal probability for each of the 423,624 isomorphism classes."""
     random = Random(seed)
     sizes = range(2, MAX_VERTICES + 1)
-    # As often as there are matrices with labels of that size; most are no cell unpruned.
+    # Weighted by the number of labelled matrices of each size, most of which are rejected.
     weights = [2 ** (size * (size - 1) // 2) * len(LABELS) ** (size - 2) for size in sizes]
     ends = list(accumulate(weights))
     while True:
@@ -169,13 +169,12 @@ def sample_cell(seed: int = 0) -> Cell:
         if sum(map(sum, matrix)) > MAX_EDGES or not _is_whole(matrix):
             continue
         cell = Cell(matrix, ["input", *labels, "output"])
-        if random.random() * len(_forms(cell)) < 1:  # how many matrices there are of it
+        if random.random() * len(_forms(cell)) < 1:  # the number of its matrices
             return cell
 
 
 def sample_cells(count: int, seed: int = 0) -> Iterator[Cell]:
-    """Cells one after the other, no two of them isomorphic. The list depends on the seed
-    alone, whatever `count` is."""
+    """Draw cells, no two of them isomorphic. A larger `count` only extends the list."""
     seen: set[str] = set()
     number = 0
     while len(seen) < count:
@@ -188,12 +187,12 @@ def sample_cells(count: int, seed: int = 0) -> Iterator[Cell]:
 
 
 def canonical(cell: Cell) -> str:
-    """A text that isomorphic cells share and others do not."""
+    """Return a canonical text, equal for two cells if and only if they are isomorphic."""
     return min(_forms(cell))
 
 
 def _forms(cell: Cell) -> set[str]:
-    """The cell as text in every order of its vertices that leaves its matrix triangular."""
+    """Yield the cell as text in each order of its vertices that keeps its matrix triangular."""
     last = len(cell.matrix) - 1
     forms = set()
     for order in permutations(range(1, last)):
@@ -205,14 +204,14 @@ def _forms(cell: Cell) -> set[str]:
 
 
 def _is_whole(matrix: Sequence[Sequence[int]]) -> bool:
-    """Whether every vertex reads one and is read, but for the ends: none would be pruned."""
+    """Return whether no vertex would be pruned: each has an input and an output."""
     return all(any(row) for row in matrix[:-1]) and all(
         any(column) for column in list(zip(*matrix, strict=True))[1:]
     )
 
 
 class _Graph:
-    """The operations of a network in the making; `append` gives the position of a new one."""
+    """The operations of a network under construction. `append` returns the new position."""
 
     def __init__(self, input_shape: tuple[int, int, int]) -> None:
         self.operations: list[tuple[str, Operation, tuple[int, ...]]] = []
@@ -242,13 +241,15 @@ class _Graph:
 
 
 def _append_cell(graph: _Graph, cell: Cell, name: str, entered: int, channels: int) -> int:
-    """A vertex adds up what it reads and applies its operation. The input comes through a 1x1
-    projection for each reader; from others a vertex takes its first channels, as many as it
-    has. The output puts its vertices together, and adds the input if it reads that as well.
+    """Append a cell and return the position of its output.
+
+    A vertex sums its inputs and applies its operation. The input of the cell passes a 1x1
+    projection for each vertex that reads it; other inputs are truncated to the channels of the
+    vertex. The output concatenates its inputs, and adds the projected input if it reads it.
     """
     counts = cell.channels(graph.channels(entered), channels)
     if not all(counts):
-        raise CnnGenError("a stem as narrow leaves a vertex of the cell without channels")
+        raise CnnGenError("the stem is too narrow: it leaves a vertex of the cell without channels")
     last = len(cell.matrix) - 1
     values = [entered]
     for vertex in range(1, last):
@@ -279,7 +280,7 @@ def _append_cell(graph: _Graph, cell: Cell, name: str, entered: int, channels: i
 def _checked(
     matrix: Sequence[Sequence[int]], operations: Sequence[str]
 ) -> tuple[list[list[int]], list[Label]]:
-    """The matrix, and the labels between the ends. Raises `CnnGenError` for what is no cell."""
+    """Return the checked matrix and inner labels. Raises `CnnGenError` for an invalid cell."""
     size = len(matrix)
     if not 2 <= size <= MAX_VERTICES or any(len(row) != size for row in matrix):
         raise CnnGenError(f"the matrix of a cell is square, of 2 to {MAX_VERTICES} vertices")
@@ -291,7 +292,7 @@ def _checked(
         label = next((label for label in LABELS if label == name), None)
         if label is None:
             raise CnnGenError(
-                f"a cell has no operation '{shorten(str(name))}'",
+                f"unknown operation '{shorten(str(name))}' in a cell",
                 hint=f"Known: {', '.join(LABELS)}.",
             )
         labels.append(label)
@@ -301,9 +302,9 @@ def _checked(
 
 
 def _between(matrix: list[list[int]]) -> list[int]:
-    """The vertices on a way from the first to the last.
+    """Return the vertices that lie on a path from the first to the last.
 
-    Raises `CnnGenError` where there is none.
+    Raises `CnnGenError` if there is no path.
     """
     size = len(matrix)
     after, before = {0}, {size - 1}
@@ -314,5 +315,5 @@ def _between(matrix: list[list[int]]) -> list[int]:
         if any(matrix[i][j] for j in before):
             before.add(i)
     if size - 1 not in after:
-        raise CnnGenError("no way leads from the cell's input to its output")
+        raise CnnGenError("no path leads from the cell's input to its output")
     return sorted(after & before)

@@ -1,6 +1,6 @@
-"""Descriptions and networks drawn at random from a space.
+"""Samples descriptions and networks from a space.
 
-The same seed gives the same network on every machine and Python version.
+A seed gives the same network on every machine and Python version.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from cnngen.system.ranges import MAX_SEED
 MAX_TRIES = 1000
 
 MAX_REPEATS = 1000
-"""Draws in a row that were there already, after which a space counts as exhausted: were one in
-145 of them new, so many repeats would come once in a thousand times."""
+"""Number of consecutive repeats after which a space counts as exhausted. If one draw in 145 were
+new, so many repeats would occur once in a thousand times.
+"""
 
 LAYERS = {
     kind: Layer(kind)
@@ -34,7 +35,7 @@ LAYERS = {
 
 
 class ExhaustedError(SpaceError):
-    """A space has no more networks: `found` different ones were drawn."""
+    """A space is exhausted: after `found` distinct networks, only repeats were drawn."""
 
     def __init__(self, space: str, found: int, draws: int) -> None:
         super().__init__(
@@ -46,9 +47,9 @@ class ExhaustedError(SpaceError):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Least and most of what a network may have, both included; None is no bound.
+    """Inclusive lower and upper bounds on the size of a network; None is unbounded.
 
-    `layers` counts operations, the input among them; `flops` is per image.
+    `layers` counts operations, including the input. `flops` is per image.
     """
 
     layers: tuple[int | None, int | None] = (None, None)
@@ -56,7 +57,7 @@ class Bounds:
     flops: tuple[int | None, int | None] = (None, None)
 
     def broken_by(self, network: Network) -> str | None:
-        """The first count of a network that is out of bounds, in words."""
+        """Return the first size of a network that is out of bounds, in words; None if none is."""
         for name in ("layers", "parameters", "flops"):
             low, high = getattr(self, name)
             if low is None and high is None:
@@ -78,10 +79,11 @@ def sample(
     seed: int = 0,
     bounds: Bounds = NO_BOUNDS,
 ) -> Network:
-    """A network drawn from a space, with every hyper-parameter fixed.
+    """Draw a network from a space, with all hyper-parameters fixed.
 
-    Bounds are met by drawing again, at most `MAX_TRIES` times. Raises `SpaceError` where
-    the space is not valid or no draw met the bounds.
+    `space` is the name of a space, the path of a TOML file or a `Space`. `input_shape` is
+    (height, width, channels). A network outside `bounds` is drawn again, at most `MAX_TRIES`
+    times. Raises `SpaceError` if the space is invalid or no network met the bounds.
     """
     space = load_space(space)
     missed: dict[str, None] = {}
@@ -111,15 +113,18 @@ def sample_many(
     seed: int = 0,
     bounds: Bounds = NO_BOUNDS,
 ) -> Iterator[Network]:
-    """Networks drawn one after the other, no two of them equal; number i depends on `seed`
-    and i alone, whatever `count` is."""
+    """Draw `count` distinct networks from a space; see `sample` for the arguments.
+
+    A larger `count` only extends the sequence. Raises `SpaceError` if the space is invalid, no
+    network met the bounds, or the space has too few distinct networks.
+    """
     drawn = draws(count, space, input_shape=input_shape, classes=classes, seed=seed, bounds=bounds)
     return (draw.network for draw in drawn)
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A network, and the seed with which `sample` gives it again."""
+    """A network, and the seed with which `sample` reproduces it."""
 
     seed: int
     network: Network
@@ -135,13 +140,13 @@ def draws(
     bounds: Bounds = NO_BOUNDS,
     seeds_below: int = MAX_SEED + 1,
 ) -> Iterator[Draw]:
-    """The networks of `sample_many`, each with the seed that is its own.
+    """Yield the networks of `sample_many` with the seed of each.
 
-    `seeds_below` is the limit of those seeds; another one gives other networks.
+    `seeds_below` limits these seeds; another limit gives other networks.
     """
     space = load_space(space)
     seen: set[str] = set()
-    number = repeats = 0  # since the last new one
+    number = repeats = 0  # consecutive, since the last new network
     while len(seen) < count:
         own_seed = _mix(seed, number, "network") % seeds_below
         network = sample(
@@ -161,8 +166,10 @@ def draws(
 def sample_descriptions(
     count: int, space: str | Path | Space = "paper", *, seed: int = 0
 ) -> Iterator[Description]:
-    """The sentences of `sample_many` without bounds, their hyper-parameters open; they may
-    repeat."""
+    """Draw the descriptions of `sample_many` with open hyper-parameters and without bounds.
+
+    Descriptions may repeat.
+    """
     space = load_space(space)
     for number in range(count):
         own_seed = _mix(seed, number, "network") % (MAX_SEED + 1)
@@ -172,9 +179,10 @@ def sample_descriptions(
 def sample_description(
     space: str | Path | Space = "paper", *, seed: int = 0, max_layers: int | None = None
 ) -> Description:
-    """A sentence drawn from a space, its hyper-parameters open.
+    """Draw a description from a space, with open hyper-parameters.
 
-    From `max_layers` layers on (the space's, if not given) no more merges are nested.
+    Once it has `max_layers` layers (by default that of the space), no more merges are nested.
+    Raises `SpaceError` if the space is invalid.
     """
     space = load_space(space)
     limit = min(max_layers or space.max_layers, space.max_layers)
@@ -182,13 +190,13 @@ def sample_description(
 
 
 def _mix(seed: int, number: int, purpose: str = "attempt") -> int:
-    """An independent seed below 2^64 for each number, the same everywhere."""
+    """Derive an independent, reproducible seed below 2^64 for each number."""
     digest = hashlib.sha256(f"{purpose} {seed} {number}".encode()).digest()
     return int.from_bytes(digest[:8], "big")
 
 
 class _Sampler:
-    """One sentence being drawn. Recursion ends at the space's `max_depth`, at most 100."""
+    """Draws one description. Recursion is limited by the space's `max_depth`, at most 100."""
 
     def __init__(self, space: Space, random: Random, limit: int) -> None:
         self.space = space

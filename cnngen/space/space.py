@@ -1,7 +1,7 @@
-"""Spaces: what is sampled, and from what open hyper-parameters are chosen. Data, not code.
+"""Search spaces: the distributions of networks and of open hyper-parameters, as data.
 
-A space is a TOML file. Shares are probabilities from 0 to 1; ranges are `[from, to]`, both
-included; a choice is a list, drawn evenly, or a table of weights such as
+A space is a TOML file. Shares are probabilities from 0 to 1. Ranges are `[from, to]`, both
+inclusive. A choice is a list, drawn uniformly, or a table of weights such as
 `strides = { 1 = 3, 2 = 1 }`.
 """
 
@@ -34,16 +34,17 @@ from cnngen.system.untrusted import read_text
 
 Item = TypeVar("Item")
 Random = Callable[[], float]
-"""Draws evenly from [0, 1). `random.Random(seed).random` is the same on every machine and
-Python version; the module's other draws promise no such thing."""
+"""Draws uniformly from [0, 1). `random.Random(seed).random` is reproducible on every machine and
+Python version, unlike the other functions of the module.
+"""
 
 MAX_FILE = 2**20
-"""Most bytes of a space that are read."""
+"""Maximum size of a space's file in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightedChoice(Generic[Item]):
-    """Values to draw from, each with a weight."""
+    """A discrete distribution: values, each with a weight."""
 
     values: tuple[Item, ...]
     weights: tuple[float, ...]
@@ -51,17 +52,17 @@ class WeightedChoice(Generic[Item]):
 
     @classmethod
     def of(cls, values: Sequence[Item], weights: Sequence[float] | None = None) -> Self:
-        """Values with their weights; all the same where none are given."""
+        """Create a choice from values and their weights, by default equal."""
         weights = tuple(weights or [1.0] * len(values))
         return cls(tuple(values), weights, tuple(accumulate(weights)))
 
     def draw(self, random: Random) -> Item:
-        """One of the values."""
+        """Draw one of the values."""
         return self.values[bisect_right(self._sums, random() * self._sums[-1])]
 
 
 def _choice(kind: Any, low: float | None = None, high: float | None = None) -> Any:
-    """The validated type of a choice among values of a kind."""
+    """Return the pydantic type of a choice among values of a kind."""
     words = get_args(kind)
 
     def read(raw: object) -> WeightedChoice[Any]:
@@ -78,8 +79,8 @@ def _choice(kind: Any, low: float | None = None, high: float | None = None) -> A
             raise ValueError("names a value twice")
         for weight in weights:
             if isinstance(weight, bool) or not isinstance(weight, (int, float)):
-                raise ValueError("has a weight that is no number")
-            # Three of them are multiplied, and many such products summed.
+                raise ValueError("has a weight that is not a number")
+            # Products of three weights are summed, which must not overflow or underflow.
             if not 1e-90 <= weight <= 1e90:
                 raise ValueError("has a weight that is not between 1e-90 and 1e90")
         return WeightedChoice.of(values, [float(weight) for weight in weights])
@@ -94,8 +95,8 @@ def _choice(kind: Any, low: float | None = None, high: float | None = None) -> A
                 raise ValueError
             value = kind(key)  # the keys of a TOML table are strings
         except (TypeError, ValueError):
-            raise ValueError(f"has {key!r}, which is no number of the right kind") from None
-        # So written that not a number is refused.
+            raise ValueError(f"has {key!r}, which is not a number of the right kind") from None
+        # Written so that NaN is refused.
         if low is not None and high is not None and not low <= value <= high:
             raise ValueError(f"has {value}, which is not between {low} and {high}")
         return value
@@ -105,7 +106,7 @@ def _choice(kind: Any, low: float | None = None, high: float | None = None) -> A
 
 def _ordered(pair: tuple[int, int]) -> tuple[int, int]:
     if pair[0] > pair[1]:
-        raise ValueError("is empty: it runs from more to less")
+        raise ValueError("is an empty range: it runs from more to less")
     return pair
 
 
@@ -128,7 +129,7 @@ class _Section(BaseModel):
 
 
 class Features(_Section):
-    """The main column: how many feature extractions, and what follows each."""
+    """The main column: the number of feature extractions, and the layers that follow each."""
 
     count: Range
     merge: Share
@@ -151,8 +152,9 @@ class _Windows(_Section):
 
 
 class Convolution(_Windows):
-    """Convolutions. Filters start at `first_filters`; each reducing convolution has
-    `filter_growth` more than the one before."""
+    """Convolutions. Filters start at `first_filters`, and each reducing convolution has
+    `filter_growth` more than the one before.
+    """
 
     kinds: _choice(Kind)  # type: ignore[valid-type]
     kernels: _choice(int, 1, 256)  # type: ignore[valid-type]
@@ -179,8 +181,9 @@ class Pooling(_Windows):
 
 
 class Merges(_Section):
-    """Merges. A left branch is a row of convolutions or, with the share `nested`, has
-    merges in it; the right side of a lone body is Empty with the share `empty_right`."""
+    """Merges. A left branch is a sequence of convolutions or, with the probability `nested`,
+    contains merges. The right side of a lone body is Empty with the probability `empty_right`.
+    """
 
     modes: _choice(MergeMode)  # type: ignore[valid-type]
     bodies: Range
@@ -199,8 +202,9 @@ class Merges(_Section):
 
 
 class Classification(_Section):
-    """The head. A hidden dense layer on `n` inputs has a share of them as units: `wide`
-    (with at most `wide_limit` units) from 1000 inputs on, else one between `narrow`."""
+    """The head. The units of a hidden dense layer are a share of its inputs: `wide` (up to
+    `wide_limit` units) from 1000 inputs on, otherwise a share in the range `narrow`.
+    """
 
     interstices: _choice(IntersticeKind)  # type: ignore[valid-type]
     dense: Range
@@ -211,7 +215,10 @@ class Classification(_Section):
 
 
 class Space(_Section):
-    """A distribution over networks; see `cnngen/space/spaces/paper.toml` for an example."""
+    """A distribution over networks, such as `cnngen/space/spaces/paper.toml`.
+
+    Load one with `load_space`.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
     description: str = ""
@@ -238,7 +245,7 @@ class Space(_Section):
         return self is other
 
     def draw_kind(self, word: str, random: Random) -> str:
-        """What an open word such as `pooling` becomes."""
+        """Draw the layer that an open word such as `pooling` becomes."""
         if word == "pooling":
             kind: str = self.pooling.kinds.draw(random)
             return kind
@@ -247,7 +254,7 @@ class Space(_Section):
 
 
 def builtin_spaces() -> list[str]:
-    """Names of the spaces that come with CNNGen."""
+    """List the names of the spaces that come with CNNGen."""
     return sorted(path.stem for path in (Path(__file__).parent / "spaces").glob("*.toml"))
 
 
@@ -256,18 +263,18 @@ def _read(path: Path, stamp: int) -> Space:
     try:
         raw = tomllib.loads(read_text(path, MAX_FILE))
     except tomllib.TOMLDecodeError as error:
-        raise SpaceError(f"{path}: is no TOML: {error}") from None
+        raise SpaceError(f"{path}: not valid TOML: {error}") from None
     try:
         return Space.model_validate(raw)
     except ValidationError as error:
         lines = [f"  {_key_path(e['loc'])}: {_reason(e)}" for e in error.errors()[:5]]
-        raise SpaceError(f"{path}: is no valid space:\n" + "\n".join(lines)) from None
+        raise SpaceError(f"{path}: not a valid space:\n" + "\n".join(lines)) from None
 
 
 def load_space(name: str | Path | Space) -> Space:
-    """A space by its name, from a TOML file, or as it is.
+    """Load a space by its name or from a TOML file; a `Space` is returned unchanged.
 
-    Raises `SpaceError` where there is none, or where the file says what a space cannot.
+    Raises `SpaceError` for an unknown name and for a file that is not a valid space.
     """
     if isinstance(name, Space):
         return name
@@ -276,7 +283,7 @@ def load_space(name: str | Path | Space) -> Space:
         path = Path(name)
         if path.suffix != ".toml":
             raise SpaceError(
-                f"there is no space '{name}'",
+                f"unknown space '{name}'",
                 hint=f"Known: {', '.join(builtin_spaces())}, or a file ending in .toml.",
             )
     try:
@@ -292,7 +299,7 @@ def _key_path(location: tuple[int | str, ...]) -> str:
 def _reason(error: Any) -> str:
     match error["type"]:
         case "extra_forbidden":
-            return "is no key of a space"
+            return "is not a key of a space"
         case "missing":
             return "is missing"
         case _:

@@ -1,1 +1,1 @@
-"""What a training needs, whatever the framework: data, protocol, progress, energy."""
+"""Training, independent of the framework: data, protocol, progress and energy."""

@@ -1,6 +1,6 @@
-"""The course of a training: what it has reached, and the protocol's rules for ending it.
+"""Tracks a training and applies the protocol's rules for stopping it.
 
-For the trainers of backends: their loops differ, and what a status means must not.
+The training loops of backends differ, but share this, so that statuses mean the same in all.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from cnngen.training.protocol import Epoch, Protocol, Status, TrainingResult, ch
 
 
 class TrainingProgress:
-    """One training under way; the clock runs from now on.
+    """The progress of one training, whose clock starts now.
 
-    `labels` are those of the training images. `on_epoch` is told of each epoch as it ends.
+    `labels` are those of the training images. `on_epoch` is called with each `Epoch` as it ends.
     """
 
     def __init__(
         self, protocol: Protocol, labels: Labels, on_epoch: Callable[[Epoch], None] | None
     ) -> None:
         self.number = 0
-        """That of the epoch under way, counted from 1."""
+        """Number of the current epoch, from 1."""
         self.status: Status = "ok"
         self._protocol = protocol
         self._by_chance = chance(np.bincount(labels).tolist())
@@ -42,12 +42,12 @@ class TrainingProgress:
         self._began = self._epoch_began = time.perf_counter()
 
     def begin(self) -> None:
-        """An epoch begins."""
+        """Start the next epoch."""
         self.number += 1
         self._epoch_began = time.perf_counter()
 
     def end(self, trained: tuple[float, float], validated: tuple[float, float]) -> None:
-        """The epoch has ended, with these losses and accuracies (NaN: there are none)."""
+        """End the current epoch with its losses and accuracies, NaN where there are none."""
         now = time.perf_counter()
         self._seconds = now - self._began
         epoch = Epoch(self.number, now - self._epoch_began, *trained, *validated)
@@ -59,14 +59,14 @@ class TrainingProgress:
                 raise _CallersOwn(error) from error
 
     def goes_on(self, is_constant: Callable[[], bool]) -> bool:
-        """Whether another epoch follows the one that has ended.
+        """Return whether another epoch follows the one that has ended.
 
-        `is_constant` says whether all guesses are one class; it is asked only where the
-        training accuracy is no better than chance.
+        `is_constant` returns whether the model predicts one class for all images. It is called
+        only if the training accuracy is no better than chance.
         """
         epoch, protocol = self._epochs[-1], self._protocol
         if not isfinite(epoch.train_loss):
-            # Weights that are no numbers stay so.
+            # Weights that are NaN stay NaN.
             self._stop("nan", f"the training loss became {epoch.train_loss} in epoch {self.number}")
             return False
         dead = epoch.train_accuracy <= self._by_chance and is_constant()
@@ -76,16 +76,16 @@ class TrainingProgress:
         return not self.is_over()
 
     def is_over(self) -> bool:
-        """Whether the time budget is spent, which then is the status."""
+        """Return whether the time budget is spent, and set the status if so."""
         budget = self._protocol.time_budget
         if budget is None or time.perf_counter() - self._began <= budget:
             return False
         self._seconds = time.perf_counter() - self._began
-        self._stop("time_budget", f"{budget:g} s were over in epoch {self.number}")
+        self._stop("time_budget", f"the budget of {budget:g} s ended in epoch {self.number}")
         return True
 
     def test(self, evaluate: Callable[[], tuple[float, float]]) -> None:
-        """Take loss and accuracy on the test images, if the weights are numbers."""
+        """Record loss and accuracy on the test images, unless the weights are not finite."""
         if self.status == "nan":
             return
         if self._dead and self.status == "ok":
@@ -94,14 +94,14 @@ class TrainingProgress:
         loss, accuracy = evaluate()
         if isfinite(loss):
             self._test = loss, accuracy
-        else:  # guesses that are no numbers are right by chance
+        else:  # the accuracy of NaN outputs is accidental
             self._stop("nan", f"the test loss after epoch {self.number} is {loss}")
 
     @contextmanager
     def kept(self, no_memory: Sequence[str], *kinds: type[Exception]) -> Iterator[None]:
-        """Whatever stops the training becomes its status, but for what the caller raised.
+        """Turn any exception of the training into its status, except those of `on_epoch`.
 
-        A lack of memory is a `MemoryError`, one of `kinds`, or has one of the texts.
+        Lack of memory is a `MemoryError`, one of `kinds`, or a message with one of the texts.
         """
         try:
             yield
@@ -110,14 +110,14 @@ class TrainingProgress:
         except _CallersOwn as raised:
             raise raised.error from None
         except Exception as error:
-            # Whatever it is that a network cannot be trained for, is a result to keep.
+            # Whatever the reason why a network cannot be trained, it is a result to keep.
             told = str(error)
             lacks = isinstance(error, (MemoryError, *kinds)) or any(s in told for s in no_memory)
             first = (told.strip().splitlines() or [type(error).__name__])[0]
             self._stop("out_of_memory" if lacks else "error", first[:300])
 
     def result(self, device: str, threads: int | None, gpu: str | None) -> TrainingResult:
-        """What the training gave, and where it computed."""
+        """Return the result of the training, with the device that computed it."""
         loss, accuracy = self._test
         return TrainingResult(
             status=self.status,
@@ -137,8 +137,10 @@ class TrainingProgress:
 
 
 def check_parameters(network: Network, count: int) -> None:
-    """Raise `BackendFault` where a loaded model has another number of trained weights than its
-    network, and so is another one: its figures would be recorded under a wrong name."""
+    """Check that a loaded model has as many trained weights as its network.
+
+    Raises `BackendFault` if it does not: its results would be recorded for another network.
+    """
     if count != network.cost.parameters:
         raise BackendFault(
             f"the model has {count:,} weights, its network {network.cost.parameters:,}",
@@ -147,7 +149,7 @@ def check_parameters(network: Network, count: int) -> None:
 
 
 class _CallersOwn(Exception):
-    """What `on_epoch` raised, which is no failure of the training."""
+    """Wraps an exception of `on_epoch`, which is not a failure of the training."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()

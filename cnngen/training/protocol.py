@@ -1,4 +1,4 @@
-"""How a network is trained, and what training gives: frozen, serialisable values."""
+"""Training protocols and results, as immutable, serialisable values."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ Status = Literal["ok", "nan", "out_of_memory", "time_budget", "dead", "error"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Protocol:
-    """Everything that decides a training but the network and the images.
+    """Everything that determines a training except the network and the images.
 
-    `split`: `official` keeps the data set's own test images; `pooled` pools all images
-    and sets `test_share` of them aside. `validation_share` is of the training images.
-    `seed` decides the split, the first weights, the order of the images, dropout and
-    augmentation. `warmup` is in epochs, `time_budget` in seconds. `abort_dead` is the number
-    of epochs in a row with constant output after which training stops; None never stops it.
-    `docs/training.md` tells what each field does. Raises `CnnGenError` for values that no
-    training can follow.
+    `split` is `official` to keep the data set's own test images, or `pooled` to pool all images
+    and set `test_share` of them aside. `validation_share` is a share of the training images.
+    `seed` determines the split, the initial weights, the order of the images, dropout and
+    augmentation. `warmup` is in epochs, `time_budget` in seconds. `abort_dead` is the number of
+    consecutive epochs with constant output after which training stops, or None. See
+    `docs/training.md` for each field. Raises `CnnGenError` for invalid values.
     """
 
     name: str = "quick"
@@ -54,10 +53,10 @@ class Protocol:
         return f"Protocol({', '.join(given)})"
 
     def learning_rate_at(self, step: int, steps: int) -> float:
-        """The learning rate of a step, counted from 0, where an epoch has `steps` of them.
+        """Return the learning rate of a step, counted from 0, with `steps` steps per epoch.
 
-        It rises in a line to `learning_rate` at the end of the warm-up, and then stays, or
-        falls as half a cosine to 0 (Loshchilov and Hutter, 2017, without restarts).
+        It rises linearly to `learning_rate` at the end of the warm-up. Then it stays constant, or
+        decays to 0 as half a cosine (Loshchilov and Hutter, 2017, without restarts).
         """
         warmup, total = self.warmup * steps, self.epochs * steps
         if step < warmup:
@@ -69,7 +68,7 @@ class Protocol:
     def __post_init__(self) -> None:
         fault = next(self._faults(), None)
         if fault is not None:
-            raise CnnGenError(f"protocol '{self.name}' cannot be followed: {fault}")
+            raise CnnGenError(f"protocol '{self.name}' is not valid: {fault}")
 
     def _faults(self) -> Iterator[str]:
         if self.epochs < 1:
@@ -77,17 +76,17 @@ class Protocol:
         if self.batch < 1:
             yield f"it has a batch of {self.batch} images, at least 1 is needed"
         if self.optimizer not in get_args(Optimizer):
-            yield f"there is no optimizer '{self.optimizer}'"
+            yield f"unknown optimizer '{self.optimizer}'"
         if not (isfinite(self.learning_rate) and self.learning_rate > 0):
             yield f"its learning rate is {self.learning_rate}, it must be above 0"
         if self.split not in get_args(Split):
-            yield f"there is no split '{self.split}'"
+            yield f"unknown split '{self.split}'"
         if not 0 < self.test_share < 1:
             yield f"its test share is {self.test_share}, it must be between 0 and 1"
         if not 0 <= self.validation_share < 1:
             yield f"its validation share is {self.validation_share}, it must be from 0 to below 1"
         if self.precision not in get_args(Precision):
-            yield f"there is no precision '{self.precision}'"
+            yield f"unknown precision '{self.precision}'"
         if not 0 <= self.seed < 2**63:
             yield f"its seed is {self.seed}, it must be from 0 to 2^63 - 1"
         if self.time_budget is not None and not (
@@ -95,33 +94,35 @@ class Protocol:
         ):
             yield f"its time budget is {self.time_budget} s, it must be above 0"
         if self.schedule not in get_args(Schedule):
-            yield f"there is no schedule '{self.schedule}'"
+            yield f"unknown schedule '{self.schedule}'"
         if not 0 <= self.warmup < self.epochs:
             yield f"its warm-up is {self.warmup} of {self.epochs} epochs, it must be shorter"
         if self.augmentation not in get_args(Augmentation):
-            yield f"there is no augmentation '{self.augmentation}'"
+            yield f"unknown augmentation '{self.augmentation}'"
         if self.abort_dead is not None and self.abort_dead < 1:
             yield f"it gives up after {self.abort_dead} dead epochs, at least 1 is needed"
 
 
 ADDED: tuple[str, ...] = ("schedule", "warmup", "augmentation", "abort_dead")
-"""Fields that younger versions added. A run's key counts them only where they differ from
-their defaults, so that runs of older versions keep their keys."""
+"""Fields that later versions added. They are part of a run's key only if they differ from their
+defaults, so that runs of older versions keep their keys.
+"""
 
 PROTOCOLS: dict[str, Protocol] = {
     "quick": Protocol(),
     "paper": Protocol("paper", epochs=36),
     "standard": Protocol("standard", epochs=36, split="official"),
 }
-"""The named protocols. `paper`: all images pooled, 80/20, 20 % of train for validation,
-36 epochs, Adam, batch 64."""
+"""The named protocols. `paper` pools all images and splits them 80/20, takes 20 % of the training
+images for validation, and trains 36 epochs with Adam in batches of 64.
+"""
 
 
 def batch_sizes(images: int, batch: int) -> list[int]:
-    """How many images each batch of an epoch has, in every backend.
+    """Return the size of each batch of an epoch, in every backend.
 
-    An image that is left over alone joins the batch before it: batch normalisation has no
-    variance for one image on a map of 1x1.
+    A single remaining image joins the batch before it: batch normalisation has no variance for
+    one image on a map of 1x1.
     """
     sizes = [batch] * (images // batch)
     rest = images % batch
@@ -133,14 +134,16 @@ def batch_sizes(images: int, batch: int) -> list[int]:
 
 
 def evaluation_batch(numbers: int, activations: int) -> int:
-    """Images in a batch of evaluation, where all operations together put out so many numbers
-    for the batch and `activations` for an image; from 64 to 4,096."""
+    """Return the batch size for evaluation, from 64 to 4,096, that keeps all outputs of the
+    network together within a limit. `activations` is the number of output values per image.
+    """
     return max(64, min(4096, numbers // activations))
 
 
 def chance(class_counts: Sequence[int]) -> float:
-    """An accuracy that needs no image, given how many of each class there are: that of always
-    naming the commonest, and three standard errors."""
+    """Return the accuracy that is still explained by chance, given the number of images per class:
+    that of always predicting the commonest class, plus three standard errors.
+    """
     total = sum(class_counts)
     share = max(class_counts) / total
     return share + 3 * sqrt(share * (1 - share) / total)
@@ -160,10 +163,10 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TrainingResult:
-    """What training gave. Figures that were not reached are None.
+    """The result of a training. Figures that were not reached are None.
 
-    `cause_epoch` is the epoch, counted from 1, in which the cause arose. `threads` are those
-    the framework computed with; `gpu` names the card, if one was used.
+    `cause_epoch` is the epoch, from 1, in which the cause arose. `threads` is the number of
+    threads of the framework; `gpu` is the name of the GPU, if one was used.
     """
 
     status: Status

@@ -1,1 +1,1 @@
-"""The language server: `cnngen.editor`'s answers, in the Language Server Protocol."""
+"""The language server: `cnngen.editor` through the Language Server Protocol."""

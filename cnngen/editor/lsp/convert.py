@@ -1,4 +1,4 @@
-"""What `cnngen.editor` gives, as the protocol's types."""
+"""Converts the results of `cnngen.editor` to the types of the protocol."""
 
 from __future__ import annotations
 
@@ -53,32 +53,32 @@ LEGEND = types.SemanticTokensLegend([kind.value for kind in TOKEN_KINDS.values()
 
 
 def diagnostic(found: Diagnostic, at: Positions) -> types.Diagnostic:
-    """A mistake, with what would be right on a line of its own."""
+    """Convert a diagnostic, with its hint on a line of its own."""
     message = found.message if found.hint is None else f"{found.message}\n{found.hint}"
     return types.Diagnostic(
         at.range(found.span), message, severity=SEVERITIES[found.severity], source=SOURCE
     )
 
 
-def completion(found: Completion, place: int, at: Positions) -> types.CompletionItem:
-    """`place` is its number in the list, which clients would sort by its letters."""
+def completion(found: Completion, rank: int, at: Positions) -> types.CompletionItem:
+    """Convert a completion. `rank` is its position in the list, or clients sort by name."""
     return types.CompletionItem(
         label=found.text,
         kind=COMPLETION_KINDS[found.kind],
         detail=found.detail or None,
-        sort_text=f"{place:03}",
+        sort_text=f"{rank:03}",
         text_edit=types.TextEdit(at.range(found.span), found.text),
     )
 
 
 def hover_markup(found: Hover, at: Positions) -> types.Hover:
-    """What a word gives."""
+    """Convert a hover to Markdown."""
     content = types.MarkupContent(types.MarkupKind.Markdown, found.markdown)
     return types.Hover(content, at.range(found.span))
 
 
 def symbol(found: Symbol, at: Positions) -> types.DocumentSymbol:
-    """An outline is at most `MAX_DEPTH` deep, so that this and the client may recurse."""
+    """Convert a symbol. Outlines are at most `MAX_DEPTH` deep, so recursion is safe."""
     return types.DocumentSymbol(
         name=found.name,
         kind=SYMBOL_KINDS[found.kind],
@@ -90,39 +90,39 @@ def symbol(found: Symbol, at: Positions) -> types.DocumentSymbol:
 
 
 def fold(span: Span, at: Positions) -> types.FoldingRange:
-    """The lines of a merge, a body or a comment."""
+    """Convert the folding range of a merge, a body or a comment to lines."""
     comment = at.text[span.start] == "/"
     first, last = at.position(span.start).line, at.position(span.end).line
     return types.FoldingRange(
         start_line=first,
-        # The closing bracket stays to be seen.
+        # The closing bracket stays visible.
         end_line=last if comment or last == first + 1 else last - 1,
         kind=types.FoldingRangeKind.Comment if comment else types.FoldingRangeKind.Region,
     )
 
 
 def hint(found: Hint, at: Positions) -> types.InlayHint:
-    """A shape behind a layer."""
-    tooltip = "depends on what is drawn with the seed" if found.drawn else None
+    """Convert an inlay hint."""
+    tooltip = "depends on the seed" if found.drawn else None
     return types.InlayHint(
         at.position(found.offset), found.text, tooltip=tooltip, padding_left=True
     )
 
 
 def edits(found: Iterable[Edit], at: Positions) -> list[types.TextEdit]:
-    """Changes of one text."""
+    """Convert the edits of one text."""
     return [types.TextEdit(at.range(edit.span), edit.text) for edit in found]
 
 
 def workspace_edit(uri: str, found: Iterable[Edit], at: Positions) -> types.WorkspaceEdit:
-    """Changes of one text, as a change of the workspace."""
+    """Convert the edits of one text to a workspace edit."""
     return types.WorkspaceEdit(changes={uri: edits(found, at)})
 
 
 def action(
     found: Action, uri: str, at: Positions, diagnostics: Sequence[types.Diagnostic]
 ) -> types.CodeAction:
-    """`diagnostics` are those at its place, which a fix mends."""
+    """Convert an action. `diagnostics` are those at its position, which a fix mends."""
     fix = found.kind == "fix"
     return types.CodeAction(
         title=found.title,
@@ -133,7 +133,7 @@ def action(
 
 
 def semantic_tokens(found: Iterable[Coloured], at: Positions) -> types.SemanticTokens:
-    """Five numbers a token, places counted from the token before; a token is on one line."""
+    """Encode tokens as five numbers each, relative to the token before, one line per token."""
     kinds = list(TOKEN_KINDS)
     data: list[int] = []
     line = column = 0

@@ -1,4 +1,4 @@
-"""What the server can do: each request of the protocol, and the question it becomes."""
+"""The features of the language server: the handler of each request of the protocol."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cnngen.editor.lsp.server import Document, Server
 from cnngen.errors import CnnGenError
 
 FILL = "cnngen.fill"
-"""The command `cnngen.fill(uri, seed)`: write out what is open as a seed draws it."""
+"""The command `cnngen.fill(uri, seed)`: writes out what is open as a seed draws it."""
 
 
 class _OfText(Protocol):
@@ -29,7 +29,7 @@ Answer = TypeVar("Answer")
 
 
 def serve_stdio() -> None:
-    """Serve one client over stdin and stdout, until it says goodbye."""
+    """Serve one client over stdin and stdout until it exits."""
     server = make_server()
     try:
         server.start_io()
@@ -38,7 +38,7 @@ def serve_stdio() -> None:
 
 
 def make_server(seconds: float = SECONDS) -> Server:
-    """A server with all it can do. `seconds` is its patience with one question."""
+    """Create a server with all features. `seconds` limits the time for one request."""
     server = Server(seconds)
     _follow(server)
     _answer(server)
@@ -47,7 +47,7 @@ def make_server(seconds: float = SECONDS) -> Server:
 
 
 def _follow(server: Server) -> None:
-    """Settings, and texts as they are opened, changed and closed."""
+    """Register the handlers for settings, and for opened, changed and closed texts."""
 
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
@@ -78,7 +78,7 @@ def _follow(server: Server) -> None:
 def _on(
     server: Server, feature: str, options: object = None
 ) -> Callable[[Callable[[Document, Params], Awaitable[Answer]]], None]:
-    """Answer a request about a text; with nothing, where the text is not open."""
+    """Register the handler of a request about a text. The result is null if it is not open."""
 
     def register(answer: Callable[[Document, Params], Awaitable[Answer]]) -> None:
         @server.feature(feature, options)
@@ -90,7 +90,7 @@ def _on(
 
 
 def _answer(server: Server) -> None:
-    """What a person sees of a text."""
+    """Register the features that show a text."""
 
     @_on(server, types.TEXT_DOCUMENT_HOVER)
     async def hover(document: Document, params: types.HoverParams) -> types.Hover | None:
@@ -127,7 +127,7 @@ def _answer(server: Server) -> None:
 
 
 def _change(server: Server) -> None:
-    """What helps a person to write."""
+    """Register the features that change a text."""
 
     @_on(
         server,

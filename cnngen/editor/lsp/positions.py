@@ -1,4 +1,4 @@
-"""Places in a text as an editor counts them: lines and code units, from 0."""
+"""Converts offsets in a text to the positions of the protocol: lines and code units, from 0."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _UNITS = {
 
 
 class Positions:
-    """Offsets of a text as positions, and back.
+    """Converts between the offsets and the positions of a text.
 
-    Columns count units of `encoding`, UTF-16 unless the client wants another. Lines end
-    where the protocol says, which is not everywhere Python's `splitlines` says.
+    Columns count code units of `encoding`, UTF-16 unless the client prefers another. Lines end
+    as the protocol defines, unlike with Python's `splitlines`.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Positions:
         self._plain = text.isascii()
 
     def position(self, offset: int) -> types.Position:
-        """Line and column of a character."""
+        """Return the position of a character."""
         line = bisect_right(self._starts, offset) - 1
         start = self._starts[line]
         return types.Position(line, self._units(self.text[start:offset]))
@@ -40,7 +40,7 @@ class Positions:
         return types.Range(self.position(span.start), self.position(span.end))
 
     def offset(self, position: types.Position) -> int:
-        """The character at a position; the nearest before it, where there is none."""
+        """Return the offset of a position, or of the nearest character before it."""
         if position.line >= len(self._starts):
             return len(self.text)
         start = self._starts[position.line]

@@ -1,4 +1,4 @@
-"""Answers to requests that cannot be understood, which pygls leaves without any."""
+"""Replies to malformed requests, which pygls leaves unanswered."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MOST_FAULTS = 3
 
 @dataclass(frozen=True, slots=True)
 class _Unreadable:
-    """A message that is not one of the protocol's, and why."""
+    """A message that does not follow the protocol, and why."""
 
     data: dict[str, object]
     error: JsonRpcException
 
 
 class RepliesToAll(LanguageServerProtocol):
-    """Every request gets an answer, if only what is wrong with its parameters."""
+    """A protocol that replies to every request, with an error if its parameters are wrong."""
 
     def structure_message(self, data: dict[str, object]) -> object:
         try:
@@ -39,11 +39,11 @@ class RepliesToAll(LanguageServerProtocol):
             case _Unreadable(data, error) if "id" in data and "method" in data:
                 self._refuse(data["id"], JsonRpcInvalidParams(_cause(error)))
             case _Unreadable(data, error):
-                # A notification gets no answer; the person is told, as of other errors.
+                # Notifications have no reply: show the error to the user instead.
                 cause = JsonRpcInvalidParams(f"{data.get('method', 'a response')}: {_cause(error)}")
                 self._server._report_server_error(cause, FeatureNotificationError)
             case dict() | list():
-                error = JsonRpcInvalidRequest("not a message of JSON-RPC 2.0")
+                error = JsonRpcInvalidRequest("not a JSON-RPC 2.0 message")
                 self._refuse(message.get("id") if isinstance(message, dict) else None, error)
             case _:
                 super().handle_message(message)  # type: ignore[arg-type]
@@ -54,6 +54,6 @@ class RepliesToAll(LanguageServerProtocol):
 
 
 def _cause(error: JsonRpcException) -> str:
-    """What is wrong with the parameters, and where."""
+    """Describe what is wrong with the parameters, and where."""
     faults = transform_error(error.__cause__, path="message") if error.__cause__ else []
     return "; ".join(faults[:MOST_FAULTS]) or str(error)

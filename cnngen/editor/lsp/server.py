@@ -1,7 +1,7 @@
-"""The server's state: texts, settings, and the process in which questions are answered.
+"""The state of the language server: texts, settings, and the process that computes results.
 
-Texts come whole with each change (they are small), are kept by pygls, and are asked about
-one question after the other. A change that was overtaken by the next is not looked at.
+Clients send the whole text with each change, as texts are small. Requests are processed one
+after the other. A change that is superseded by the next is skipped.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_SLOW = 16
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An open text at one moment."""
+    """A version of an open text."""
 
     uri: str
     version: int | None
@@ -44,7 +44,7 @@ class Document:
 
 
 class Server(LanguageServer):
-    """A language server with its settings and the process it asks."""
+    """A language server with its settings and its worker process."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
@@ -57,23 +57,23 @@ class Server(LanguageServer):
         self.apart = BoundedProcess(seconds)
         self._asking = ThreadPoolExecutor(1, "asking")
         self._slow: dict[str, None] = {}
-        """Texts whose dimensions took too long, so that they are not inferred again."""
+        """Texts whose dimensions took too long, and are not inferred again."""
 
     def set_up(self, raw: object) -> None:
-        """Take over a client's settings; what is wrong with them is said and leaves them."""
+        """Apply a client's settings. If they are wrong, show why and keep the current ones."""
         try:
             self.settings = read_settings(raw)
         except CnnGenError as error:
             self.say(error.message)
 
     def say(self, message: str) -> None:
-        """Show a person a message."""
+        """Show a message to the user."""
         self.window_show_message(
             types.ShowMessageParams(types.MessageType.Warning, f"CNNGen: {message}")
         )
 
     def document(self, uri: str) -> Document | None:
-        """A text as it is now; None for one that is not open."""
+        """Return the current version of a text; None if it is not open."""
         document = self._open(uri)
         if document is None:
             return None
@@ -83,7 +83,7 @@ class Server(LanguageServer):
         return Document(uri, document.version, text, positions)
 
     def _open(self, uri: str) -> TextDocument | None:
-        # Of a URI there are several spellings, such as `c:` and `c%3A`: pygls has the plain one.
+        # A URI has several spellings, such as `c:` and `c%3A`; pygls keeps the plain one.
         documents: Mapping[str, TextDocument] = self.workspace.text_documents
         return documents.get(unquote(uri))
 
@@ -94,13 +94,13 @@ class Server(LanguageServer):
         *arguments: P.args,
         **named: P.kwargs,
     ) -> T | None:
-        """What a function of `cnngen.editor` says of a text; None where that took too long."""
+        """Call a function of `cnngen.editor` on a text; None if it takes too long."""
         loop = asyncio.get_running_loop()
         call = partial(self._ask, function, document.text, arguments, named)
         return await loop.run_in_executor(self._asking, call)
 
     async def diagnose(self, uri: str) -> None:
-        """Tell the client what is wrong with a text, unless it changes meanwhile."""
+        """Send a text's diagnostics to the client, unless the text changes meanwhile."""
         document = self.document(uri)
         if document is None:
             return
@@ -111,22 +111,22 @@ class Server(LanguageServer):
         self.publish(uri, [convert.diagnostic(each, document.at) for each in found])
 
     def publish(self, uri: str, found: list[types.Diagnostic]) -> None:
-        """Replace what the client shows as wrong with a text."""
+        """Replace the diagnostics that the client shows for a text."""
         document = self._open(uri)
         version = document.version if document else None
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, found, version))
 
     def is_overtaken(self, document: Document) -> bool:
-        """Whether a text has changed, or was closed."""
+        """Return whether a text has changed since, or was closed."""
         now = self._open(document.uri)
         return now is None or now.version != document.version
 
     def end(self) -> None:
-        """End the process that is asked."""
+        """End the worker process."""
         self.apart.close()
         self._asking.shutdown(wait=False, cancel_futures=True)
 
-    # In the thread that asks, one call after the other:
+    # These run in the thread of the worker process, one call after the other:
 
     def _ask(
         self,

@@ -1,4 +1,4 @@
-"""What a client may set, read from its JSON."""
+"""Reads the settings of a client from JSON."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SHAPE = re.compile(r"[0-9]+x[0-9]+x[0-9]+")
 
 
 def read_settings(raw: object) -> TextSettings:
-    """Settings from `{"input": "28x28x1", "classes": 10, "space": "paper", "seed": 0}`.
+    """Read settings from `{"input": "28x28x1", "classes": 10, "space": "paper", "seed": 0}`.
 
-    All may be missing or null; they may also stand under `cnngen`. Raises `CnnGenError`
-    for what is wrong in them.
+    Each may be missing or null, and all may be nested under `cnngen`. Raises `CnnGenError` for
+    an invalid value.
     """
     given = raw if isinstance(raw, Mapping) else {}
     inner = given.get("cnngen")
@@ -29,28 +29,28 @@ def read_settings(raw: object) -> TextSettings:
         case str() as text if _SHAPE.fullmatch(text):
             settings = replace(settings, input_shape=_shape(text))
         case _:
-            raise CnnGenError("cnngen.input is no shape such as 32x32x3")
+            raise CnnGenError("cnngen.input is not a shape such as 32x32x3")
     match given.get("classes"):
         case None:
             pass
         case int() as classes if classes >= 1 and classes is not True:
             settings = replace(settings, classes=classes)
         case _:
-            raise CnnGenError("cnngen.classes is no number from 1")
+            raise CnnGenError("cnngen.classes is not a whole number from 1")
     match given.get("space"):
         case None | "":
             pass
         case str() as space:
             settings = replace(settings, space=space)
         case _:
-            raise CnnGenError("cnngen.space is no name of a space")
+            raise CnnGenError("cnngen.space is not the name of a space")
     match given.get("seed"):
         case None:
             pass
         case int() as seed if seed >= 0 and not isinstance(seed, bool):
             settings = replace(settings, seed=seed)
         case _:
-            raise CnnGenError("cnngen.seed is no number from 0")
+            raise CnnGenError("cnngen.seed is not a whole number from 0")
     return settings
 
 

@@ -1,7 +1,7 @@
-"""The studio: one page in the browser to write a network, see it, and know its cost.
+"""The studio: a web page to write a network, see it drawn, and know its cost.
 
-A small server on this machine's loopback answers one page that comes with CNNGen. What the
-page asks for is computed in worker processes, within limits of time and memory.
+A small server on the loopback interface serves one page that comes with CNNGen. Its requests are
+computed in worker processes with limits on time and memory.
 """
 
 from cnngen.editor.studio.limits import Limits

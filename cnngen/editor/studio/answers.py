@@ -1,6 +1,6 @@
-"""What the page's questions are answered with. These functions run in worker processes.
+"""Computes the responses to the page's requests, in worker processes.
 
-They give plain values that JSON can hold, and raise `CnnGenError` as the stages do.
+Results are plain values that JSON can represent. Errors are `CnnGenError`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cnngen.space.resolution import resolve
 
 @dataclass(frozen=True, slots=True)
 class TextFault:
-    """Something wrong, and where: a half-open range of characters, if it has a place."""
+    """A mistake, with a half-open range of characters if it has a position."""
 
     message: str
     hint: str | None
@@ -37,7 +37,7 @@ class TextFault:
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """An operation and its cost for one image; `start` and `end` are its place in the text."""
+    """An operation and its cost for one image. `start` and `end` are its range in the text."""
 
     name: str
     kind: str
@@ -52,7 +52,7 @@ class LayerRow:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSummary:
-    """A network in figures; see `Network` and `Cost`. `output` is classes or a shape."""
+    """The figures of a network; see `Network` and `Cost`. `output` is classes or a shape."""
 
     id: str
     name: str | None
@@ -67,10 +67,10 @@ class NetworkSummary:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a text is: its faults, and its network with its layers and drawing.
+    """The faults of a text, and its network with its layers and drawing.
 
-    `whole`: no fault is an error; else the network, if there is one, is that of what is right
-    in the text. `svg` is None where the network is too large to be drawn as one types.
+    If `whole` is true, no fault is an error; otherwise the network, if any, is made of the valid
+    parts of the text. `svg` is None if the network is too large to draw while typing.
     """
 
     faults: list[TextFault]
@@ -82,7 +82,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A word that may come next; what is written of it so far begins at `start`."""
+    """A word that may come next. What is already written of it begins at `start`."""
 
     text: str
     kind: str
@@ -92,7 +92,7 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class NamedText:
-    """A description to be put into the editor, under a name."""
+    """A description for the editor, with a file name."""
 
     name: str
     text: str
@@ -107,7 +107,7 @@ class SourceFile:
 
 
 def check_text(query: queries.Check, limits: Limits) -> CheckResult:
-    """What is wrong with a text, as the language server says it; its picture and its cost."""
+    """Check a text: its diagnostics as in the language server, its picture and its cost."""
     text = query.text
     if len(text) > limits.characters:
         return CheckResult([fault(_too_long(text, limits))])
@@ -125,7 +125,7 @@ def check_text(query: queries.Check, limits: Limits) -> CheckResult:
 
 
 def complete(query: queries.Complete, limits: Limits) -> list[Suggestion]:
-    """What may come next at a place of a text."""
+    """Return the words that may come next at an offset."""
     if len(query.text) > limits.characters:
         return []
     settings = _settings(query, None)
@@ -134,14 +134,14 @@ def complete(query: queries.Complete, limits: Limits) -> list[Suggestion]:
 
 
 def generate_source(query: queries.Generate, limits: Limits) -> SourceFile:
-    """The source that a backend emits for a text."""
+    """Generate the source code of a text's network."""
     network = network_of(query, limits)
     code = network.to_source(query.backend, script=query.script)
     return SourceFile(f"{(network.name or network.id).lower()}_{query.backend}.py", code)
 
 
 def sample_text(query: queries.Sample, limits: Limits) -> NamedText:
-    """A network drawn from a space, as a text with every hyper-parameter."""
+    """Sample a network, as a text with all hyper-parameters."""
     from cnngen.space.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
     from cnngen.space.sampling import Bounds
     from cnngen.space.sampling import sample as draw
@@ -157,13 +157,13 @@ def sample_text(query: queries.Sample, limits: Limits) -> NamedText:
     if len(text) > limits.characters:
         raise CnnGenError(
             f"the network's text has {len(text):,} characters, more than {limits.characters:,}",
-            hint="Bound the layers, or take another seed.",
+            hint="Bound the layers, or use another seed.",
         )
     return NamedText(f"{network.id}.cnn", text)
 
 
 def network_of(query: queries.Check, limits: Limits) -> Network:
-    """The network of a text. Raises `CnnGenError` where it has none."""
+    """Resolve a text to its network. Raises `CnnGenError` if it is not valid."""
     if len(query.text) > limits.characters:
         raise _too_long(query.text, limits)
     description = parse(query.text)
@@ -178,7 +178,7 @@ def network_of(query: queries.Check, limits: Limits) -> Network:
 
 
 def _settings(query: queries.NetworkQuery, description: Description | None) -> TextSettings:
-    """What a question says for what a description leaves open, and nothing for the rest."""
+    """Return the settings of a query, without those that the description itself fixes."""
     shape, classes = query.input_shape, query.classes
     if description is not None:
         head = description.head
@@ -191,20 +191,20 @@ def _settings(query: queries.NetworkQuery, description: Description | None) -> T
 
 def _too_long(text: str, limits: Limits) -> CnnGenError:
     return CnnGenError(
-        f"the text has {len(text):,} characters, the studio takes {limits.characters:,}",
-        hint="The command line takes longer ones.",
+        f"the text has {len(text):,} characters, more than the studio's limit of {limits.characters:,}",
+        hint="The command line accepts longer texts.",
     )
 
 
 def fault(error: CnnGenError) -> TextFault:
-    """An error as the page shows it."""
+    """Convert an error for the page."""
     span = error.span
     start, end = (span.start, span.end) if span else (None, None)
     return TextFault(error.message, error.hint, start, end)
 
 
 def network_summary(network: Network) -> NetworkSummary:
-    """The figures of a network."""
+    """Return the figures of a network."""
     cost = network.cost
     output = (
         f"{network.classes:,} classes" if network.classes else shapes.text(network.output_shape)
@@ -223,7 +223,7 @@ def network_summary(network: Network) -> NetworkSummary:
 
 
 def layer_rows(network: Network) -> Iterator[LayerRow]:
-    """The operations of a network, in its own order."""
+    """Yield the operations of a network, in its own order."""
     for node in network.nodes:
         inputs = network.input_shapes(node)
         label = box_label(node)

@@ -1,4 +1,4 @@
-"""What the page may ask the studio, and who answers."""
+"""The studio's web application: its routes and their handlers."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ PAGE = Path(__file__).parent / "page"
 
 
 class Studio:
-    """Answers the page's queries. `nonce` is that of the page's style sheets."""
+    """Handles the page's requests. `nonce` is that of the page's style sheets."""
 
     def __init__(self, settings: StudioSettings, data: SharedData, nonce: str) -> None:
         self._settings = settings
         self._limits = settings.limits
         self._nonce = nonce
-        # What is asked as one types does not wait for a folder that is read.
+        # Requests while typing do not wait for a folder to be read.
         self._writing, self._reading = Workers(1), Workers(1)
         self._trainer = Trainer(data, self._limits)
 
     def app(self) -> Starlette:
-        """The ASGI application."""
+        """Create the ASGI application."""
         return Starlette(
             routes=[
                 Route("/", self._page),
@@ -74,7 +74,7 @@ class Studio:
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        # The first question finds a worker that has started.
+        # Start a worker now, so that the first request need not wait for it.
         self._writing.submit(answers.check_text, queries.Check(text=""), self._limits)
         yield
         self._writing.drop()
@@ -126,11 +126,11 @@ class Studio:
         return _Live(lambda tell: self._trainer.train(query, tell))
 
     def _admit(self, query: queries.NetworkQuery) -> None:
-        """Raise `CnnGenError` for a space that is not on offer: the page names no files."""
+        """Raise `CnnGenError` for a space that is not offered, as the page must not name files."""
         if query.space not in self._settings.spaces:
             raise CnnGenError(
                 f"the studio has no space '{shorten(query.space)}'",
-                hint=f"It has {', '.join(self._settings.spaces)}; --space adds one.",
+                hint=f"Known: {', '.join(self._settings.spaces)}; --space adds one.",
             )
 
     async def _ask(
@@ -138,7 +138,7 @@ class Studio:
     ) -> T:
         """Call a function in a worker, within the limits of this studio.
 
-        Raises `CnnGenError` as the function does, and where it takes too much.
+        Raises `CnnGenError` as the function does, and if it exceeds a limit.
         """
         limits = self._limits
         seconds = limits.seconds if workers is self._writing else limits.reading_seconds
@@ -159,7 +159,10 @@ class Studio:
 
 
 class _Live(Response):
-    """The events of a training, a line of JSON each. It ends when the page goes away."""
+    """A response that streams the events of a training as lines of JSON.
+
+    Disconnecting ends the training.
+    """
 
     def __init__(
         self, train: Callable[[Callable[[Event], Awaitable[None]]], Awaitable[None]]
@@ -190,7 +193,7 @@ class _Live(Response):
 
 
 class _Refused(Exception):
-    """A request that asks for nothing that could be answered."""
+    """A request that is malformed or too long."""
 
     def __init__(self, answer: Response) -> None:
         super().__init__()
@@ -198,7 +201,7 @@ class _Refused(Exception):
 
 
 def _post(path: str, kind: type[Query], answer: Callable[[Query], Awaitable[object]]) -> Route:
-    """A route that takes a question as JSON and gives the answer as JSON."""
+    """Create a route that takes a query as JSON and responds with JSON."""
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -213,16 +216,18 @@ def _post(path: str, kind: type[Query], answer: Callable[[Query], Awaitable[obje
 
 async def _query(request: Request, kind: type[Query]) -> Query:
     if request.headers.get("content-type") != "application/json":
-        raise _Refused(_json(_said("that is no JSON"), HTTPStatus.UNSUPPORTED_MEDIA_TYPE))
+        raise _Refused(
+            _json(_said("the request is not valid JSON"), HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        )
     try:
         return kind.model_validate_json(await request.body())
     except ClientDisconnect:
-        said = _said("that is too long for the studio")
+        said = _said("the request is too long for the studio")
         raise _Refused(_json(said, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        said = _said(f"{place}: {first['msg']}")
+        field = ".".join(map(str, first["loc"]))
+        said = _said(f"{field}: {first['msg']}")
         raise _Refused(_json(said, HTTPStatus.UNPROCESSABLE_ENTITY)) from None
 
 
@@ -235,7 +240,7 @@ def _answer(answer: object) -> Response:
 
 
 def _fault(error: CnnGenError) -> Response:
-    # A mistake in a description is no error of the request, and not one in the browser's log.
+    # A mistake in a description is not an error of the request, nor one for the browser's log.
     return _json({"fault": answers.fault(error)})
 
 
@@ -244,7 +249,7 @@ def _json(content: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
 
 
 def _bytes(content: object) -> bytes:
-    """Content as JSON; what a file's name may hold and UTF-8 may not becomes an escape."""
+    """Encode content as JSON, with escapes for characters of file names that UTF-8 lacks."""
     try:
         return to_json(content, inf_nan_mode="null")
     except ValueError:  # a lone surrogate

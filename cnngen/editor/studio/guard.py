@@ -1,9 +1,9 @@
-"""Who may talk to the studio: pages of its own, from this machine, with its token.
+"""Access control: only the studio's own pages, on this machine and with its token, get through.
 
-Any web page that is open in the same browser can send requests to the loopback, and so can
-any page whose name an attacker points there (DNS rebinding). So each request has to name the
-studio's own address as its host and, where it says so, as its origin, and has to carry a
-token that nobody can guess. Websockets are refused: the studio has none.
+Any web page that is open in the same browser can send requests to the loopback interface, and so
+can any page whose name an attacker points there (DNS rebinding). So each request must have the
+studio's own address as its host and, if given, as its origin, and must carry a token that nobody
+can guess. Websockets are refused, as the studio uses none.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 READS = ("GET", "HEAD")
 OWN_SITE = ("same-origin", "none")
-"""Values of Sec-Fetch-Site: this page, or a person who typed the address."""
+"""Accepted values of Sec-Fetch-Site: from this page, or from the address bar."""
 
 
 class Guard:
-    """An ASGI application that passes on what it finds right.
+    """An ASGI middleware that passes on only authorised requests.
 
-    `authorities` are the hosts with their port under which the studio is reached. `cookie`
-    names the cookie that holds the token. `nonce` is that under which the editor's library
-    may add a style sheet to the page. `most` is the bytes that a request may have.
+    `authorities` are the hosts, with port, under which the studio is reached. `cookie` is the
+    name of the cookie that holds the token. With `nonce`, the editor's library may add a style
+    sheet to the page. `most` is the maximum size of a request in bytes.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class Guard:
             else:
                 await answer(scope, receive, self._sealed(send))
         else:
-            # Answers a websocket's handshake with 403.
+            # Responds to a websocket's handshake with 403.
             await send({"type": "websocket.close", "code": 1008})
 
     def _answer(self, scope: Scope) -> Response | None:
-        """What is said to a request that is not to be passed on; None for one that is."""
+        """Return the response to a refused request; None for a request to pass on."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0] not in self.authorities:
-            return _refuse(HTTPStatus.MISDIRECTED_REQUEST, "This is no address of the studio.")
+            return _refuse(HTTPStatus.MISDIRECTED_REQUEST, "This is not an address of the studio.")
         origin = headers.get("origin")
         if origin is None and scope["method"] not in READS:
             return _refuse(HTTPStatus.FORBIDDEN, "The request does not say which page it is from.")
@@ -84,9 +84,9 @@ class Guard:
         return None
 
     def _enter(self, given: list[str]) -> Response:
-        """Trade the token in the address for a cookie, so that it stays in no history."""
+        """Exchange the token in the address for a cookie, so that no history keeps it."""
         if len(given) != 1 or not self._is_token(given[0]):
-            return _refuse(HTTPStatus.FORBIDDEN, "The token is that of another studio.")
+            return _refuse(HTTPStatus.FORBIDDEN, "The token is not that of this studio.")
         answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
         answer.set_cookie(self.cookie, self.token, httponly=True, samesite="strict")
         return answer
@@ -95,7 +95,7 @@ class Guard:
         return secrets.compare_digest(given.encode(), self.token.encode())
 
     def _measured(self, receive: Receive) -> Receive:
-        """The same request, cut off where its body is too long."""
+        """Wrap a request to cut off a body that is too long."""
         left = self.most
 
         async def measured() -> Message:
@@ -107,7 +107,7 @@ class Guard:
         return measured
 
     def _sealed(self, send: Send) -> Send:
-        """The same answer, which no other page may read, show or send anywhere."""
+        """Wrap a response with headers that keep other pages from reading or embedding it."""
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""What one question of the page may take, in characters, seconds and bytes."""
+"""The limits of one request, in characters, seconds and bytes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ T = TypeVar("T")
 class Limits:
     """The limits of a studio.
 
-    `characters` of a text, `drawn` boxes of a diagram. `seconds` to check, sample or draw,
-    `reading_seconds` to read a folder of runs, `training_seconds` to train; `memory` in bytes
-    is that of each worker process, its framework included.
+    `characters` limits a text, `drawn` the boxes of a diagram. `seconds` is the time to check,
+    sample or draw, `reading_seconds` to read a folder of runs, `training_seconds` to train.
+    `memory` is in bytes for each worker process, including its framework.
     """
 
     characters: int = 200_000
@@ -31,10 +31,10 @@ class Limits:
 
 
 def within(seconds: float, memory: int, fn: Callable[[], T]) -> T:
-    """Call a function in this process, which ends if that takes more than `seconds`, and from
-    now on gets no more than `memory` bytes. Made for worker processes.
+    """Call a function in this worker process with limits on time and memory.
 
-    What asks for more memory fails with a `MemoryError`.
+    The process is killed if the call takes more than `seconds`. From now on it gets at most
+    `memory` bytes; beyond, allocations raise `MemoryError`.
     """
     limit_memory(memory)
     with time_limit(seconds):
@@ -42,5 +42,5 @@ def within(seconds: float, memory: int, fn: Callable[[], T]) -> T:
 
 
 def was_late(death: WorkerDied) -> bool:
-    """Whether a worker ended because its time was over."""
+    """Return whether a worker was ended by its time limit."""
     return death.cause.endswith("SIGALRM")

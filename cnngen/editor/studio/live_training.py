@@ -1,4 +1,4 @@
-"""A training for the page: in a worker of its own, live, and ended when it takes too much."""
+"""Trains a network for the page, with live progress, in a worker process with limits."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from cnngen.training.data.shared import SharedData
 from cnngen.training.protocol import PROTOCOLS, Epoch
 
 GRACE = 60.0
-"""Seconds beyond its time budget in which a training may start and test, before it is ended."""
+"""Seconds beyond its time budget that a training may take to start and test.
+"""
 
 PATIENCE = 3.0
-"""Seconds that a training waits for the one before it to end."""
+"""Seconds that a training waits for the previous one to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happens in a training: epochs, and at its end the record or what went wrong."""
+    """An event of a training: an epoch, or at its end the record or the fault."""
 
     kind: Literal["epoch", "record", "fault"]
     epoch: Epoch | None = None
@@ -40,7 +41,7 @@ class Event:
 class Trainer:
     """Trains one network at a time.
 
-    Its worker stays, so that the next training begins at once, and goes with a training that
+    The worker is kept, so that the next training starts at once, but ended with a training that
     is cancelled or takes too long.
     """
 
@@ -52,13 +53,15 @@ class Trainer:
         self._report: Callable[[Event | None], None] = lambda event: None
 
     async def train(self, query: queries.Train, tell: Callable[[Event], Awaitable[None]]) -> None:
-        """Train, and tell of each event. To cancel the task ends the training."""
+        """Train, and call `tell` with each event. Cancelling the task ends the training."""
         try:
-            # One that was cancelled a moment ago may still be ending.
+            # A training that was just cancelled may still be ending.
             async with asyncio.timeout(PATIENCE):
                 await self._turn.acquire()
         except TimeoutError:
-            await tell(_failed("a training is running already", "Cancel it, or wait for its end."))
+            await tell(
+                _failed("a training is running already", "Cancel it, or wait for it to end.")
+            )
             return
         ended = False
         try:
@@ -73,13 +76,13 @@ class Trainer:
             self._turn.release()
 
     def close(self) -> None:
-        """End the worker, and with it what it does."""
+        """End the worker, and with it the current training."""
         if self._workers is not None:
             self._workers.drop()
             self._workers = None
 
     def _begin(self, query: queries.Train) -> tuple[Future[Record], asyncio.Queue[Event | None]]:
-        """Hand a training to the worker; None follows its last event."""
+        """Submit a training to the worker; None follows its last event."""
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event | None] = asyncio.Queue()
 
@@ -102,9 +105,9 @@ class Trainer:
 
 
 def train_text(query: queries.Train, data: SharedData, limits: Limits) -> Record:
-    """Train the network of a text by the quick protocol, in this process. Nothing is kept.
+    """Train the network of a text with the quick protocol, in this process, storing nothing.
 
-    Raises `CnnGenError` for a text that is none, a backbone, or images that do not fit.
+    Raises `CnnGenError` for an invalid text, a backbone, or images that do not fit.
     """
     network = network_of(query, limits)
     images = data.open()

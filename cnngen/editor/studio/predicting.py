@@ -1,4 +1,4 @@
-"""What is expected of a network before it is trained."""
+"""Predicts the results of a network before it is trained."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from cnngen.predict.model import SHIPPED, Model
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A target of `cnngen.predict`, and the interval that is meant to hold nine of ten.
-    `note` says where the figures come from that were learnt, if that is to be known."""
+    """The prediction of one target, with an interval meant to contain nine of ten.
+
+    `note` says where the learnt figures come from, if known.
+    """
 
     target: str
     mean: float
@@ -27,8 +29,9 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What a model says of a network, in what it is unlike those that the model has seen, and
-    what those were."""
+    """The predictions of a model for a network, how it differs from the networks the model was
+    fitted to, and what those were.
+    """
 
     forecasts: list[Forecast]
     outside: Sequence[str]
@@ -36,9 +39,9 @@ class Predicted:
 
 
 def predict_text(query: queries.Check, model: Path | None, limits: Limits) -> Predicted:
-    """What a model, else the one that CNNGen brings, predicts for a text.
+    """Predict the results of a text's network, with the given or the shipped model.
 
-    Raises `CnnGenError` for a text that is no network, or a model that cannot be read.
+    Raises `CnnGenError` for an invalid text, or a model that cannot be read.
     """
     path = model or SHIPPED
     asked = _model(path, path.stat().st_mtime_ns if path.is_file() else 0)

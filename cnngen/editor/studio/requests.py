@@ -1,4 +1,4 @@
-"""What the page may ask, checked in full before anything is done."""
+"""The queries of the page, fully validated before they are processed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Bound = tuple[Count | None, Count | None]
 
 
 class Query(BaseModel):
-    """One question; a field that is not known, or of another type, is refused."""
+    """Base class of queries. Unknown fields and other types are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NetworkQuery(Query):
-    """What stands in where a description leaves something open."""
+    """A query about a network, with the values for what a description leaves open."""
 
     space: Annotated[str, Field(max_length=1000)] = "paper"
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
@@ -29,26 +29,26 @@ class NetworkQuery(Query):
 
 
 class Check(NetworkQuery):
-    """A description, as it stands in the editor."""
+    """Check the description in the editor."""
 
     text: str
 
 
 class Complete(Check):
-    """What may come next at a place of a text, counted in characters."""
+    """Complete the text at an offset, in characters."""
 
     offset: Annotated[int, Field(ge=0)]
 
 
 class Generate(Check):
-    """The source of a description for a backend."""
+    """Generate the source code of a description for a backend."""
 
     backend: Annotated[str, Field(max_length=64)]
     script: bool = False
 
 
 class Sample(NetworkQuery):
-    """A network from a space, within bounds (least and most, both included)."""
+    """Sample a network from a space, within inclusive bounds."""
 
     layers: Bound = (None, None)
     parameters: Bound = (None, None)
@@ -56,26 +56,26 @@ class Sample(NetworkQuery):
 
 
 class Train(Check):
-    """A training of a description."""
+    """Train the network of a description."""
 
     backend: Annotated[str, Field(max_length=64)]
     epochs: Annotated[int, Field(ge=1, le=1000)] = 10
 
 
 class Explore(Query):
-    """A folder of runs, by its name in the studio's folder."""
+    """List a folder of runs, by its name in the studio's folder."""
 
     campaign: Annotated[str, Field(max_length=255)]
 
 
 class OpenRun(Explore):
-    """One run of a folder."""
+    """Open one run of a folder."""
 
     key: Annotated[str, Field(pattern=f"^{KEY}$")]
 
 
 class Save(Query):
-    """The text for the studio's file, which had the content `digest` when it was read."""
+    """Save the text to the studio's file, whose content had `digest` when it was read."""
 
     text: str
     digest: Annotated[str, Field(max_length=64)] | None

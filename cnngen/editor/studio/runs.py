@@ -1,7 +1,7 @@
-"""Folders of runs as the page shows them. Whatever stands in them may come from strangers.
+"""Reads folders of runs for the page. Their content is untrusted.
 
-Nothing of a run reaches the page but its record, which is checked in full, and its
-description, which is parsed and written anew; its pictures and its code are never opened.
+Only two things of a run reach the page: its record, which is fully validated, and its
+description, which is parsed and formatted anew. Its pictures and code are never opened.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHOWN_BROKEN = 20
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A folder with runs: its name in the studio's folder, `.` for that itself."""
+    """A folder with runs, by its name in the studio's folder, or `.` for that folder itself."""
 
     name: str
     runs: int
@@ -33,7 +33,7 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One run in figures: accuracies are shares, energy is in Wh, None was not reached."""
+    """The figures of one run. Accuracies are shares, energy is in Wh, None was not reached."""
 
     key: str
     name: str | None
@@ -51,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """The runs of a folder, and those that cannot be read: how many, and some with why."""
+    """The runs of a folder, the number of unreadable runs, and the reasons for some of them."""
 
     points: list[Point]
     total: int
@@ -60,7 +60,7 @@ class Explored:
 
 
 def campaigns(root: Path) -> list[Campaign]:
-    """The folders of runs in a folder, itself among them; none where there is no folder."""
+    """List the folders of runs in a folder, including itself; empty if it does not exist."""
     found = [(".", root)]
     with suppress(OSError):
         found += [
@@ -73,7 +73,7 @@ def campaigns(root: Path) -> list[Campaign]:
 
 
 def _count(folder: Path) -> int:
-    """How many runs a folder has; none where it cannot be read."""
+    """Count the runs of a folder; 0 if it cannot be read."""
     try:
         return len(run_paths(folder))
     except StoreError:
@@ -81,7 +81,7 @@ def _count(folder: Path) -> int:
 
 
 def explore(root: Path, campaign: str, limits: Limits) -> Explored:
-    """The runs of a folder. Raises `StoreError` where it is none that `campaigns` names."""
+    """Read the runs of a folder. Raises `StoreError` for a folder that `campaigns` does not list."""
     runs = load(_folder(root, campaign))
     points = [_point(record) for record in runs[: limits.points]]
     reasons = [(path.name, shorten(why, 300)) for path, why in runs.broken[:SHOWN_BROKEN]]
@@ -89,9 +89,9 @@ def explore(root: Path, campaign: str, limits: Limits) -> Explored:
 
 
 def open_run(root: Path, campaign: str, key: str, limits: Limits) -> NamedText:
-    """The description of a run, as the parser understands it.
+    """Read the description of a run.
 
-    Raises `StoreError` where there is none, or it is not that of the run's record.
+    Raises `StoreError` if there is none, or if it does not belong to the run's record.
     """
     folder = _folder(root, campaign)
     source = Source("", f"{key}/{DESCRIPTION}")
@@ -108,7 +108,7 @@ def _folder(root: Path, campaign: str) -> Path:
     if campaign not in {found.name for found in campaigns(root)}:
         raise StoreError(
             f"{shorten(str(root))} has no folder of runs '{shorten(campaign)}'",
-            hint="Look for the folders again: one may have come or gone.",
+            hint="Reload the list of folders: it may have changed.",
         )
     return root / campaign
 

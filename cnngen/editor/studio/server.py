@@ -1,4 +1,4 @@
-"""Serving a studio to the browsers of this machine."""
+"""Serves a studio to the browsers of this machine."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def serve(
     port: int = 0,
     on_ready: Callable[[str], None],
 ) -> None:
-    """Answer the browsers of this machine until Ctrl-C.
+    """Serve the browsers of this machine until Ctrl-C.
 
-    `on_ready` is told the address to open, with its token. A port of 0 is any that is free.
-    Raises `CnnGenError` for a host that other machines could reach, a port that is taken, or
-    a file that cannot be read.
+    `on_ready` is called with the address to open, including its token. Port 0 is any free port.
+    Raises `CnnGenError` for a host that other machines could reach, a port that is in use, or a
+    file that cannot be read.
     """
     read_file(settings)
     with _listen(host, port) as listener, shared(settings.data) as data:
@@ -47,7 +47,7 @@ def serve(
         server = uvicorn.Server(
             uvicorn.Config(
                 guard,
-                # The same parser and loop everywhere, whatever else is installed.
+                # Use the same parser and event loop everywhere, whatever else is installed.
                 http="h11",
                 loop="asyncio",
                 ws="none",
@@ -64,15 +64,15 @@ def serve(
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that only this machine reaches."""
+    """Open a socket that only this machine can reach."""
     try:
         address = ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         address = None
     if address is None or not address.is_loopback:
         raise CnnGenError(
-            f"the studio is for this machine alone, and '{host}' is no address of its loopback",
-            hint="It may be 127.0.0.1 or ::1. From elsewhere, use `ssh -L` to reach it.",
+            f"the studio serves only this machine, and '{host}' is not a loopback address",
+            hint="Use 127.0.0.1 or ::1. From another machine, connect with `ssh -L`.",
         )
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -84,6 +84,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise CnnGenError(
             f"the studio cannot listen on port {port}: {error}",
-            hint="Another studio may be there; --port names another port, 0 any that is free.",
+            hint="Another studio may be using it. Choose another with --port; 0 is any free port.",
         ) from None
     return listener

@@ -1,4 +1,4 @@
-"""What a studio works on, and what the page is told of it at its start."""
+"""The settings of a studio, its file, and the data that the page needs at its start."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ from cnngen.training.data import Dataset
 
 @dataclass(frozen=True, slots=True)
 class StudioSettings:
-    """`file` is the description that is written to, `folder` holds the runs to explore,
-    `data` are the images to train on, `space` is what open hyper-parameters are drawn from,
-    `backend` is the one that is shown first, and `model` predicts, instead of CNNGen's own."""
+    """The settings of a studio.
+
+    `file` is the description to edit, `folder` holds the runs to explore, `data` are the images
+    to train on. Open hyper-parameters are drawn from `space`. `backend` is shown first. `model`
+    is the file of a model that predicts, instead of the shipped one.
+    """
 
     file: Path | None
     folder: Path
@@ -34,13 +37,13 @@ class StudioSettings:
 
     @property
     def spaces(self) -> list[str]:
-        """What may be drawn from."""
+        """The spaces that the page offers."""
         return list(dict.fromkeys([self.space, *builtin_spaces()]))
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The studio's file: `digest` is that of its content, None where it is not there yet."""
+    """The studio's file. `digest` is that of its content, None if it does not exist yet."""
 
     name: str
     text: str
@@ -49,7 +52,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class BackendState:
-    """A backend: what it can do, its framework's version, and how to install what lacks."""
+    """A backend: its abilities, the version of its framework, and how to install it if missing."""
 
     name: str
     framework: str | None
@@ -59,7 +62,7 @@ class BackendState:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What the page needs to know once."""
+    """The data that the page needs at its start."""
 
     version: str
     file: File | None
@@ -76,7 +79,7 @@ class Start:
 
 
 def start(settings: StudioSettings) -> Start:
-    """Raises `CnnGenError` where the file cannot be read."""
+    """Collect the data for the page. Raises `CnnGenError` if the file cannot be read."""
     data = settings.data
     return Start(
         version=cnngen.__version__,
@@ -88,7 +91,7 @@ def start(settings: StudioSettings) -> Start:
         data=data.name,
         input_shape=data.input_shape,
         classes=data.classes,
-        # The one that was asked for comes first.
+        # The chosen backend comes first.
         backends=sorted(_backends(), key=lambda backend: backend.name != settings.backend),
         characters=settings.limits.characters,
         training_seconds=settings.limits.training_seconds,
@@ -96,9 +99,9 @@ def start(settings: StudioSettings) -> Start:
 
 
 def read_file(settings: StudioSettings) -> File | None:
-    """The studio's file as it is now; an empty one where it is not there yet.
+    """Read the studio's file; it is empty if it does not exist yet.
 
-    Raises `CnnGenError` where it is no text that the studio takes.
+    Raises `CnnGenError` if it is not a text file within the studio's limits.
     """
     path = settings.file
     if path is None:
@@ -115,16 +118,16 @@ def read_file(settings: StudioSettings) -> File | None:
     except OSError as error:
         raise CnnGenError(f"cannot be read: {error.strerror}", source=source) from None
     except UnicodeDecodeError:
-        raise CnnGenError("is no text in UTF-8", source=source) from None
+        raise CnnGenError("not a text file in UTF-8", source=source) from None
     if len(text) > most:
         raise CnnGenError(f"has more than the {most:,} characters of the studio", source=source)
     return File(path.name, text, _digest(content))
 
 
 def save_file(settings: StudioSettings, text: str, digest: str | None) -> File:
-    """Write the studio's file, whole or not at all, if it still has the content `digest`.
+    """Write the studio's file atomically, if its content still has `digest`.
 
-    Raises `StoreError` where there is none, where it has changed, or cannot be written.
+    Raises `StoreError` if the studio has no file, the file has changed, or cannot be written.
     """
     path = settings.file
     if path is None:
@@ -136,8 +139,8 @@ def save_file(settings: StudioSettings, text: str, digest: str | None) -> File:
             now = None
         if now != digest:
             raise StoreError(
-                f"{path.name} has been changed by another program",
-                hint="Download the text, or reload the page to begin from the file.",
+                f"{path.name} was changed by another program",
+                hint="Download the text, or reload the page to start from the file.",
             )
         with replacing(path) as file:
             file.write(text.encode())

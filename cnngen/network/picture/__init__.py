@@ -1,4 +1,4 @@
-"""Networks drawn as SVG and PNG, without a system program; and as PyTorch ran them."""
+"""Draws networks as SVG and PNG without a system program, and traces of PyTorch models."""
 
 from cnngen.network.picture.png import to_png
 from cnngen.network.picture.svg import to_svg

@@ -1,10 +1,11 @@
-"""Where everything in a drawing stands, in whole pixels.
+"""Computes the position of every box and line of a drawing, in whole pixels.
 
-The axis is one straight line of boxes, and the columns of merges' right sides stand to its
-right, outer ones further out, so that no two lines cross. A drawing much taller than wide is
-cut into strips, side by side; what a cut goes through runs on in lanes to the next strip's top.
+The boxes of the axis form one straight column. The right sides of merges are columns to its
+right, those of outer merges further out, so that no two lines cross. A drawing much taller than
+wide is cut into strips, side by side; lines that a cut crosses run in lanes to the top of the
+next strip.
 
-All passes are loops over nodes, columns or cuts; none nests with the merges.
+All passes are loops over nodes, columns or cuts, never recursive over merges.
 """
 
 from __future__ import annotations
@@ -20,25 +21,25 @@ from cnngen.network.network import Network
 from cnngen.network.picture.stack import AXIS, TEE, Route, Stack, stack
 
 HEAD = 7
-"""Length of an arrow's head, with some air."""
+"""Length of an arrow head, with a margin."""
 LANE = 8
-"""Between parallel lines."""
+"""Distance between parallel lines."""
 COLUMN_GAP = 16
 CELL = 8
-"""Pixels downwards for which one horizontal extent is kept."""
+"""Height in pixels of the rows for which one horizontal extent is kept."""
 
 TALL = 760
 SLENDER = 1.6
-"""One strip does while it is no taller than `TALL` or than `SLENDER` times its width."""
+"""A drawing stays in one strip up to a height of `TALL`, or of `SLENDER` times its width."""
 PROPORTION = 1.15
-"""Height to width that a drawing in several strips aims at."""
+"""Target ratio of height to width for a drawing in several strips."""
 
 Point = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The rectangle of one node, or the square around the circle of a join."""
+    """The rectangle of a node, or the square around the circle of a join."""
 
     x: int
     y: int
@@ -48,11 +49,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """An edge as a line of horizontal and vertical pieces.
+    """An edge as a line of horizontal and vertical segments.
 
-    Lines of one output share their beginning: where an earlier one runs already, a later
-    one starts at the point it leaves it. `skips`: it is the whole right side of a merge.
-    `stacked`: it is between two boxes of one word.
+    Lines from one output share their start: a later line begins where it leaves an earlier one.
+    `skips` is true for the empty right side of a merge, `stacked` for a line between two boxes
+    of one word.
     """
 
     source: int
@@ -64,7 +65,7 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Boxes, one for each node and in the same order, and wires, one for each edge."""
+    """A drawing with a box for each node, in the order of the nodes, and a wire for each edge."""
 
     width: int
     height: int
@@ -73,7 +74,10 @@ class Drawing:
 
 
 def layout(network: Network, sizes: Sequence[tuple[int, int]], stacked: Collection[int]) -> Drawing:
-    """Place boxes of the given widths and heights; those at `stacked` touch the one above."""
+    """Lay out boxes of the given widths and heights.
+
+    The boxes at the positions in `stacked` are close to the box above.
+    """
     placed = stack(network, [height for _, height in sizes], stacked)
     half = max(width for width, _ in sizes) // 2
     strips = _in_strips(placed, half)
@@ -95,7 +99,7 @@ def layout(network: Network, sizes: Sequence[tuple[int, int]], stacked: Collecti
 
 
 def _in_strips(placed: Stack, half: int) -> _Strips:
-    """The number of strips that comes closest to the proportion aimed at."""
+    """Choose the number of strips that comes closest to the target proportion."""
     best = _Strips(placed, half, [])
     if best.height <= max(TALL, SLENDER * best.width):
         return best
@@ -107,22 +111,22 @@ def _in_strips(placed: Stack, half: int) -> _Strips:
         proportion = strips.height / strips.width / PROPORTION
         if abs(log(proportion)) < least:
             best, least = strips, abs(log(proportion))
-        # Height falls and width grows with the count, though not evenly: strips are as wide
-        # as what stands in them, and lanes come between.
+        # Height falls and width grows with the count, but not proportionally: a strip is as
+        # wide as its contents, and lanes lie between strips.
         count = max(2, round(count * sqrt(proportion)))
     return best
 
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """A height at which a cut goes through upright lines only, and through how many columns."""
+    """A height at which a cut crosses only vertical lines, and the number of columns it crosses."""
 
     y: int
     columns: int
 
 
 def _free_gaps(placed: Stack) -> list[_Gap]:
-    """The places where a cut meets no box, arrow head or turn, from top to bottom."""
+    """Find the heights at which a cut crosses no box, arrow head or turn, from the top."""
     taken = [
         (top - HEAD, bottom + 1) for top, bottom in zip(placed.top, placed.bottom, strict=True)
     ]
@@ -144,7 +148,7 @@ def _free_gaps(placed: Stack) -> list[_Gap]:
 
 
 def _cuts(height: float, gaps: Sequence[_Gap], count: int) -> list[int]:
-    """Cuts into at most `count` strips of about the given height, through few columns."""
+    """Choose cuts into at most `count` strips of about the given height, crossing few columns."""
     ys = [gap.y for gap in gaps]
     cuts: list[int] = []
     for number in range(1, count):
@@ -161,7 +165,7 @@ def _cuts(height: float, gaps: Sequence[_Gap], count: int) -> list[int]:
 
 @dataclass(slots=True)
 class _ColumnPosition:
-    """Where a column runs in a strip: its boxes down to `boxes_end`, below them its line."""
+    """Position of a column in a strip: its boxes down to `boxes_end`, and below them its line."""
 
     boxes_end: int
     boxes: int
@@ -172,13 +176,13 @@ class _ColumnPosition:
 
 
 class _Strips:
-    """The strips that a list of cuts leaves, and where each column runs in each of them."""
+    """The strips between a list of cuts, with the position of each column in each strip."""
 
     def __init__(self, placed: Stack, half: int, cuts: list[int]) -> None:
         self.placed, self.half, self.cuts = placed, half, cuts
         self.begins = [0, *cuts]
         self.ends = [*cuts, placed.height]
-        # What each cut goes through, from the inside out.
+        # The columns that each cut crosses, from the inside out.
         self.through: list[list[int]] = [[AXIS] for _ in cuts]
         for column in range(1, len(placed.opens)):
             first, last = self.strip(placed.opens[column]), self.strip(placed.closes[column])
@@ -205,10 +209,10 @@ class _Strips:
         return bisect_right(self.cuts, y)
 
     def _columns(self) -> tuple[dict[tuple[int, int], _ColumnPosition], list[int]]:
-        """Places by column and strip, counted from the strip's left, and strips' widths.
+        """Compute positions by column and strip, relative to the strip, and the strips' widths.
 
-        From the inside out, each column goes as far left as what stands there already
-        allows: the extents kept for each few pixels of height.
+        From the inside out, each column is moved as far left as the columns before it allow.
+        The occupied extent is kept for each few pixels of height.
         """
         placed, half = self.placed, self.half
         widths = [2 * half] * len(self.begins)
@@ -224,7 +228,7 @@ class _Strips:
             for strip in range(first, last + 1):
                 start = max(placed.opens[column], self.begins[strip])
                 end = min(placed.closes[column], self.ends[strip])
-                # Every strip has cells of its own, lest its neighbours' extents count.
+                # Each strip has its own cells, so that the extents of its neighbours do not count.
                 cells = slice(start // CELL + strip, end // CELL + strip + 1)
                 line = int(extents[cells].max()) + COLUMN_GAP
                 stop = boxes_end.get((column, strip))
@@ -236,7 +240,7 @@ class _Strips:
                     line = max(line, boxes)
                 above = placed.before[column] and places.get((placed.before[column], strip))
                 if above and straight and 0 <= above.line - line <= 2 * half + COLUMN_GAP:
-                    line = above.line  # Straight on from the body above, if not far out.
+                    line = above.line  # Straight below the body above, unless that is far out.
                 boxes = line if straight else boxes
                 places[column, strip] = _ColumnPosition(-1 if stop is None else stop, boxes, line)
                 extents[cells] = np.maximum(extents[cells], line)
@@ -247,7 +251,7 @@ class _Strips:
         return places, widths
 
     def at(self, column: int, y: int) -> Point:
-        """Where a point of a column stands on the page."""
+        """Return the page coordinates of a point of a column."""
         return self._at(column, y, self.strip(y))
 
     def _at(self, column: int, y: int, strip: int) -> Point:
@@ -255,7 +259,7 @@ class _Strips:
         return self.lefts[strip] + x, self.tops[strip] + y - self.begins[strip]
 
     def points(self, route: Route, target: Box) -> list[Point]:
-        """An edge's points, from its source's lower side to its target's side."""
+        """Return the points of an edge, from the bottom of its source to its target."""
         points: list[Point] = []
         if route.origin != route.column:
             points += self._down(route.origin, route.begin, route.turn)
@@ -265,7 +269,7 @@ class _Strips:
         return points
 
     def _down(self, column: int, start: int, end: int) -> list[Point]:
-        """Down a column, sidewards to its line below its boxes, and on through all cuts."""
+        """Follow a column down: sideways to its line below the boxes, and through all cuts."""
         points = [self.at(column, start)]
         first, last = self.strip(start), self.strip(end)
         for strip in range(first, last + 1):
@@ -279,7 +283,7 @@ class _Strips:
         return points
 
     def _across(self, cut: int, column: int) -> list[Point]:
-        """From the foot of a strip to the top of the next; outer columns turn first."""
+        """Go from the bottom of a strip to the top of the next; outer columns turn first."""
         columns = self.through[cut]
         rank = bisect_left(columns, column)
         here, foot = self._at(column, self.cuts[cut], cut)

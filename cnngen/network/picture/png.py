@@ -1,8 +1,8 @@
-"""A network as PNG, drawn by Pillow.
+"""Draws a network as PNG with Pillow.
 
-The same shapes as the SVG's. A general rasteriser such as resvg takes four times as long for
-them (`benchmarks/picture.py`): here texts, corners and boxes recur, so each is drawn once,
-large, made small for smooth edges, and kept as a mask to paint through.
+The picture has the same shapes as the SVG. Texts, corners and boxes recur, so each is drawn once
+at a larger size, reduced for smooth edges, and kept as a mask. This takes a quarter of the time
+of a general rasteriser such as resvg (`benchmarks/picture.py`).
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from cnngen.network.picture.scene import Line, Scene, Shape, Text, scene
 
 MAX_PIXELS = 50_000_000
 SMOOTH = 4
-"""Masks are drawn as many times larger."""
+"""Factor by which masks are drawn larger before they are reduced."""
 
 Mask = Image.Image
 
 
 def to_png(network: Network, scale: float = 1.0) -> bytes:
-    """A drawing of a network with `scale` pixels for each of the SVG.
+    """Draw a network as PNG, with `scale` pixels for each pixel of the SVG.
 
-    A picture of more than `MAX_PIXELS` is scaled down to them. Raises `CnnGenError` for a
-    network that is too large to draw, and for a scale that is not a number above 0.
+    A picture of more than `MAX_PIXELS` is scaled down. Raises `CnnGenError` for a network that
+    is too large to draw, and for a scale that is not a number above 0.
     """
     if not 0 < scale < inf:
         raise CnnGenError(
-            f"a picture cannot have the scale {scale}", hint="1 is the size of the SVG, 2 twice it."
+            f"the scale cannot be {scale}", hint="1 is the size of the SVG, 2 is twice that."
         )
     page = scene(network)
     scale = min(scale, sqrt(MAX_PIXELS / (page.width * page.height)))
@@ -61,7 +61,7 @@ class _Painter:
             self.shape(shape)
 
     def at(self, coordinate: int) -> float:
-        """Where a coordinate lies, in pixels; lines run through pixels' middles."""
+        """Convert a coordinate to pixels; lines run through the centres of pixels."""
         return (coordinate + 0.5) * self.scale
 
     def text(self, text: Text) -> None:
@@ -98,7 +98,7 @@ class _Painter:
         right = any(x > turn[0] for x, _ in others)
         below = any(y > turn[1] for _, y in others)
         mask = _corner_mask(round(radius * self.scale), self.stroke, right, below)
-        # The mask ends at the outer edges of the two lines, which meet in `turn`.
+        # The mask ends at the outer edges of the two lines, which meet at `turn`.
         x, y = (round(self.at(c) - self.stroke / 2) for c in turn)
         reach = mask.width - self.stroke
         self.stamp(mask, x if right else x - reach, y if below else y - reach, colour)
@@ -125,9 +125,9 @@ class _Painter:
 
 @lru_cache(4096)
 def _text_mask(text: str, size: float, bold: bool) -> tuple[Mask, float, float, float]:
-    """A text's mask, its place from the start of the line it stands on, and its advance."""
+    """Return a text's mask, its offset from the start of its baseline, and its advance."""
     font = _font(size * SMOOTH, bold)
-    # A frame of whole pixels around the text, so that it keeps its place when made small.
+    # A margin of whole pixels around the text, so that reducing the mask does not shift it.
     left, top, right, bottom = font.getbbox(text, anchor="ls")
     left, top = SMOOTH * (int(left) // SMOOTH), SMOOTH * (int(top) // SMOOTH)
     mask = _large(ceil((right - left) / SMOOTH) + 1, ceil((bottom - top) / SMOOTH) + 1)
@@ -158,7 +158,7 @@ def _head_mask(scale: float, down: bool) -> Mask:
 
 @lru_cache(64)
 def _corner_mask(radius: int, stroke: int, right: bool, below: bool) -> Mask:
-    """A quarter of a ring between two lines that leave its corner to the given sides."""
+    """Return the mask of a quarter ring that joins two lines leaving in the given directions."""
     size = radius + stroke
     mask = _large(size, size)
     outer, inner = SMOOTH * size, SMOOTH * (size - stroke)
@@ -183,7 +183,7 @@ def _font(size: float, bold: bool) -> ImageFont.FreeTypeFont:
 
 @cache
 def font_folder() -> Path:
-    """Where matplotlib keeps DejaVu Sans; matplotlib itself is not imported."""
+    """Return matplotlib's folder of DejaVu Sans, without importing matplotlib."""
     spec = find_spec("matplotlib")
     assert spec is not None
     assert spec.origin is not None

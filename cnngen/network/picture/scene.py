@@ -1,6 +1,6 @@
-"""A drawing as shapes and texts: what the SVG and the PNG both show.
+"""Builds the shapes and texts of a drawing, which the SVG and the PNG share.
 
-Coordinates are whole pixels, counted from the page's upper left corner.
+Coordinates are whole pixels from the upper left corner of the page.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ MAX_NODES = 20_000
 MARGIN = 16
 HEADER = 44
 LINE_HEIGHT = {1: 22, 2: 36}
-"""Height of a box by its lines of text."""
+"""Height of a box by its number of lines of text."""
 JOIN_SIZE = 18
 ROUND = 5
-"""Radius of a line's corners; boxes have 3."""
+"""Radius of the corners of lines; that of boxes is 3."""
 TITLE_SIZE = 14
 INK, FAINT, LINE, SKIP = "#1a1a1a", "#4d4d4d", "#333333", "#7b3f98"
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A line of text: `x` is its start, middle or end, `y` the line it stands on."""
+    """A line of text: `x` is its start, middle or end by `anchor`, `y` is its baseline."""
 
     x: int
     y: int
@@ -52,7 +52,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An edge of the network from node to node: the points it turns at, and its ends."""
+    """An edge between two nodes: its end points and the points where it turns."""
 
     source: int
     target: int
@@ -61,7 +61,7 @@ class Line:
     head: bool
 
     def corners(self) -> list[tuple[Point, Point, Point, int]]:
-        """Of each turn: where its arc starts, the corner, where the arc ends, its radius."""
+        """Yield for each turn the start of its arc, the corner, the end of the arc, the radius."""
         points = self.points
         turns = []
         for before, at, after in zip(points, points[1:], points[2:], strict=False):
@@ -70,17 +70,17 @@ class Line:
         return turns
 
     def goes_down(self) -> bool:
-        """Whether the last piece goes down; else it goes to the left."""
+        """Return whether the last segment goes down; otherwise it goes left."""
         return self.points[-1][0] == self.points[-2][0]
 
     def end(self) -> Point:
-        """Where the line ends, inside the arrow's head if there is one."""
+        """Return the end of the line, which is inside the arrow head if there is one."""
         return _towards(self.points[-1], self.points[-2], 4) if self.head else self.points[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A node: a box with rounded corners, or a circle in the square `box`, and its texts."""
+    """A node with its texts: a box with rounded corners, or a circle in the square `box`."""
 
     node: Node
     about: str
@@ -92,7 +92,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A page: its title lines, an edge's line for each edge, a shape for each node."""
+    """A page: its title lines, a line for each edge, and a shape for each node."""
 
     width: int
     height: int
@@ -103,7 +103,7 @@ class Scene:
 
 
 def scene(network: Network) -> Scene:
-    """Everything in the drawing of a network.
+    """Lay out the drawing of a network.
 
     Raises `CnnGenError` for a network of more than `MAX_NODES` operations.
     """
@@ -137,7 +137,7 @@ def scene(network: Network) -> Scene:
 
 
 def _common_width(labels: list[Label], joins: list[str]) -> int:
-    """One width for all boxes, even, in which every text fits, those beside a join too."""
+    """Return one even width for all boxes that fits every text, also those beside a join."""
     width = 0
     for label, join in zip(labels, joins, strict=True):
         beside = 2 * (JOIN_SIZE // 2 + 8 + text_width(f"{label.title} {label.shape}", SMALL))
@@ -146,7 +146,7 @@ def _common_width(labels: list[Label], joins: list[str]) -> int:
 
 
 def _stacked(network: Network) -> set[int]:
-    """The nodes that stand in one word with the node before them, as in `convbn`."""
+    """Return the nodes that come from the same word as the node before, as in `convbn`."""
     stacked: set[int] = set()
     layers = (
         index
@@ -189,7 +189,7 @@ def _line(wire: Wire) -> Line:
 
 
 def _turns(points: tuple[Point, ...]) -> list[Point]:
-    """The ends, and the points between at which the line turns."""
+    """Keep the ends, and the points between where the line turns."""
     kept = [points[0]]
     for at, after in pairwise(points[1:]):
         before = kept[-1]
@@ -204,7 +204,7 @@ def _distance(start: Point, end: Point) -> int:
 
 
 def _towards(start: Point, end: Point, step: int) -> Point:
-    """The point `step` pixels from one point to another, to the side or up or down."""
+    """Return the point `step` pixels from `start` on the straight line to `end`."""
     length = _distance(start, end) or 1
     return (
         start[0] + step * (end[0] - start[0]) // length,

@@ -1,8 +1,8 @@
-"""How high everything in a drawing stands, as if it were one tall strip.
+"""Computes the vertical positions of a drawing, as if it were one tall strip.
 
-The axis holds the main way of the network with the left sides of all merges: a box below the
-other. The right side of each merge body is a column of its own. A graph that is no sentence
-stands on the axis alone, and what skips boxes runs beside it.
+The axis holds the main column of the network with the left sides of all merges, one box below
+the other. The right side of each merge body is a column of its own. A graph without a
+description has all boxes on the axis, and edges that skip boxes run beside it.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from dataclasses import dataclass, field
 from cnngen.network.network import Network
 
 GAP = 18
-"""From a box down to the next."""
+"""Vertical distance between boxes."""
 STACKED_GAP = 3
-"""Between two boxes of one word, such as `convbn`."""
+"""Vertical distance between two boxes of one word, such as `convbn`."""
 TEE = 9
-"""From a box or a join down to where a line turns off into another column."""
+"""Vertical distance from a box or a join to the point where a line turns into another column."""
 BEND = 6
-"""Pixels that the corner of a line takes before it has turned."""
+"""Length of a line that is taken up by its corner."""
 
 AXIS = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An edge: it begins in column `origin`, turns into `column` at `turn`, and ends there.
+    """The route of an edge: from column `origin`, turning into `column` at `turn`, down to `end`.
 
-    With `joins` it goes on to the left, into the side of a join on the axis; with `skips`
-    it is the whole of a right side. Where the line of the same output was drawn to an
-    earlier join already, the run begins at that join's height.
+    With `joins` it goes on to the left, into the side of a join on the axis. With `skips` it is
+    an empty right side. If a line of the same output already leads to an earlier join, the
+    route begins at the height of that join.
     """
 
     source: int
@@ -46,10 +46,10 @@ class Route:
 
 @dataclass(slots=True)
 class Stack:
-    """Heights, downwards from 0. Columns are numbered from 1, inner ones before outer.
+    """Vertical positions, downwards from 0. Columns are numbered from 1, from the inside out.
 
-    `opens` and `closes` tell from where to where there is something in a column; `before`
-    is the column of the body above in the same merge, or the axis.
+    `opens` and `closes` bound the occupied part of each column. `before` is the column of the
+    body above in the same merge, or the axis.
     """
 
     column: list[int]
@@ -62,14 +62,14 @@ class Stack:
 
     @property
     def height(self) -> int:
-        """Pixels from the first box's upper side to the last one's lower side."""
+        """Pixels from the top of the first box to the bottom of the last."""
         return max(self.bottom)
 
 
 def stack(network: Network, heights: Sequence[int], stacked: Collection[int]) -> Stack:
-    """Each box below all that it reads, in as little height as that takes.
+    """Place each box below all of its inputs, in as little height as possible.
 
-    The boxes at `stacked` come close below the one before.
+    The boxes at the positions in `stacked` are placed close below the box before.
     """
     if not network.is_described:
         return _arcs(network, heights)
@@ -109,8 +109,8 @@ def stack(network: Network, heights: Sequence[int], stacked: Collection[int]) ->
 
 
 def _arcs(network: Network, heights: Sequence[int]) -> Stack:
-    """All boxes on the axis, in their order. An edge to a box further down has a column of
-    its own; the shorter ones are the inner ones."""
+    """Place all boxes on the axis, in order. Each edge that skips boxes has a column of its own,
+    shorter edges further inside."""
     arcs = [
         (source, target)
         for target, node in enumerate(network.nodes)
@@ -140,7 +140,7 @@ def _arcs(network: Network, heights: Sequence[int]) -> Stack:
 
 
 def _turning(network: Network, placed: Stack, column_of_join: dict[int, int]) -> set[int]:
-    """The nodes on the axis from which a right side starts."""
+    """Return the nodes on the axis from which a right side starts."""
     turning = set()
     for target, node in enumerate(network.nodes):
         for side, source in enumerate(node.inputs):
@@ -165,7 +165,7 @@ def _route(
         turn = begin + TEE
         if placed.before[column]:
             origin = placed.before[column]
-            # From before the corner at which the earlier line leaves for its join.
+            # Starts before the corner where the earlier line turns to its join.
             begin, turn = placed.closes[origin] - BEND, placed.closes[origin] + TEE
         placed.opens[column] = turn
     skips = joins and placed.column[source] == AXIS

@@ -1,8 +1,8 @@
-"""A network as SVG: one file without scripts, style sheets or references.
+"""Draws a network as SVG: one file without scripts, style sheets or references.
 
-Each node is a group `<g class="node">` with its name, its number and its place in the text
-as `data-node`, `data-index` and `data-span` (start and end), so that a page can make it
-clickable. Each edge is a path whose `data-edge` names the numbers of its two nodes.
+Each node is a group `<g class="node">` with its name, its number and its range in the text as
+`data-node`, `data-index` and `data-span` (start and end), so that a page can make it clickable.
+Each edge is a path with the numbers of its two nodes in `data-edge`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ FONTS = "'DejaVu Sans', Verdana, Geneva, Arial, sans-serif"
 
 
 def to_svg(network: Network) -> str:
-    """A drawing of a network: boxes from top to bottom, right sides of merges beside them.
+    """Draw a network as SVG: boxes from top to bottom, right sides of merges beside them.
 
-    Equal networks with equal descriptions give equal text. Raises `CnnGenError` for a
-    network that is too large to draw.
+    The output is deterministic. Raises `CnnGenError` for a network that is too large to draw.
     """
     return "\n".join(_elements(scene(network))) + "\n"
 
@@ -35,7 +34,7 @@ def _elements(page: Scene) -> Iterator[str]:
     yield f"<title>{_safe(page.title)}</title>"
     yield f'<rect width="{page.width}" height="{page.height}" fill="#ffffff"/>'
     yield from map(_text, page.header)
-    # Half a pixel on, a line one pixel wide fills one row of pixels; boxes do the same.
+    # Shifted by half a pixel, a line one pixel wide fills exactly one row of pixels.
     yield '<g transform="translate(0.5 0.5)">'
     yield f'<g fill="none" stroke="{LINE}" stroke-width="1.2">'
     for line in page.lines:
@@ -99,5 +98,5 @@ def _safe(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without the characters that XML cannot hold."""
+    """Replace characters that XML cannot represent."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

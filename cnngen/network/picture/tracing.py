@@ -1,4 +1,4 @@
-"""The PyTorch model of a network, as torchview saw it run: a second look at the same graph."""
+"""Traces the PyTorch model of a network with torchview, and draws the trace with Graphviz."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ if TYPE_CHECKING:
     from torchview import ComputationGraph
 
 BATCH = 2
-"""Images in the traced batch; batch norm in training needs two."""
+"""Number of images in the traced batch; batch norm in training needs two."""
 
 
 def trace_picture(network: Network) -> str:
-    """SVG of the operations that PyTorch runs for a network, drawn by Graphviz.
+    """Draw the operations that PyTorch runs for a network as SVG, with Graphviz.
 
-    Raises `CnnGenError` where torch, torchview, its Python package graphviz or Graphviz's
-    program `dot` is missing, and says what installs it.
+    Raises `CnnGenError` if torch, torchview, the Python package graphviz or Graphviz's program
+    `dot` is missing; its hint says how to install it.
     """
     graph = trace(network)
     if shutil.which("dot") is None:
         raise CnnGenError(
             "the traced picture is drawn by Graphviz, whose program `dot` is not on the path",
             hint="Install it, for example with `apt install graphviz` or `brew install graphviz`; "
-            "`to_svg` needs no such program.",
+            "`to_svg` works without it.",
         )
     return str(graph.visual_graph.pipe(format="svg", encoding="utf-8"))
 
 
 def trace(network: Network) -> ComputationGraph:
-    """torchview's graph of one run of the emitted PyTorch model; needs no `dot`."""
+    """Trace one run of the emitted PyTorch model with torchview. Does not need `dot`.
+
+    Raises `CnnGenError` if torch, torchview or graphviz is missing.
+    """
     missing = [name for name in ("torch", "torchview", "graphviz") if find_spec(name) is None]
     if missing:
         raise CnnGenError(
@@ -42,7 +45,7 @@ def trace(network: Network) -> ComputationGraph:
         )
     from torchview import draw_graph
 
-    # Our own source, whose names are identifiers by construction.
+    # Safe to execute: this is our own source, whose names are identifiers by construction.
     module: dict[str, type] = {}
     exec(compile(network.to_source("torch"), "<network>", "exec"), module)
     height, width, channels = network.input_shape

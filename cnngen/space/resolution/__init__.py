@@ -1,4 +1,4 @@
-"""From a description to a network: open hyper-parameters fixed, every shape inferred."""
+"""Resolves descriptions into networks: fixes open hyper-parameters and infers all shapes."""
 
 from cnngen.space.resolution.hyperparameters import resolve
 from cnngen.space.resolution.lower import lower

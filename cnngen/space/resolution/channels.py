@@ -1,9 +1,9 @@
-"""Filters chosen so that every merge gets the channels it needs.
+"""Chooses filters so that the channels of every merge fit.
 
-Convolutions give unknowns. An added merge makes its sides equal: unknowns are joined
-(union-find). A concatenated merge makes a sum. What is given or follows from the image is
-propagated first; then each open unknown, in the order of the text, takes the space's rule
-as far as the sums leave room.
+The filters of each convolution are an unknown. `add` makes the sides of a merge equal, so their
+unknowns are joined (union-find); `concat` makes a sum. Given and implied values are propagated
+first. Then each open unknown, in the order of the text, takes the value of the space's rule, or
+the nearest that the sums allow.
 """
 
 from __future__ import annotations
@@ -29,13 +29,12 @@ def choose_filters(
     input_channels: int,
     reducing: set[int],
 ) -> tuple[dict[int, int], int]:
-    """For each place of a convolution, its filters; and the channels at the end.
+    """Choose the filters of each convolution, by position; also return the final channels.
 
-    `reducing` are the places that make the map smaller; every merge has its mode.
-
-    Filters start at the space's `first_filters` and grow with each reducing convolution
-    after the first; the others keep them, also those given. Raises `ResolveError` where given filters
-    contradict each other.
+    `reducing` are the positions of the convolutions that reduce the map. Every merge must have
+    a mode. Filters start at the space's `first_filters` and grow with each reducing convolution
+    after the first; other convolutions keep the current value. Raises `ResolveError` if given
+    filters contradict each other.
     """
     channels = _Channels(description)
     unknowns, end = _connect(channels, items, input_channels)
@@ -70,7 +69,7 @@ def choose_filters(
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
-    """A concatenation: `total` channels of `left` and `right`."""
+    """A concatenation: `total` is the sum of the channels of `left` and `right`."""
 
     total: int
     left: int
@@ -80,7 +79,7 @@ class _Sum:
 
 @dataclass(slots=True)
 class _Channels:
-    """Unknown numbers of channels, some equal, some known, some sums of others."""
+    """Unknown numbers of channels, some known, some equal, some sums of others."""
 
     description: Description
     parents: list[int] = field(default_factory=list)
@@ -110,11 +109,11 @@ class _Channels:
         return root
 
     def join(self, left: int, right: int, body: Body) -> None:
-        """The two sides of an added body have equal channels."""
+        """Make the channels of the two sides of an added body equal."""
         a, b = self.find(left), self.find(right)
         if a in self.values and b in self.values and self.values[a] != self.values[b]:
             raise self.different(self.values[a], self.values[b], body)
-        # The right one goes on: its numbers and its origin stand nearer the merge.
+        # The right side is kept: its values and its origin are nearer to the merge.
         if a in self.values:
             self.values[b] = self.values[a]
         self.added[b] = body
@@ -142,7 +141,7 @@ class _Channels:
         )
 
     def propagate(self) -> None:
-        """Index the sums and follow up everything that is known so far."""
+        """Index the sums and propagate all values that are known so far."""
         self._refuse_circles()
         for total in self.sums:
             roots = {self.find(total.total), self.find(total.left), self.find(total.right)}
@@ -154,9 +153,9 @@ class _Channels:
         self._follow([self.find(unknown) for unknown in self.values])
 
     def _refuse_circles(self) -> None:
-        """A sum is more than its parts: nothing may be a part of itself, however far inside.
+        """Refuse a sum that is, even indirectly, a part of itself: its bounds would never settle.
 
-        Its bounds would grow forever. Takes away sums that are no part of what is left.
+        Repeatedly removes sums that are not part of any remaining sum.
         """
         uses: Counter[int] = Counter()
         by_whole: dict[int, list[_Sum]] = {}
@@ -173,14 +172,14 @@ class _Channels:
         if by_whole:
             body = next(iter(by_whole.values()))[0].body
             raise ResolveError(
-                "this concatenation must give no more channels than one of its sides has",
-                hint="Add: [add …], or put a convolution behind it that gives the channels wanted.",
+                "this concatenation may have no more channels than one of its sides",
+                hint="Add the sides: [add …], or append a convolution with the channels wanted.",
                 source=self.description.source,
                 span=body.span if self.description.source else None,
             )
 
     def settle(self, unknown: int, wish: int) -> None:
-        """Give an open unknown the value wished for, or the nearest that sums allow."""
+        """Set an open unknown to the wanted value, or to the nearest that the sums allow."""
         root = self.find(unknown)
         if root in self.values:
             return
@@ -199,7 +198,7 @@ class _Channels:
                 roots += self._follow_sum(total)
 
     def _follow_sum(self, total: _Sum) -> list[int]:
-        """What one sum says of its members; returns those of which it is news."""
+        """Propagate through one sum; returns the members whose bounds have changed."""
         whole, left, right = map(self.find, (total.total, total.left, total.right))
         news = []
 
@@ -258,7 +257,7 @@ class _Channels:
 def _connect(
     channels: _Channels, items: Sequence[Item], input_channels: int
 ) -> tuple[dict[int, int], int]:
-    """The unknown of each convolution, joined and summed as the merges ask, and the last."""
+    """Create the unknown of each convolution, joined and summed as the merges require."""
     unknowns: dict[int, int] = {}
     here = channels.new(input_channels)
     merges: list[list[int]] = []  # of each open merge: main, right and left column

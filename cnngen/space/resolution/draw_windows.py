@@ -1,4 +1,4 @@
-"""Windows drawn so that every branch ends where it must: valid by construction."""
+"""Draws windows such that the sides of every merge end at the same size, by construction."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from cnngen.space.space import Random, Space
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """For each place of a layer with a window: the window. `reducing` are the places where
-    the map becomes smaller, `end` is the size at the end of the main column."""
+    """The drawn windows, by the position of their layer. `reducing` are the positions where the
+    map becomes smaller, `end` is the size at the end of the main column.
+    """
 
     windows: dict[int, Window]
     reducing: set[int]
@@ -37,11 +38,11 @@ class Drawn:
 def draw_windows(
     items: Sequence[Item], description: Description, space: Space, start: Size, random: Random
 ) -> Drawn:
-    """Windows with which the map gets from the input to the output.
+    """Draw windows that lead the map from the input to the output.
 
-    A merge takes a size that both sides can reach, each as likely as the other; windows are
-    drawn by the space's weights among those from which the rest can go on. Raises
-    `ResolveError` where the given hyper-parameters leave no solution.
+    A merge ends at a size that both sides can reach, drawn uniformly. Windows are drawn with
+    the space's weights among those from which the rest of the chain has a solution. Raises
+    `ResolveError` if the given hyper-parameters have no solution.
     """
     sizes = reach(items, description, space, start)
     universe = sizes.universe
@@ -90,7 +91,7 @@ def draw_windows(
 
 
 def _ways_on(chain: list[ReachStep], wanted: Reached) -> list[Reached]:
-    """After each step, the sizes from which the rest of the chain reaches what is wanted."""
+    """Compute, after each step, the sizes from which the rest of the chain reaches the goal."""
     ways = [wanted]
     for step in reversed(chain[1:]):
         ways.append(before(ways[-1], step.relation))
@@ -100,10 +101,10 @@ def _ways_on(chain: list[ReachStep], wanted: Reached) -> list[Reached]:
 def _contradiction(
     items: Sequence[Item], description: Description, sizes: Reach, start: Size
 ) -> ResolveError:
-    """Say which layer does not fit, or which merge's sides can never meet.
+    """Find the layer that does not fit, or the merge whose sides cannot meet.
 
-    Goes through the description as a map would: whatever could reach a step and not leave
-    it is where the contradiction lies.
+    Follows the description like a feature map: the contradiction is at the first step that some
+    size reaches and none leaves.
     """
     reached = np.zeros(len(sizes.universe.sizes), np.bool_)
     reached[sizes.universe.numbers[start]] = True
@@ -124,7 +125,7 @@ def _contradiction(
                 return _no_meeting(items, description, sizes, body, step, reached)
             reached = after(reached, body.relation)
         else:
-            raise AssertionError("a merge is blocked and each of its bodies is not")
+            raise AssertionError("a merge is blocked, but none of its bodies")
 
 
 def _through(chain: list[ReachStep], reached: Reached) -> Reached:
@@ -139,14 +140,14 @@ def _first_blocked(chain: list[ReachStep], reached: Reached) -> tuple[ReachStep,
         if not following.any():
             return step, reached
         reached = following
-    raise AssertionError("nothing is blocked")
+    raise AssertionError("no step is blocked")
 
 
 def _no_fit(item: Item, description: Description, sizes: Reach, reached: Reached) -> ResolveError:
     assert isinstance(item, Layer)
     name = WINDOW_NAMES[item.kind]
     return ResolveError(
-        f"no {name} that this {item.kind} may have fits its input of {sizes.names(reached)}",
+        f"no {name} allowed for this {item.kind} fits its input of {sizes.names(reached)}",
         hint=f"Give it a smaller {name} or padding=same, or reduce the map less before it.",
         source=description.source,
         span=item.span,
@@ -163,8 +164,7 @@ def _no_meeting(
 ) -> MergeError:
     item = items[merge.place]
     assert isinstance(item, Merge)
-    # One size to start from, the largest: over several, both sides may reach a size, only
-    # never from the same.
+    # Report for the largest start only: from different starts, both sides may reach one size.
     start = np.zeros_like(reached)
     start[np.flatnonzero(reached)[-1]] = True
     others = int(reached.sum()) - 1

@@ -1,4 +1,4 @@
-"""From a description to a network: open hyper-parameters fixed, every shape inferred."""
+"""`resolve`: fixes the open hyper-parameters of a description and builds its network."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def resolve(
     classes: int | None = None,
     seed: int = 0,
 ) -> Network:
-    """The network of a description: what is given is kept, what is open is drawn.
+    """Resolve a description into a network: keep what is given, draw what is left open.
 
-    `input_shape` (height, width, channels) and `classes` stand in where the description
-    leaves its ends open; 32x32x3 and 10 where both do. The same arguments give the same
-    network on every machine. A resolved description needs no seed: nothing is left to draw.
+    Open hyper-parameters are drawn from `space` (a name, a TOML file or a `Space`) with `seed`.
+    `input_shape` (height, width, channels) and `classes` are used where the description leaves
+    these open, by default 32x32x3 and 10. The same arguments give the same network on every
+    machine. For a resolved description, the seed has no effect.
 
-    Raises `DescriptionError` for a tree that is not a sentence, `ResolveError` where the
-    description contradicts itself or the arguments, and `SpaceError` for a space that is not
-    valid.
+    Raises `DescriptionError` for a tree that does not follow the grammar, `ResolveError` if the
+    description contradicts itself or the arguments, and `SpaceError` for an invalid space.
     """
     sentence.check(description)
     return resolve_sentence(
@@ -57,7 +57,7 @@ def resolve_sentence(
     classes: int | None = None,
     seed: int = 0,
 ) -> Network:
-    """As `resolve`, for what is a sentence by construction: it is not checked."""
+    """Resolve a description that is known to follow the grammar, without checking it."""
     space = load_space(space)
     random = random_module.Random(seed).random
     shape = _input_shape(description, input_shape)
@@ -128,9 +128,11 @@ def _input_shape(
 
 
 def _classes(description: Description, wanted: int | None) -> int | None:
-    """How many classes the last dense layer tells apart; None for a backbone."""
+    """Return the number of classes; None for a backbone."""
     if wanted is not None and not 1 <= wanted <= LARGEST:
-        raise ResolveError(f"there cannot be {wanted} classes", hint=f"From 1 to {LARGEST:,}.")
+        raise ResolveError(
+            f"the number of classes cannot be {wanted}", hint=f"It must be from 1 to {LARGEST:,}."
+        )
     if description.is_backbone:
         return None
     last = description.head[-1]
@@ -154,14 +156,14 @@ def _classes(description: Description, wanted: int | None) -> int | None:
 
 
 def _closed(item: Item, space: Space, random: Random) -> Item:
-    """An open word such as `pooling` as one of the words it stands for."""
+    """Replace an open word such as `pooling` with one of the words it stands for."""
     if isinstance(item, Layer) and WORDS[item.kind].choice:
         return replace(item, kind=space.draw_kind(item.kind, random))
     return item
 
 
 def _hidden_units(features: int, space: Space, random: Random) -> int:
-    """Units of a dense layer inside the head: an even share of its inputs, at least 2."""
+    """Draw the units of a hidden dense layer: a share of its inputs, even and at least 2."""
     head = space.classification
     if features >= 1000:
         units = min(int(features * head.wide), head.wide_limit)
@@ -174,7 +176,7 @@ def _hidden_units(features: int, space: Space, random: Random) -> int:
 def _filled(
     layer: Layer, known: Mapping[str, Value], activation: str, space: Space, random: Random
 ) -> Layer:
-    """A layer with every hyper-parameter, in canonical order."""
+    """Return a layer with all its hyper-parameters, in canonical order."""
     parameters: dict[str, Value] = {}
     for name in WORDS[layer.kind].parameter_names:
         if name in known:
@@ -184,12 +186,12 @@ def _filled(
             case "activation":
                 parameters[name] = activation
             case "bias":
-                # Batch norm takes away what a bias adds, unless an activation is between.
+                # Batch norm cancels a bias, unless an activation lies between them.
                 parameters[name] = layer.kind != "convbn" or parameters["activation"] != "linear"
             case "epsilon":
                 parameters[name] = space.batch_norm_epsilons.draw(random)
             case "rate":
                 parameters[name] = space.dropout_rates.draw(random)
             case _:
-                raise AssertionError(f"{layer.kind} is left with open {name}")
+                raise AssertionError(f"{layer.kind} still has an open {name}")
     return filled(layer, parameters)

@@ -1,4 +1,4 @@
-"""A resolved description as a graph."""
+"""Lowers a resolved description to the graph of its network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cnngen.operations import WORDS, Add, Concat, Input, Operation
 
 @dataclass(slots=True)
 class _OpenMerge:
-    """A merge being lowered: where its two columns stand."""
+    """A merge being lowered, with the current ends of its two columns."""
 
     number: int
     mode: str | None
@@ -26,10 +26,9 @@ class _OpenMerge:
 
 
 def lower(description: Description) -> Network:
-    """The network that a resolved description determines.
+    """Build the network of a resolved description.
 
-    Expects every hyper-parameter, the input shape and the merge modes to be there, as
-    `resolve` leaves them.
+    All hyper-parameters, the input shape and the merge modes must be fixed, as `resolve` does.
     """
     assert description.input_shape is not None
     nodes: list[Node] = []

@@ -1,9 +1,9 @@
-"""Which sizes every branch can reach: dynamic programming over the windows it may have.
+"""Computes the sizes that every branch can reach, by dynamic programming over its windows.
 
-A relation is a square matrix of zeros and ones over the sizes that can occur at all: row
-`a`, column `b` is 1 where a branch that starts at size `a` can end at size `b`. Branches in
-sequence multiply; the two sides of a merge meet where both are 1. So a merge is solvable
-from a size exactly where its row is not empty, whatever it contains.
+A relation is a square matrix of zeros and ones over all sizes that can occur: row `a`, column
+`b` is 1 if a branch that starts at size `a` can end at size `b`. Relations in sequence are
+multiplied; the two sides of a merge meet where both are 1. So a merge has a solution from a size
+if and only if the row of that size is not zero, whatever the merge contains.
 """
 
 from __future__ import annotations
@@ -21,29 +21,31 @@ from cnngen.space.resolution.windows import FREEDOMS, Freedom, Given, Size, give
 from cnngen.space.space import Space
 
 Relation = NDArray[np.float32]
-"""(sizes, sizes), 0 or 1; float32 since BLAS multiplies those fastest."""
+"""(sizes, sizes), 0 or 1; float32, which BLAS multiplies fastest."""
 
 Reached = NDArray[np.bool_]
-"""(sizes,): which sizes are reached, or lead to where one wants to go."""
+"""(sizes,): the sizes that are reached, or that lead to the wanted sizes."""
 
 MAX_SIZES = 1000
 MAX_BYTES = 2**28
 FEW_SIZES = 256
 ONE_THREAD = 2**18
-"""Multiply-adds up to which OpenBLAS stays on one thread. Beyond, its threads wait for each
-other longer than they work: ten times slower on a busy machine."""
+"""Number of multiply-adds up to which OpenBLAS uses one thread. Beyond it, threads wait for each
+other longer than they compute: ten times slower on a busy machine.
+"""
 
 Item = Layer | Merge | str
-"""A step of `Description.walk`. Its place in the walk is what identifies a layer: sampled
-descriptions use one `Layer` in many places."""
+"""An item of `Description.walk`. Layers are identified by their position in the walk, because
+sampled descriptions share one `Layer` between positions.
+"""
 
 Windows = Sequence[Given | None]
-"""What each item of a walk says of its window; None for those that have none."""
+"""The given hyper-parameters of each item's window in a walk; None for items without a window."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Universe:
-    """The sizes that can occur, numbered."""
+    """The sizes that can occur, with their numbers."""
 
     sizes: tuple[Size, ...]
     numbers: dict[Size, int]
@@ -61,7 +63,7 @@ class ReachStep:
 
 @dataclass(slots=True, eq=False)
 class BodyReach:
-    """The two sides of a merge's body, and the sizes at which they can meet."""
+    """The two sides of a merge body, and the relation to the sizes at which they can meet."""
 
     left: list[ReachStep]
     right: list[ReachStep]
@@ -70,7 +72,7 @@ class BodyReach:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reach:
-    """The main column of a description with the relation of every step in it."""
+    """The main column of a description, with the relation of every step."""
 
     chain: list[ReachStep]
     universe: Universe
@@ -78,12 +80,12 @@ class Reach:
     space: Space
 
     def of(self, reached: Reached) -> list[Size]:
-        """The sizes that are reached, the largest first."""
+        """List the sizes that are set in a mask, the largest first."""
         pairs = zip(self.universe.sizes, reached, strict=True)
         return [size for size, here in pairs if here][::-1]
 
     def names(self, reached: Reached, most: int = 3) -> str:
-        """Sizes in words, for messages: `16x16, 15x15 or 6 more`."""
+        """Format sizes for messages: `16x16, 15x15 or 6 more`."""
         sizes = [f"{height}x{width}" for height, width in self.of(reached)]
         if len(sizes) > most + 1:
             sizes = [*sizes[:most], f"{len(sizes) - most} more"]
@@ -91,10 +93,10 @@ class Reach:
 
 
 def reach(items: Sequence[Item], description: Description, space: Space, start: Size) -> Reach:
-    """The sizes that every step of a walk can reach from the input's size.
+    """Compute the sizes that every step of a walk can reach from the size of the input.
 
-    Raises `ResolveError` where they are too many to compute with even if open windows keep
-    the size.
+    Raises `ResolveError` if these are too many to compute with, even if open windows keep the
+    size.
     """
     merges = sum(isinstance(item, Merge) for item in items)
     windows = [given(item) if isinstance(item, Layer) else None for item in items]
@@ -105,7 +107,7 @@ def reach(items: Sequence[Item], description: Description, space: Space, start: 
             chain = _relate(items, windows, space, universe, freedom)
             return Reach(chain, universe, freedom, space)
     raise ResolveError(
-        f"the map of a {start[0]}x{start[1]} image can take {len(sizes):,} sizes here, too many "
+        f"the map of a {start[0]}x{start[1]} image can have {len(sizes):,} sizes here, too many "
         "to match in merges",
         hint="Give the layers strides, or start from a smaller image.",
         source=description.source,
@@ -114,12 +116,12 @@ def reach(items: Sequence[Item], description: Description, space: Space, start: 
 
 
 def after(reached: Reached, relation: Relation) -> Reached:
-    """The sizes that a step leads to."""
+    """Return the sizes that a step leads to."""
     return (reached @ relation) > 0
 
 
 def before(wanted: Reached, relation: Relation) -> Reached:
-    """The sizes from which a step can lead to the wanted ones."""
+    """Return the sizes from which a step can lead to a wanted size."""
     return (relation @ wanted) > 0
 
 
@@ -128,7 +130,7 @@ OPEN = (Given(False, None, None, None), Given(True, None, None, None))
 
 @lru_cache(maxsize=64)
 def _closure(space: Space, start: Size, freedom: Freedom) -> frozenset[Size]:
-    """Every size that open windows lead to, however many; stops beyond `FEW_SIZES`."""
+    """Return all sizes that any number of open windows lead to; stops beyond `FEW_SIZES`."""
     sizes: frozenset[Size] = frozenset()
     more = frozenset((start,))
     while sizes != more and len(more) <= FEW_SIZES:
@@ -140,9 +142,9 @@ def _closure(space: Space, start: Size, freedom: Freedom) -> frozenset[Size]:
 def _possible(
     items: Sequence[Item], windows: Windows, space: Space, start: Size, freedom: Freedom
 ) -> frozenset[Size]:
-    """The sizes that may occur, taking the sides of a merge to meet wherever they can."""
+    """Return the sizes that may occur, if the sides of merges meet wherever they can."""
     if {*windows} <= {None, *OPEN}:
-        # One universe for all sampled descriptions, so that their relations are cached.
+        # Sampled descriptions share one universe, so that their relations are cached.
         sizes = _closure(space, start, freedom)
         if len(sizes) <= FEW_SIZES:
             return sizes
@@ -183,7 +185,7 @@ def _window_relation(space: Space, known: Given, freedom: Freedom, universe: Uni
     relation = np.zeros((len(universe.sizes),) * 2, np.float32)
     for row, size in enumerate(universe.sizes):
         for output in moves(space, known, freedom, size).sizes:
-            # A size that the walk cannot meet may lead out of the universe.
+            # Sizes that the walk cannot reach may lead out of the universe.
             if output in universe.numbers:
                 relation[row, universe.numbers[output]] = 1
     return relation
@@ -196,7 +198,7 @@ def _identity(universe: Universe) -> Relation:
 
 @dataclass(slots=True)
 class _OpenMerge:
-    """A merge whose bodies are still being related, and the chain it stands in."""
+    """A merge whose bodies are being processed, and the chain that contains it."""
 
     step: ReachStep
     chain: list[ReachStep]
@@ -208,7 +210,7 @@ class _OpenMerge:
 def _relate(
     items: Sequence[Item], windows: Windows, space: Space, universe: Universe, freedom: Freedom
 ) -> list[ReachStep]:
-    """The steps of the main column, from the innermost merge outwards."""
+    """Build the steps of the main column, from the innermost merge outwards."""
     identity = _identity(universe)
     chain: list[ReachStep] = []
     relation = identity

@@ -1,4 +1,4 @@
-"""What a window may be, and which sizes it leads to: the choices that sizes are drawn from."""
+"""The windows that a layer may have, and the sizes that they lead to."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ Size = tuple[int, int]
 """Height and width of a feature map, in pixels."""
 
 Freedom = Literal["full", "same", "keep"]
-"""What open hyper-parameters may be: all that the space offers; padding only `same`; or
-also stride only 1. The narrower ones keep huge images and deep texts tractable."""
+"""The values that open hyper-parameters may take: all that the space offers, padding restricted
+to `same`, or also stride restricted to 1. Restrictions keep huge images and deep texts tractable.
+"""
 
 FREEDOMS: tuple[Freedom, ...] = ("full", "same", "keep")
 
 
 class Window(NamedTuple):
-    """A window's extent, step and padding, all fixed."""
+    """The extent, stride and padding of a window, all fixed."""
 
     extent: Extent
     stride: Extent
     padding: Padding
 
     def output(self, size: Size) -> Size | None:
-        """The size of what comes out; None where the window does not fit."""
+        """Return the size of the output; None if the window does not fit."""
         (height, width), (down, across) = self.extent, self.stride
         if self.padding == "valid" and (height > size[0] or width > size[1]):
             return None
@@ -41,7 +42,7 @@ class Window(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a description says of one window; None is open."""
+    """The given hyper-parameters of a window; None if open."""
 
     pooling: bool
     extent: Extent | None
@@ -50,7 +51,7 @@ class Given(NamedTuple):
 
 
 def given(layer: Layer) -> Given | None:
-    """What a layer says of its window; None for a layer that has none."""
+    """Return the given hyper-parameters of a layer's window; None for a layer without one."""
     name = WINDOW_NAMES.get(layer.kind)
     if name is None:
         return None
@@ -60,14 +61,14 @@ def given(layer: Layer) -> Given | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moves:
-    """From one size: each size that a window leads to, its weight, and the windows that do."""
+    """The sizes that windows lead to from one size, with their weights and windows."""
 
     sizes: tuple[Size, ...]
     weights: tuple[float, ...]
     windows: tuple[WeightedChoice[Window], ...]
 
     def draw(self, allowed: list[int], random: Random) -> tuple[Window, Size]:
-        """A window among those that lead to the allowed sizes, by the space's weights.
+        """Draw a window that leads to an allowed size, with the space's weights.
 
         `allowed` are positions in `sizes`, at least one.
         """
@@ -79,7 +80,7 @@ class Moves:
 
 @lru_cache(maxsize=1024)
 def possible_windows(space: Space, known: Given, freedom: Freedom) -> WeightedChoice[Window]:
-    """All windows that agree with what is given."""
+    """Return the distribution of windows that agree with the given hyper-parameters."""
     section = space.pooling if known.pooling else space.convolution
     extents = space.pooling.sizes if known.pooling else space.convolution.kernels
     strides = section.strides if freedom != "keep" else WeightedChoice.of((1,))
@@ -101,7 +102,7 @@ def possible_windows(space: Space, known: Given, freedom: Freedom) -> WeightedCh
 
 @lru_cache(maxsize=8192)
 def moves(space: Space, known: Given, freedom: Freedom, size: Size) -> Moves:
-    """Where a window can lead from one size."""
+    """Return the sizes that windows lead to from one size."""
     choice = possible_windows(space, known, freedom)
     by_size: dict[Size, tuple[list[Window], list[float]]] = {}
     for window, weight in zip(choice.values, choice.weights, strict=True):
@@ -119,7 +120,7 @@ def moves(space: Space, known: Given, freedom: Freedom, size: Size) -> Moves:
 
 @lru_cache(maxsize=8192)
 def spread(space: Space, known: Given, freedom: Freedom, sizes: frozenset[Size]) -> frozenset[Size]:
-    """Every size that a window can lead to from any of a set of sizes."""
+    """Return all sizes that windows lead to from any of a set of sizes."""
     return frozenset().union(*(moves(space, known, freedom, size).sizes for size in sizes))
 
 

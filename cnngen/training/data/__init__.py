@@ -1,4 +1,4 @@
-"""Data sets: images with labels, from where they lie to arrays in memory."""
+"""Data sets: loads images with labels from files or downloads into arrays in memory."""
 
 from cnngen.training.data.dataset import Dataset, Splits, save_npz, splits
 from cnngen.training.data.load import known_datasets, load_data

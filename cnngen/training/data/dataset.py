@@ -1,4 +1,4 @@
-"""A data set in memory, and how a protocol splits it."""
+"""`Dataset`, a data set in memory, and its split by a protocol."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ PARTS = ("train", "val", "test")
 
 MAX_IMAGES = 2**26
 MAX_BYTES = 8 * 2**30
-"""Most bytes that the images of a data set may take in memory."""
+"""Maximum size of the images of a data set in memory, in bytes."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Images, labels, and which of them the data set itself sets aside for testing.
+    """Images with labels in memory, and optionally the data set's own test part.
 
-    `images` are (images, height, width, channels); `labels` count from 0 and index
-    `class_names`. The data set's own test images, if it has any, are those from position
-    `test_start` on. Raises `DataError` where these do not fit each other.
+    `images` is uint8 of shape (images, height, width, channels). `labels` is int64 of shape
+    (images,) and indexes `class_names`. The images from position `test_start` on are the data
+    set's own test images, if it has any. Raises `DataError` if these do not match.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Dataset:
                 hint=f"Labels must be from 0 to {count - 1}.",
             )
         if count < 2:
-            raise DataError(f"{self.name}: there is nothing to tell apart in {count} classes")
+            raise DataError(f"{self.name}: training needs at least 2 classes, not {count}")
         if self.test_start is not None and not 0 < self.test_start < len(images):
             raise DataError(f"{self.name}: the training or the test part has no images")
 
@@ -78,12 +78,12 @@ class Dataset:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.class_names)
 
     @cached_property
     def digest(self) -> str:
-        """16 hexadecimal digits, the same for equal images and labels in equal parts."""
+        """16 hexadecimal digits, identical for equal images, labels and test parts."""
         digest = hashlib.sha256(f"{self.images.shape} {self.test_start}".encode())
         digest.update(np.ascontiguousarray(self.labels.astype("<i8")).data)
         digest.update(np.ascontiguousarray(self.images).data)
@@ -91,7 +91,7 @@ class Dataset:
 
     @property
     def summary(self) -> DataSummary:
-        """What a record keeps of a data set."""
+        """The summary of the data set for a record."""
         from cnngen.training.data.summary import DataSummary
 
         return DataSummary(self.name, self.input_shape, self.classes, len(self.images), self.digest)
@@ -106,7 +106,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Splits:
-    """Positions of images in a data set. Disjoint, and together all of them."""
+    """The positions of the images of each part: disjoint, and together all images."""
 
     train: Labels
     validation: Labels
@@ -118,19 +118,19 @@ class Splits:
 
 
 def splits(dataset: Dataset, protocol: Protocol) -> Splits:
-    """The parts of a data set that a protocol trains, validates and tests on.
+    """Split a data set into the parts that a protocol trains, validates and tests on.
 
-    Of `n` images, a share `s` is ceil(s * n), drawn with the protocol's seed, the same on
-    every machine. Raises `DataError` where the protocol wants test images that the data set
-    does not set aside, or where a part would be empty.
+    A share `s` of `n` images is ceil(s * n) of them, drawn with the protocol's seed, the same on
+    every machine. Raises `DataError` if the protocol requires test images of the data set's own
+    and there are none, or if a part would be empty.
     """
     order = _shuffled(len(dataset), protocol.seed)
     if protocol.split == "official":
         if dataset.test_start is None:
             raise DataError(
-                f"{dataset.name} sets no test images aside, which protocol "
-                f"'{protocol.name}' asks for",
-                hint="Take a protocol that pools all images, such as 'paper' or 'quick'.",
+                f"{dataset.name} has no test images of its own, which protocol "
+                f"'{protocol.name}' requires",
+                hint="Use a protocol that pools all images, such as 'paper' or 'quick'.",
             )
         official = order >= dataset.test_start
         test, rest = order[official], order[~official]
@@ -146,11 +146,11 @@ def splits(dataset: Dataset, protocol: Protocol) -> Splits:
 
 
 def save_npz(dataset: Dataset, path: str | Path, protocol: Protocol) -> None:
-    """Write a data set for scripts that train by themselves, split as a protocol says.
+    """Write a data set as .npz for standalone training scripts, split by a protocol.
 
-    The arrays are `x_train`, `y_train`, `x_test` and `y_test`; the images for validation are
-    the last of `x_train`, where `validation_split` of Keras takes them. The file appears
-    whole or not at all. Raises `DataError` where it cannot be written.
+    The arrays are `x_train`, `y_train`, `x_test` and `y_test`. The validation images are the
+    last of `x_train`, where `validation_split` of Keras expects them. The file is written
+    atomically. Raises `DataError` if it cannot be written.
     """
     path = Path(path)
     parts = splits(dataset, protocol)
@@ -169,31 +169,31 @@ def save_npz(dataset: Dataset, path: str | Path, protocol: Protocol) -> None:
 
 
 def part_of(name: str) -> str | None:
-    """The part of a data set that a file or folder belongs to by its name: `train`, `val` or
-    `test`, in upper or lower case, with anything behind it; else None.
+    """Return the part that a file or folder belongs to by its name, None for any other name.
 
-    A validation part counts as training images, for a protocol draws its own.
+    Names start with `train`, `val` or `test`, in any case. A validation part counts as training
+    images, because a protocol draws its own.
     """
     return next((part for part in PARTS if name.lower().startswith(part)), None)
 
 
 def check_size(name: str, images: int, shape: tuple[int, ...]) -> None:
-    """Raise `DataError` for more images, or larger ones, than memory should hold."""
+    """Raise `DataError` if images of this number and shape would take too much memory."""
     size = images * prod(shape)
     if images > MAX_IMAGES:
-        raise DataError(f"{name}: {images:,} images are more than {MAX_IMAGES:,}, the most to load")
+        raise DataError(f"{name}: {images:,} images are more than the maximum of {MAX_IMAGES:,}")
     if size > MAX_BYTES:
         raise DataError(
             f"{name}: {images:,} images of {'x'.join(map(str, shape))} would take "
             f"{size / 2**30:,.1f} GiB of memory",
-            hint=f"A data set may take {MAX_BYTES / 2**30:g} GiB.",
+            hint=f"A data set may take at most {MAX_BYTES / 2**30:g} GiB.",
         )
 
 
 def class_names(name: str, labels: Labels, given: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The names of the classes: those given, else their numbers.
+    """Return the given names of the classes, or else their numbers.
 
-    Raises `DataError` where none are given and the labels do not run from 0 without a gap.
+    Raises `DataError` if no names are given and the labels do not run from 0 without a gap.
     """
     if given:
         return given
@@ -211,14 +211,14 @@ def class_names(name: str, labels: Labels, given: tuple[str, ...] = ()) -> tuple
 
 
 def _share(order: Labels, share: float) -> tuple[Labels, Labels]:
-    """A share of an order from its end, rounded up, and the rest."""
-    # The decimal that was written: 0.2 as a float is a little more than a fifth.
+    """Split off a share from the end, rounded up. Returns the rest and the share."""
+    # Use the decimal as written: 0.2 as a float is a little more than a fifth.
     count = ceil(Fraction(str(share)) * len(order))
     return order[len(order) - count :], order[: len(order) - count]
 
 
 def _shuffled(count: int, seed: int) -> Labels:
-    # NumPy promises the raw numbers of PCG64 for all versions, but not its permutations.
+    # NumPy guarantees PCG64's raw stream across versions, but not its permutations.
     keys = np.random.PCG64(seed).random_raw(count)
     return np.argsort(keys, kind="stable").astype(np.int64)
 

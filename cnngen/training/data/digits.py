@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn: 1,797 images of 8x8x1."""
+"""Loads the handwritten digits that come with scikit-learn: 1,797 images of 8x8x1."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cnngen.training.data.dataset import Dataset
 
 
 def load_digits() -> Dataset:
-    """The digits, their 17 grey levels spread over 0 to 255. Needs no network.
+    """Load the digits, with their 17 grey levels scaled to 0 to 255. Needs no network.
 
-    They are the test part of UCI's "Optical Recognition of Handwritten Digits"; here they
-    have no test part of their own. Raises `DataError` where scikit-learn is missing.
+    They are the test part of UCI's "Optical Recognition of Handwritten Digits" and have no test
+    part of their own. Raises `DataError` if scikit-learn is missing.
     """
-    # Its file is read in 4 ms; importing its loader takes 3 s.
+    # Reading the file takes 4 ms, importing scikit-learn's loader 3 s.
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise DataError("'digits' comes with scikit-learn", hint="pip install scikit-learn")

@@ -1,4 +1,4 @@
-"""Data sets as folders of image files, one folder for each class."""
+"""Loads data sets from folders of image files, one folder per class."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ BATCH = 256
 
 
 def load_folder(path: Path) -> Dataset:
-    """A folder that has a folder for each class, or that has those in `train` and, if there
-    are such parts, in `val` (which counts as training images) and `test`. Classes are numbered
-    by their names in alphabetical order.
+    """Load a data set from a folder with one folder per class.
 
-    Raises `DataError` for files that are no images, and for test images of a class that has
-    no training images.
+    The folders of the classes may also be in `train` and, optionally, `val` (which counts as
+    training images) and `test`. Classes are numbered in the alphabetical order of their names.
+
+    Raises `DataError` for files that are not images, and for test images of a class without
+    training images.
     """
     name = path.resolve().name
     parts = _parts(path)
     classes = [folder.name for folder in _inside(parts[0]) if folder.is_dir()]
     if not classes:
         raise DataError(
-            f"{path}: holds no data set",
+            f"{path}: not a data set",
             hint="A folder must hold train*.parquet, or a folder of images for each class.",
         )
     files: list[Path] = []
@@ -41,7 +42,7 @@ def load_folder(path: Path) -> Dataset:
             if not folder.is_dir():
                 raise DataError(f"{folder}: is a file beside the classes' folders")
             if folder.name not in classes:
-                raise DataError(f"{folder}: is a class that has no training images")
+                raise DataError(f"{folder}: this class has no training images")
             images = _inside(folder)
             files += images
             labels += [classes.index(folder.name)] * len(images)
@@ -49,7 +50,7 @@ def load_folder(path: Path) -> Dataset:
     for file in files:
         if file.suffix.lower() not in SUFFIXES or not file.is_file():
             raise DataError(
-                f"{file}: is no image file", hint=f"Those end in {', '.join(SUFFIXES)}."
+                f"{file}: not an image file", hint=f"Image files end in {', '.join(SUFFIXES)}."
             )
     encoded: list[EncodedImage] = [(str(file), file) for file in files]
     batches = (encoded[i : i + BATCH] for i in range(0, len(encoded), BATCH))
@@ -63,11 +64,11 @@ def load_folder(path: Path) -> Dataset:
 
 
 def _parts(path: Path) -> list[Path]:
-    """The folders that hold the classes' folders, in the order of `PARTS`; else the folder."""
+    """Return the folders of the parts, in the order of `PARTS`, or else the folder itself."""
     by_part: dict[str, list[Path]] = {part: [] for part in PARTS}
     for inner in _inside(path):
         part = part_of(inner.name)
-        # A class may well be called `train` or `valley`: it holds no folders.
+        # A class may be called `train` or `valley`; unlike a part, it contains no folders.
         if part is not None and inner.is_dir() and any(map(Path.is_dir, _inside(inner))):
             by_part[part].append(inner)
     if not by_part["train"]:
@@ -76,14 +77,14 @@ def _parts(path: Path) -> list[Path]:
     for inner in _inside(path):
         if inner.is_dir() and inner not in parts and any(_inside(inner)):
             raise DataError(
-                f"{inner}: belongs to no part of the data set",
+                f"{inner}: not part of the data set",
                 hint="Beside a folder `train` there may be `val` and `test`.",
             )
     return parts
 
 
 def _inside(folder: Path) -> list[Path]:
-    """What lies in a folder, in alphabetical order; hidden files are the system's own."""
+    """List a folder in alphabetical order, without hidden files, which the system creates."""
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:

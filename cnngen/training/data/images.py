@@ -1,4 +1,4 @@
-"""EncodedImage images as one array."""
+"""Decodes image files into one array."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from cnngen.errors import DataError
 from cnngen.training.data.dataset import Images, check_size
 
 EncodedImage = tuple[str, bytes | Path]
-"""The place of an image for messages, and its bytes or the file that holds them."""
+"""The location of an image for messages, and its bytes or its file."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-"""What Pillow may take an image for. Some of its other readers start programs."""
+"""The formats that Pillow may use. Some of its other readers start programs."""
 
 MODES = {
     **dict.fromkeys(("1", "L", "LA", "La"), "L"),
     **dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"), "RGB"),
 }
-"""Pillow's modes of 8 bits a channel, and what becomes of them. Transparency is left out."""
+"""Pillow's modes with 8 bits a channel, and the mode they are converted to, without alpha."""
 
 DEEP = re.compile(r";(16|32|64)[BLNS]")
-"""In the name of a file's pixels, where Pillow cuts them to the highest 8 bits of a channel."""
+"""Raw modes in which Pillow would silently truncate each channel to its highest 8 bits."""
 
 ORIENTATION = 0x0112
-"""EXIF's tag for how the camera was held."""
+"""EXIF's orientation tag."""
 
 MAX_FILE = 2**26
 MAX_PIXELS = 2**26
 
 
 def decode_images(name: str, count: int, batches: Iterable[Sequence[EncodedImage]]) -> Images:
-    """All images of a data set, (count, height, width, channels), decoded by threads.
+    """Decode all images of a data set, in threads, to (count, height, width, channels).
 
     Grey images have 1 channel, all others 3. Raises `DataError` for the first image that is
-    broken, too large, or of another shape than the very first.
+    broken, too large, or different in shape from the first.
     """
     images: Images | None = None
     done, workers = 0, min(8, os.cpu_count() or 1)
@@ -57,14 +57,14 @@ def decode_images(name: str, count: int, batches: Iterable[Sequence[EncodedImage
             if done > count:
                 break
             pending.append(threads.submit(_fill, part, batch))
-            if len(pending) > 2 * workers:  # no more bytes in memory than threads need
+            if len(pending) > 2 * workers:  # keeps no more encoded images in memory than needed
                 pending.popleft().result()
         for last in pending:
             last.result()
     if images is None:
         raise DataError(f"{name}: there are no images")
     if done != count:
-        raise DataError(f"{name}: it declares {count:,} images and has others")
+        raise DataError(f"{name}: it declares {count:,} images and contains a different number")
     return images
 
 
@@ -77,8 +77,10 @@ def _fill(images: Images, batch: Sequence[EncodedImage]) -> None:
 def _decode(
     place: str, encoded: bytes | Path, expected: tuple[int, int, int] | None = None
 ) -> Images:
-    """One image, (height, width, channels). Nothing is decoded of one that is too large or
-    of another shape than expected."""
+    """Decode one image to (height, width, channels).
+
+    An image that is too large or of an unexpected shape is refused before decoding.
+    """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -98,15 +100,13 @@ def _decode(
                     hint="Scale its values to 8 bits yourself: Pillow would cut them off.",
                 )
             shape = (image.height, image.width, 1 if mode == "L" else 3)
-            # What a camera held on its side is turned below, when it can be decoded.
+            # Images of a rotated camera are turned below, once they are decoded.
             turned = (shape[1], shape[0], shape[2])
             if expected is not None and expected not in (shape, turned):
                 raise _odd(place, shape, expected)
             if shape[0] * shape[1] > MAX_PIXELS:
-                raise DataError(
-                    f"{place}: is an image of {_text(shape)}, far too large to train on"
-                )
-            image.load()  # which turns TIFF by itself
+                raise DataError(f"{place}: an image of {_text(shape)} is far too large to train on")
+            image.load()  # which rotates TIFF by itself
             upright = ImageOps.exif_transpose(image) if ORIENTATION in image.getexif() else image
             shape = (upright.height, upright.width, shape[2])
             if expected is not None and shape != expected:
@@ -117,14 +117,14 @@ def _decode(
         raise
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
-        raise DataError(f"{place}: is no image", hint=f"Formats: {known}.") from None
-    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
-        raise DataError(f"{place}: is no readable image ({error})") from None
+        raise DataError(f"{place}: not an image", hint=f"Formats: {known}.") from None
+    except Exception as error:  # Pillow's readers may raise anything for a broken file
+        raise DataError(f"{place}: not a readable image ({error})") from None
 
 
 def _odd(place: str, shape: tuple[int, int, int], expected: tuple[int, int, int]) -> DataError:
     return DataError(
-        f"{place}: is an image of {_text(shape)}, those before are {_text(expected)}",
+        f"{place}: this image is {_text(shape)}, those before are {_text(expected)}",
         hint="All images of a data set must have one size and one number of channels.",
     )
 

@@ -1,4 +1,4 @@
-"""Finding a data set by its name or path."""
+"""Loads a data set by its name or path."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from cnngen.training.data.vision import VISION, load_vision
 
 
 def known_datasets() -> tuple[str, ...]:
-    """Names of the data sets that need no path."""
+    """List the names of the data sets that need no path."""
     return ("digits", *VISION)
 
 
 def load_data(name: str | Path, *, root: str | Path | None = None) -> Dataset:
-    """A data set by its name, or from a Parquet file, an .npz file or a folder.
+    """Load a data set by its name, or from a Parquet file, an .npz file or a folder.
 
-    Named data sets but `digits`, which is always there, are looked for as `root/<name>`,
-    else downloaded into `root` by torchvision. `root` is the folder that the environment
-    variable CNNGEN_DATA names, or `~/.cache/cnngen`, if not given. Raises `DataError` where
-    there is no such data set or it cannot be used.
+    `digits` comes with scikit-learn. Other named data sets are read from `root/<name>`, or else
+    downloaded into `root` by torchvision. `root` defaults to the environment variable
+    CNNGEN_DATA, or else `~/.cache/cnngen`. Raises `DataError` for an unknown name, and for data
+    that cannot be read or used.
     """
     if str(name) == "digits":
         return load_digits()
@@ -39,7 +39,7 @@ def load_data(name: str | Path, *, root: str | Path | None = None) -> Dataset:
         near = get_close_matches(str(name), known_datasets(), 1)
         meant = f"Did you mean '{near[0]}'? " if near else ""
         raise DataError(
-            f"there is no data set '{name}'",
+            f"unknown data set '{name}'",
             hint=f"{meant}Known: {', '.join(known_datasets())}; or the path of a Parquet file, "
             "an .npz file or a folder.",
         )
@@ -56,6 +56,6 @@ def _load_path(path: Path) -> Dataset:
         case ".npz":
             return load_npz(path)
     raise DataError(
-        f"{path}: is of no kind that a data set can be read from",
-        hint="Those are .parquet, .npz, and folders of Parquet files or images.",
+        f"{path}: not a file that holds a data set",
+        hint="Data sets are .parquet or .npz files, or folders of Parquet files or images.",
     )

@@ -1,4 +1,4 @@
-"""Data sets as NumPy archives."""
+"""Loads data sets from NumPy archives."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ MAX_FILE = 2**40
 
 
 def load_npz(path: Path) -> Dataset:
-    """An archive with `x_train`, `y_train` and, if it has such parts, `x_val`, `y_val` (which
-    count as training images), `x_test` and `y_test`; or with `images` and `labels`.
+    """Load a data set from an .npz archive.
 
-    Images are uint8 of shape (images, height, width[, channels]), labels whole numbers.
-    Objects are not read, for reading them may run code.
+    The archive has `x_train` and `y_train`, and optionally `x_val`, `y_val` (which count as
+    training images), `x_test` and `y_test`; or it has `images` and `labels`. Images are uint8 of
+    shape (images, height, width[, channels]), labels whole numbers. Pickled objects are refused,
+    because loading them may run code. Raises `DataError` for any other archive.
     """
     try:
         with archive(path, MAX_FILE) as members:
             arrays = _read(path, members)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is no NumPy archive that can be read ({error})") from None
+        raise DataError(f"{path}: not a readable NumPy archive ({error})") from None
     single = "images" in arrays
     image_names: tuple[str, ...] = ("images",) if single else ("x_train", "x_val", "x_test")
     label_names: tuple[str, ...] = ("labels",) if single else ("y_train", "y_val", "y_test")
@@ -38,7 +39,7 @@ def load_npz(path: Path) -> Dataset:
         needed |= set(part) if set(part) & arrays.keys() else set()
     if missing := sorted(needed - arrays.keys()):
         raise DataError(
-            f"{path}: has no array '{missing[0]}'",
+            f"{path}: the array '{missing[0]}' is missing",
             hint="It must hold x_train, y_train, x_test and y_test, or images and labels.",
         )
     image_names, label_names = (
@@ -67,7 +68,7 @@ def load_npz(path: Path) -> Dataset:
 
 
 def _read(path: Path, archive: zipfile.ZipFile) -> dict[str, Array]:
-    """The arrays of an archive that belong to a data set, their sizes checked first."""
+    """Read the arrays of a data set from an archive, after checking their sizes."""
     members = {name.removesuffix(".npy"): name for name in archive.namelist()}
     wanted = {name: members[name] for name in NAMES if name in members}
     total = sum(_size(path, archive, member) for member in wanted.values())
@@ -80,7 +81,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> dict[str, Array]:
 
 
 def _size(path: Path, archive: zipfile.ZipFile, member: str) -> int:
-    """Bytes of an array, from its header alone."""
+    """Return the size of an array in bytes, from its header alone."""
     with archive.open(member) as file:
         header = read_header(file)
     if header.dtype.hasobject:

@@ -1,4 +1,4 @@
-"""Data sets as Parquet files in the layout of Hugging Face."""
+"""Loads data sets from Parquet files in the layout of Hugging Face."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ IMAGES = ("img", "image")
 LABELS = ("label", "fine_label")
 
 BATCH_BYTES = 2**28
-"""Most bytes that a batch of rows may unfold to. A value that repeats is stored once, so
-that a small file can hold terabytes."""
+"""Maximum size of a decompressed batch of rows, in bytes. Repeated values are stored once, so a
+small file can hold terabytes.
+"""
 
 
 def load_parquet(path: Path) -> Dataset:
-    """One Parquet file, or a folder of `train*.parquet` and, if it has any, `test*.parquet`.
+    """Load a data set from one Parquet file, or a folder of `train*` and `test*.parquet`.
 
     A row has an image (column `img` or `image`: a struct with `bytes`, or the bytes) and a
-    whole number `label`. Files of a validation part count as training images, for a protocol
-    draws its own. The classes' names are read from the metadata where they are there; files that
-    list them in another order are renumbered.
+    whole number `label`. Files of a validation part count as training images, because a protocol
+    draws its own. Names of classes are read from the metadata, if present; files that list them
+    in another order are renumbered. Raises `DataError` for files that do not have this layout.
     """
     train, test = _parts(path)
     name = path.stem if path.is_file() else path.resolve().name
@@ -52,7 +53,7 @@ def load_parquet(path: Path) -> Dataset:
 
 
 def _parts(path: Path) -> tuple[list[Path], list[Path]]:
-    """The files of the training and of the test part."""
+    """Return the files of the training part and of the test part."""
     if path.is_file():
         return [path], []
     files = sorted(path.glob("*.parquet")) or sorted(path.glob("*/*.parquet"))
@@ -62,19 +63,19 @@ def _parts(path: Path) -> tuple[list[Path], list[Path]]:
         part = next(filter(None, map(part_of, inside.parts)), None)
         if part is None:
             raise DataError(
-                f"{file}: belongs to no part of the data set",
-                hint="Files are named train*.parquet and test*.parquet; or name one file.",
+                f"{file}: not part of the data set",
+                hint="Files must be named train*.parquet and test*.parquet; or pass a single file.",
             )
         parts[part].append(file)
     if not parts["train"]:
         raise DataError(
-            f"{path}: has no training images", hint="They are looked for in train*.parquet."
+            f"{path}: has no training images", hint="They are read from train*.parquet."
         )
     return parts["train"] + parts["val"], parts["test"]
 
 
 class _Table:
-    """One file, its columns found and its promises checked."""
+    """One file, with its columns located and their types checked."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
@@ -83,7 +84,7 @@ class _Table:
         self.path = path
         with _reading(path):
             with opened(path, MAX_FILE):
-                pass  # no pipe and no device
+                pass  # refuses pipes and devices
             self.file: pq.ParquetFile = pq.ParquetFile(path)
         self.schema: pa.Schema = self.file.schema_arrow
         self.rows: int = self.file.metadata.num_rows
@@ -110,13 +111,13 @@ class _Table:
             if name in self.schema.names:
                 return name
         raise DataError(
-            f"{self.path}: has no column {' or '.join(map(repr, names))}",
+            f"{self.path}: the column {' or '.join(map(repr, names))} is missing",
             hint=f"Its columns are {', '.join(self.schema.names[:20])}.",
         )
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names from Hugging Face's metadata, or from a plain list under `classes`."""
+        """Return the names from Hugging Face's metadata, or from a plain list under `classes`."""
         metadata = self.schema.metadata or {}
         try:
             features = json.loads(metadata[b"huggingface"])["info"]["features"]
@@ -128,7 +129,7 @@ class _Table:
         return tuple(names)
 
     def check_names(self, names: tuple[str, ...]) -> None:
-        """Raise `DataError` where this file names other classes than those, in any order."""
+        """Raise `DataError` if this file does not name the same classes, in any order."""
         own = self.class_names
         if own and own != names and (sorted(own) != sorted(names) or len(set(own)) != len(own)):
             other = next(iter(sorted(set(own) - set(names))), None)
@@ -139,13 +140,13 @@ class _Table:
             )
 
     def labels(self, names: tuple[str, ...]) -> Labels:
-        """The labels, as positions in these names if this file has names at all."""
+        """Read the labels, renumbered to positions in `names` if this file names its classes."""
         with _reading(self.path):
             check_sizes(self.file, [self.label])
             column = self.file.read(columns=[self.label])[self.label]
         if column.null_count:
             row = column.is_null().to_pylist().index(True)
-            raise DataError(f"{self.path}, row {row}: has no label")
+            raise DataError(f"{self.path}, row {row}: the label is missing")
         labels: Labels = column.to_numpy().astype(np.int64)
         own = self.class_names
         if not own or own == names:
@@ -160,7 +161,7 @@ class _Table:
         return np.array([places[name] for name in own], np.int64)[labels]
 
     def images(self) -> Iterator[list[EncodedImage]]:
-        """The encoded images, a batch at a time."""
+        """Yield the encoded images, read in batches."""
         row = 0
         for group in range(self.file.num_row_groups):
             with _reading(self.path):
@@ -174,7 +175,7 @@ class _Table:
                     row += batch.num_rows
 
     def _batch_rows(self, group: int) -> int:
-        """Rows of a group that cannot unfold to more than `BATCH_BYTES`."""
+        """Return a number of rows that cannot decompress to more than `BATCH_BYTES`."""
         facts = self.file.metadata.row_group(group)
         columns = map(facts.column, range(facts.num_columns))
         size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema == self.leaf)
@@ -184,16 +185,16 @@ class _Table:
         place = f"{self.path}, row {row}"
         if data is None:
             raise DataError(
-                f"{place}: has no bytes", hint="Images must lie in the file, not beside it."
+                f"{place}: the image has no bytes", hint="Images must be stored in the file itself."
             )
         return place, data
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn what Arrow makes of a broken file into a `DataError`."""
+    """Convert Arrow's errors for a broken file to `DataError`."""
     try:
         with reading():
             yield
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is no Parquet file that can be read ({error})") from None
+        raise DataError(f"{path}: not a readable Parquet file ({error})") from None

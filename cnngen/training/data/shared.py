@@ -1,4 +1,4 @@
-"""A data set that many processes read from the same memory."""
+"""Shares a data set between processes through memory-mapped files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from cnngen.training.data import Dataset
 
 @dataclass(frozen=True, slots=True)
 class SharedData:
-    """Where a data set lies, and what its arrays do not tell.
+    """A handle on a shared data set, and the properties that its arrays do not tell.
 
-    `file` is the number of an open file, the same in processes that get it from this one. It
-    has no name that anybody could delete, and goes when the last process that has it ends.
+    `file` is the descriptor of an open file, which child processes inherit. The file has no
+    name, so nobody can delete it, and it vanishes when the last process that has it ends.
     """
 
     file: int
@@ -31,15 +31,15 @@ class SharedData:
     test_start: int | None
 
     def open(self) -> Dataset:
-        """The data set, its pixels in memory that all processes share."""
+        """Open the data set, with its pixels in memory that all processes share."""
         return _open(self)
 
 
 @contextmanager
 def shared(data: Dataset) -> Iterator[SharedData]:
-    """Put a data set where worker processes that get its file can map it into their memory.
+    """Write a data set to an unnamed file that worker processes can map into memory.
 
-    Raises `DataError` where the folder for temporary files has no room.
+    Raises `DataError` if the folder for temporary files has no room.
     """
     try:
         file = tempfile.TemporaryFile(prefix="cnngen-")  # noqa: SIM115
@@ -48,8 +48,8 @@ def shared(data: Dataset) -> Iterator[SharedData]:
         file.flush()
     except OSError as error:
         raise DataError(
-            f"{data.name} cannot be shared in the folder for temporary files: {error.strerror}",
-            hint="Name another one in TMPDIR.",
+            f"{data.name} cannot be written to the folder for temporary files: {error.strerror}",
+            hint="Set TMPDIR to another folder.",
         ) from None
     with file:
         yield SharedData(
@@ -64,8 +64,8 @@ def shared(data: Dataset) -> Iterator[SharedData]:
 
 @cache
 def _open(data: SharedData) -> Dataset:
-    # A private map shares pages until they are written to, which nothing does; PyTorch warns of
-    # arrays that cannot be written to.
+    # A private map shares all pages that are not written to, which none is. A read-only map would
+    # make PyTorch warn.
     memory = mmap.mmap(data.file, 0, access=mmap.ACCESS_COPY)
     labels = np.frombuffer(memory, np.int64, data.shape[0])
     images = np.frombuffer(memory, np.uint8, offset=labels.nbytes).reshape(data.shape)

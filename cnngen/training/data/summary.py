@@ -1,4 +1,4 @@
-"""What a record keeps of a data set."""
+"""`DataSummary`: the description of a data set in a record."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Annotated
 from pydantic import Field
 
 Text = Annotated[str, Field(max_length=10_000)]
-"""A text of a record, which may come from a stranger."""
+"""A text in a record, limited because records may come from untrusted sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """The data set: height, width and channels of an image, counts, and a hash of all
-    images and labels."""
+    """A data set: height, width and channels of an image, the numbers of images and classes, and
+    a hash of all images and labels.
+    """
 
     name: Text
     shape: tuple[int, int, int]

@@ -1,4 +1,4 @@
-"""torchvision's data sets, downloaded by it into a cache folder."""
+"""Loads torchvision's data sets, which it downloads into a cache folder."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ VISION: Mapping[str, tuple[str, tuple[Mapping[str, object], Mapping[str, object]
         for name, kind in (("stl10", "STL10"), ("svhn", "SVHN"))
     },
 }
-"""Our name, torchvision's class, and how it asks for the training and the test part."""
+"""By our name: torchvision's class, and its arguments for the training and the test part."""
 
 CHANNELS_FIRST = ("stl10", "svhn")
 
 
 def load_vision(name: str, root: Path) -> Dataset:
-    """A data set by torchvision, from its files under `root`, which it downloads at need.
+    """Load a data set with torchvision from its files under `root`, downloaded if missing.
 
-    Raises `DataError` where torchvision is missing or cannot get the files.
+    Raises `DataError` if torchvision is missing or cannot load or download the files.
     """
     kind, parts = VISION[name]
     ways_out = (
@@ -54,7 +54,7 @@ def load_vision(name: str, root: Path) -> Dataset:
         train, test = (
             getattr(datasets, kind)(root=str(root), download=True, **part) for part in parts
         )
-    # The network and the disk fail in many ways, and torchvision wraps some of them.
+    # Network and disk fail in many ways, some of which torchvision wraps.
     except Exception as error:
         raise DataError(f"torchvision cannot load '{name}': {error}", hint=ways_out) from None
     labels = np.concatenate([_labels(part) for part in (train, test)])
@@ -71,7 +71,7 @@ def load_vision(name: str, root: Path) -> Dataset:
 
 
 def _images(name: str, part: Any) -> Images:
-    """Images as (images, height, width, channels)."""
+    """Return the images as (images, height, width, channels)."""
     images: Images = np.asarray(part.data)
     if name in CHANNELS_FIRST:
         return np.ascontiguousarray(images.transpose(0, 2, 3, 1))

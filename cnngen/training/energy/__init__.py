@@ -1,7 +1,7 @@
-"""What a stretch of work costs in energy and CO2, and which of the figures were measured.
+"""Measures the energy and CO2 emissions of a block of code, with CodeCarbon.
 
-CodeCarbon reads the machine's counters where there are any, and models the rest. Every
-figure comes with its provenance, for the two are not worth the same.
+CodeCarbon reads hardware counters where there are any, and models the rest. Every figure comes
+with its provenance, because modelled figures are less reliable than measured ones.
 """
 
 from cnngen.training.energy.figures import Component, Energy, Method, Mode, Provenance, TdpOrigin

@@ -1,9 +1,9 @@
-"""One worker's part of the energy of a machine that several workers use.
+"""Apportions the energy of a machine among several workers.
 
-A counter such as RAPL or NVML counts a whole processor, whoever it works for. Its energy is
-divided by time: a worker gets the share that its process and children have of all busy CPU
-seconds in the window, and of the GPU by NVML's utilisation per process. So what a machine
-draws, idle or not, is spread over those who work, and the parts of all add up to the whole.
+Counters such as RAPL and NVML measure a whole processor. Their energy is divided by time: a
+worker gets its share, with its child processes, of all busy CPU seconds in the window, and of
+the GPU by NVML's utilisation per process. So all power, also that of the idle machine, is spread
+over the workers, and their shares add up to the whole.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from cnngen.training.energy.instrument import Reading
 
 
 class TooShortError(RuntimeError):
-    """There was not enough CPU time to divide by."""
+    """The window had too little CPU time to divide by."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerShare:
-    """A reading of one worker's energy, and the CPU share that it was found by."""
+    """A reading reduced to one worker's energy, and the CPU share that was used."""
 
     reading: Reading
     cpu_share: float
 
 
 def apportion(reading: Reading, *, cpu_is_own: bool) -> WorkerShare:
-    """This process's part of a reading of the whole machine.
+    """Reduce a reading of the whole machine to the share of this process.
 
-    `cpu_is_own`: the CPU's figure is a model of this process alone, and stays as it is.
-    Where the GPUs do not tell who used them, the CPU's share stands in. Raises `TooShortError`.
+    With `cpu_is_own`, the CPU figure is already a model of this process alone and is kept. If
+    the GPUs do not report who used them, the CPU share is used for them. Raises `TooShortError`
+    if the window had too little CPU time.
     """
     share = reading.during.own_share
     if share is None:

@@ -1,4 +1,4 @@
-"""The countries whose electricity CodeCarbon has figures for."""
+"""Checks country codes against those that CodeCarbon has emission figures for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cnngen.errors import CnnGenError
 
 
 def known_country(code: str) -> str:
-    """A country's code as CodeCarbon has it. Raises `CnnGenError` for one it does not know."""
+    """Normalise a country code to CodeCarbon's. Raises `CnnGenError` for an unknown code."""
     from codecarbon.input import DataSource
 
     countries = DataSource().get_global_energy_mix_data()  # type: ignore[no-untyped-call]
@@ -18,6 +18,6 @@ def known_country(code: str) -> str:
     near = get_close_matches(code.lower(), names, 1)
     meant = f" Did you mean {names[near[0]]}?" if near else ""
     raise CnnGenError(
-        f"there is no figure for the country '{code}'",
+        f"no emission figure is known for the country '{code}'",
         hint=f"State three letters of ISO 3166, such as FRA or USA.{meant}",
     )

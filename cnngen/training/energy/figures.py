@@ -1,4 +1,4 @@
-"""The figures of a window, and where they come from."""
+"""Energy figures of a measured window, and their provenance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ JOULES_PER_KWH = 3.6e6
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """How one part's energy was found: by what means, and whether that is a measurement."""
+    """How the energy of one component was found: the method, and the means in words."""
 
     method: Method
     means: str
@@ -22,23 +22,23 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where the figures of an `Energy` come from.
+    """The provenance of the figures of an `Energy`.
 
-    `mode`: whether modelled figures are for the whole machine or for this process and its
-    children; counters such as RAPL and NVML always count the whole part. `tdp` is the power
-    (W) that a modelled CPU is taken to draw at full load, `ram_power` (W) the constant for
-    memory; None where they played no part. `others_before` and `others_during` are the shares
-    of all cores, 0 to 1, that other processes kept busy since the window before and in this
-    one; None where the time was too short to tell.
+    `mode` says whether modelled figures are for the whole machine or for this process and its
+    children; counters such as RAPL and NVML always measure the whole component. `tdp` is the
+    power (W) assumed for a modelled CPU at full load, `ram_power` (W) the constant assumed for
+    memory; None if not used. `others_before` and `others_during` are the shares of all cores,
+    0 to 1, that other processes kept busy since the window before and during this one; None if
+    the time was too short to tell.
 
-    `shared`: whether other workers were expected beside this one, and the energy is this
-    process's part of the machine's: `cpu_share`, 0 to 1, is its part of the busy CPU time and
-    `gpu_share` of the GPU's, None where nothing tells it and `cpu_share` stood in.
+    `shared` is true if other workers were expected to run at the same time, so that the energy
+    is this process's share of the machine's: `cpu_share`, 0 to 1, is its share of the busy CPU
+    time and `gpu_share` that of the GPU; None if unknown, when `cpu_share` was used instead.
 
-    Of the idle baseline: `idle_seconds` that it lasted, `idle_age` in seconds from its end to
-    the window, `idle_spread` (W), the standard deviation between its seconds, and
-    `idle_others`, the share of all cores that other processes kept busy meanwhile. None
-    without a baseline; the last two also where it was too short to tell.
+    For the idle baseline, `idle_seconds` is its duration, `idle_age` the seconds from its end to
+    the window, `idle_spread` (W) the standard deviation between its seconds, and `idle_others`
+    the share of all cores that other processes kept busy meanwhile. They are None without a
+    baseline, the last two also if it was too short to tell.
     """
 
     cpu: Component
@@ -63,16 +63,16 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Energy:
-    """What one window used. Powers are means over the window.
+    """The energy and emissions of one measured window.
 
-    Emissions in kg of CO2 equivalent and kg/s, powers in W, energies in kWh, duration in
-    seconds. `country_code` is ISO 3166-1 alpha-3; None where the world's average stands in
-    for a country that was not stated.
+    Emissions are in kg of CO2 equivalent and kg/s, powers in W (means over the window), energies
+    in kWh, the duration in seconds. `country_code` is ISO 3166-1 alpha-3; None if no country was
+    stated and the world average was used.
 
-    `idle_power` is what the parts drew together before the work, and `net_energy` is
-    `total_energy` less that power over the duration; it may fall below zero by noise. None
-    where no baseline was taken. `gpu_counter_energy` is `gpu_energy` by NVML's own counter,
-    None where there is none.
+    `idle_power` is the total power of the idle machine before the work. `net_energy` is
+    `total_energy` less the idle power over the duration; noise may make it negative. Both are
+    None without a baseline. `gpu_counter_energy` is `gpu_energy` by NVML's own counter, None if
+    there is none.
     """
 
     emissions: float

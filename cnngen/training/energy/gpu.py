@@ -1,4 +1,4 @@
-"""What NVIDIA GPUs say of themselves: energy drawn, and which processes used them."""
+"""Reads from NVIDIA GPUs the energy drawn, and the utilisation by process."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 
 
 class Gpus(Protocol):
-    """The GPUs that a window counts, taken together."""
+    """The GPUs that are measured, taken together."""
 
     def energy(self) -> float | None:
-        """Energy in kWh since the driver was loaded; None where they do not count it."""
+        """Return the energy in kWh since the driver was loaded; None if not counted."""
 
     def use(self) -> Mapping[int, float] | None:
-        """How much each process, by its id, used the GPUs since the call before, in any unit;
-        None where they do not tell."""
+        """Return the use of the GPUs by each process id since the last call, in any unit.
+
+        None if the GPUs do not report it.
+        """
 
 
 class GpuShare:
-    """Gathers how the use of GPUs divides between this process's tree and all others.
+    """Collects this process tree's share of the use of the GPUs.
 
-    The driver keeps a few seconds of samples, so `poll` wants a call every second.
+    The driver keeps only a few seconds of samples, so call `poll` every second.
     """
 
     def __init__(self, gpus: Gpus, own_processes: Callable[[], frozenset[int]]) -> None:
@@ -36,10 +38,10 @@ class GpuShare:
         self._own_processes = own_processes
         self._own: set[int] = set()
         self._use: defaultdict[int, float] = defaultdict(float)
-        self._known = gpus.use() is not None  # and what was before the window is left out
+        self._known = gpus.use() is not None  # discards what was before the window
 
     def poll(self) -> None:
-        """Take in the samples since the poll before."""
+        """Add the samples since the last call."""
         use = self._gpus.use() if self._known else None
         if use is None:
             self._known = False
@@ -50,7 +52,7 @@ class GpuShare:
 
     @property
     def share(self) -> float | None:
-        """0 to 1; None where the GPUs do not tell or nothing used them."""
+        """Return the share, 0 to 1; None if the GPUs do not report it or were not used."""
         total = sum(self._use.values())
         if not self._known or not total:
             return None
@@ -58,9 +60,9 @@ class GpuShare:
 
 
 class Nvml:
-    """`Gpus` by NVIDIA's management library.
+    """`Gpus` read through NVIDIA's management library, NVML.
 
-    `handles` are NVML's, of a library that is initialised.
+    `handles` are NVML device handles; the library must be initialised.
     """
 
     def __init__(self, handles: Sequence[object]) -> None:
@@ -90,7 +92,7 @@ class Nvml:
                 if error.value == pynvml.NVML_ERROR_NOT_FOUND:  # no process used it
                     continue
                 return None
-            # A buffer longer than there are samples ends in zeros.
+            # If there are fewer samples than the buffer holds, the rest are zeros.
             for sample in samples:
                 if sample.timeStamp > seen:
                     use[sample.pid] += sample.smUtil
@@ -100,7 +102,7 @@ class Nvml:
 
 
 def nvidia_gpus(parts: Sequence[object]) -> Gpus | None:
-    """The NVIDIA GPUs that CodeCarbon counts among its parts of the machine (version 3.3)."""
+    """Return the NVIDIA GPUs that a CodeCarbon tracker measures (version 3.3)."""
     handles = [
         device.handle
         for part in parts
@@ -112,7 +114,8 @@ def nvidia_gpus(parts: Sequence[object]) -> Gpus | None:
 
 
 def _process_ids_are_the_hosts() -> bool:
-    """Whether a process's id here is the one that the driver knows: not in a container."""
+    """Return whether process ids are those of the host, which the driver reports: False in a
+    container."""
     if sys.platform != "linux":
         return True
     try:

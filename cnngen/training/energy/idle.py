@@ -1,4 +1,4 @@
-"""What the machine draws before the work begins."""
+"""Measures the power of the idle machine, the baseline for net energy."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cnngen.training.energy.load import Load
 class Idle:
     """An idle baseline: mean power in W, and the standard deviation between its seconds.
 
-    `others` is the share of all cores that other processes kept busy meanwhile; `spread` is
-    None for a single second. `ended` is by `time.monotonic()`.
+    `others` is the share of all cores that other processes kept busy meanwhile. `spread` is
+    None for a single second. `ended` is in seconds of `time.monotonic()`.
     """
 
     power: float
@@ -28,12 +28,12 @@ class Idle:
 
     @property
     def age(self) -> float:
-        """Seconds since it was measured."""
+        """Return the seconds since it was measured."""
         return time.monotonic() - self.ended
 
 
 def measure_idle(instrument: Instrument, seconds: float) -> Idle:
-    """Do nothing for some seconds and measure it, in slices of about one second."""
+    """Sleep for some seconds and measure the power, in slices of about one second."""
     slices = max(1, round(seconds))
     readings = []
     for _ in range(slices):

@@ -1,4 +1,4 @@
-"""One CodeCarbon tracker a process, and what is read beside it in the same moments."""
+"""Wraps one CodeCarbon tracker per process, and reads load and GPU use at the same moments."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from codecarbon import OfflineEmissionsTracker
 
 HEARTBEAT = 60.0
-"""Seconds between readings in a long window. RAPL counters of 32 bits start over after
-65 kJ, five minutes of a 200 W processor; a turn that nobody read is lost."""
+"""Seconds between readings in a long window. 32-bit RAPL counters wrap around after 65 kJ, five
+minutes of a 200 W processor, and an unread wrap is lost.
+"""
 
 GPU_SAMPLING = 1.0
-"""Seconds between questions which process used the GPU."""
+"""Seconds between queries for the GPU use of processes."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
-    """What decides how a tracker measures."""
+    """The settings of a tracker."""
 
     country: str | None
     tdp: float | None
@@ -39,10 +40,10 @@ class TrackerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read between start and stop: energies in kWh, emissions in kg.
+    """The raw values between start and stop: energies in kWh, emissions in kg.
 
-    `before` is the load between the reading before and this one, `during` that in it.
-    `gpu_share` is this process's share of the use of the GPUs, None where it is not known.
+    `before` is the load between the last reading and this one, `during` the load in this one.
+    `gpu_share` is this process's share of the use of the GPUs, None if unknown.
     """
 
     seconds: float
@@ -59,23 +60,24 @@ class Reading:
 
 
 class BusyError(RuntimeError):
-    """A reading is going on already."""
+    """Another reading is already open."""
 
 
 class Instrument:
-    """A tracker that has found its hardware, and what is known about how it measures."""
+    """A tracker that has probed the hardware, with the provenance of its figures."""
 
     def __init__(self, setting: TrackerSettings) -> None:
         self.tracker = _tracker(setting)
-        # The first task probes the hardware and loads tables, for seconds: not in a window.
+        # The first task probes the hardware and loads tables, which takes seconds. Do it
+        # outside of any window.
         self.tracker.start_task("rehearsal")
         if self.tracker.stop_task() is None:
             raise RuntimeError("the tracker did not start")
         parts = self.tracker._hardware
         if setting.shared:
             for part in parts:
-                # For a process it takes two modules of memory at least, so that the workers
-                # of a machine would have more memory together than the machine.
+                # In process mode CodeCarbon assumes at least two memory modules, so several workers
+                # would together count more memory than the machine has.
                 if type(part).__name__ == "RAM":
                     part._tracking_mode = "machine"
         self.provenance = provenance_of(
@@ -91,14 +93,14 @@ class Instrument:
         self.in_use = threading.Lock()
 
     def start(self) -> OpenReading:
-        """Begin a reading. Raises `BusyError` where one is going on."""
+        """Start a reading. Raises `BusyError` if one is already open."""
         if not self.in_use.acquire(blocking=False):
             raise BusyError
         return OpenReading(self)
 
 
 class OpenReading:
-    """A reading that is going on."""
+    """A reading that has been started and not yet stopped."""
 
     def __init__(self, instrument: Instrument) -> None:
         self._instrument = instrument
@@ -113,7 +115,7 @@ class OpenReading:
         self._heart.start()
 
     def stop(self) -> Reading:
-        """End it; the instrument is free again."""
+        """Stop the reading and return its values. The instrument is free again."""
         self._ended.set()
         self._heart.join()
         seconds = time.perf_counter() - self._started
@@ -124,7 +126,7 @@ class OpenReading:
             raise RuntimeError("the tracker lost the window")
         if self._gpu_share:
             self._gpu_share.poll()
-        # It keeps every task for reports that nobody asks for.
+        # CodeCarbon would keep every task in memory.
         getattr(instrument.tracker, "_tasks", {}).clear()
         reading = Reading(
             seconds=seconds,
@@ -151,7 +153,7 @@ class OpenReading:
 
 
 def _counted(before: float | None, after: float | None) -> float | None:
-    """What a counter ran through; None where it started over or could not be read."""
+    """Return the increase of a counter; None if it wrapped around or could not be read."""
     if before is None or after is None or after < before:
         return None
     return after - before
@@ -159,19 +161,19 @@ def _counted(before: float | None, after: float | None) -> float | None:
 
 @cache
 def instrument(process: int, setting: TrackerSettings) -> Instrument:
-    """The instrument of a process. A fork must not use its parent's."""
+    """Return the instrument of a process. A fork must not use that of its parent."""
     return Instrument(setting)
 
 
 def discard() -> None:
-    """Make new instruments from here on: a tracker that failed would measure wrongly."""
+    """Discard all instruments, as a tracker that failed would measure wrongly from then on."""
     instrument.cache_clear()
 
 
 def _tracker(setting: TrackerSettings) -> OfflineEmissionsTracker:
     from codecarbon import OfflineEmissionsTracker
 
-    # It logs through a handler of its own, and already while it is made.
+    # CodeCarbon installs its own log handler, and logs already when it is created.
     logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
     with _unconfigured():
         return _stated(OfflineEmissionsTracker, setting)
@@ -179,8 +181,9 @@ def _tracker(setting: TrackerSettings) -> OfflineEmissionsTracker:
 
 @contextmanager
 def _unconfigured() -> Iterator[None]:
-    """CodeCarbon reads none of its files in the home and working folder, nor its variables:
-    even where all is stated, what is broken in them would stop it."""
+    """Keep CodeCarbon from reading its configuration files and variables, in which a mistake
+    would stop it even though all settings are passed.
+    """
     from codecarbon import emissions_tracker
 
     name = "get_hierarchical_config"
@@ -195,7 +198,7 @@ def _unconfigured() -> Iterator[None]:
 def _stated(
     kind: type[OfflineEmissionsTracker], setting: TrackerSettings
 ) -> OfflineEmissionsTracker:
-    """A tracker with all that it could read elsewhere."""
+    """Create a tracker, passing all settings that it would otherwise read from files."""
     return kind(
         country_iso_code=setting.country,
         country_2letter_iso_code=None,
@@ -213,7 +216,7 @@ def _stated(
         pue=1.0,
         wue=0.0,
         tracking_mode=setting.mode,
-        # With a lock file, a tracker elsewhere on the machine would silence this one.
+        # With its lock file, another tracker on the machine would disable this one.
         allow_multiple_runs=True,
         log_level="critical",
         output_dir=".",

@@ -1,4 +1,4 @@
-"""How busy the machine is, and how much of that is this process and its children."""
+"""Measures the CPU load of the machine, and the share of this process and its children."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 from dataclasses import dataclass
 
 TICKS = 0.2
-"""Seconds below which the system's CPU times, counted in ticks of 10 ms, say nothing."""
+"""Intervals shorter than this many seconds are too short for CPU times in ticks of 10 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """CPU seconds within a stretch of time: of all cores, and of this process's tree."""
+    """CPU seconds within an interval: of all cores, and of this process tree."""
 
     seconds: float
     machine: float
@@ -20,7 +20,7 @@ class Load:
 
     @property
     def others(self) -> float | None:
-        """Share of all cores that other processes kept busy, 0 to 1; None if too short."""
+        """Share of all cores that other processes kept busy, 0 to 1; None if too short to tell."""
         if self.seconds < TICKS:
             return None
         share = (self.machine - self.own) / (self.seconds * (os.cpu_count() or 1))
@@ -28,35 +28,35 @@ class Load:
 
     @property
     def own_share(self) -> float | None:
-        """This process's share of all busy CPU time, 0 to 1; None if there was too little."""
+        """This process tree's share of all busy CPU time, 0 to 1; None if that was too short."""
         if self.seconds < TICKS or self.machine <= 0:
             return None
         return min(1.0, max(0.0, self.own / self.machine))
 
 
 class LoadClock:
-    """Tells the load since it was asked before."""
+    """Measures the load between consecutive calls of `lap`."""
 
     def __init__(self) -> None:
         self._last = _cpu_times()
 
     def lap(self) -> Load:
-        """The load since the lap before, or since the clock was made."""
+        """Return the load since the last call, or since the clock was created."""
         then, self._last = self._last, _cpu_times()
         return Load(*(now - before for now, before in zip(self._last, then, strict=True)))
 
 
 def _cpu_times() -> tuple[float, float, float]:
-    """The time, busy seconds of all cores, and busy seconds of this process's tree."""
+    """Return the time, the busy seconds of all cores and those of this process tree."""
     import psutil  # type: ignore[import-untyped]
 
     machine = psutil.cpu_times()
-    # Time stolen by other guests of the host is no work of this machine; that of its own
-    # guests Linux counts twice.
+    # Stolen time belongs to other guests of the host. Linux counts the time of this machine's
+    # own guests twice.
     beside = ("iowait", "steal", "guest", "guest_nice")
     busy = sum(machine) - machine.idle - sum(getattr(machine, name, 0.0) for name in beside)
     process = psutil.Process()
-    # A child's time passes to its parent when it ends: those four sums lose nothing.
+    # The time of a child that ends is added to its parent, so these four sums lose nothing.
     own = sum(process.cpu_times()[:4])
     for child in process.children(recursive=True):
         try:
@@ -67,7 +67,7 @@ def _cpu_times() -> tuple[float, float, float]:
 
 
 def own_processes() -> frozenset[int]:
-    """The ids of this process and its children."""
+    """Return the ids of this process and its children."""
     import psutil
 
     return frozenset(

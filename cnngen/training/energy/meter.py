@@ -1,4 +1,4 @@
-"""Measuring windows of work."""
+"""`Meter`: measures the energy of a block of code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cnngen.training.energy.provenance import BY_LOAD
 
 @dataclass(slots=True)
 class MeasuredWindow:
-    """A stretch of work being measured. Either `energy` or `cause` is set when it ends."""
+    """A measured block of code. When it ends, either `energy` or `cause` is set."""
 
     name: str
     energy: Energy | None = None
@@ -34,19 +34,19 @@ class MeasuredWindow:
 
 
 class Meter:
-    """Measures windows with one CodeCarbon tracker a process; needs no network.
+    """Measures the energy of blocks of code with CodeCarbon, without network access.
 
-    `country` (ISO 3166-1 alpha-3) decides the CO2 of a kWh; without it the world's average
-    does. `tdp` states the CPU's power at full load in W; it replaces counters too. `mode`
-    `process` leaves other processes' load out of a modelled CPU.
+    `country` (ISO 3166-1 alpha-3) determines the CO2 emissions per kWh, by default the world
+    average. `tdp` is the power of the CPU at full load in W; it also replaces counters. With
+    `mode="process"`, a modelled CPU leaves out the load of other processes.
 
-    `idle_seconds` above 0 is for a machine that does nothing else: before its first window
-    the meter measures the idle machine for so long, and again when that is `idle_minutes`
-    old. `shared` is for workers side by side: each gets its part of the machine's energy, by
-    CPU and GPU time. The machine's CodeCarbon configuration files are not read.
+    With `idle_seconds` above 0, for a machine that does nothing else, the meter measures the
+    idle machine for that time before its first window, and again after `idle_minutes`. With
+    `shared`, for several workers on one machine, each gets its share of the machine's energy by
+    CPU and GPU time. CodeCarbon's configuration files are not read.
 
-    Raises `CnnGenError` for a country that CodeCarbon does not know, an impossible TDP or
-    time, and for an idle baseline of a machine that is shared.
+    Raises `CnnGenError` for an unknown country, an impossible TDP or time, and for an idle
+    baseline on a shared machine.
 
         meter = Meter(country="FRA", idle_seconds=5)
         with meter.window("training") as window:
@@ -75,7 +75,7 @@ class Meter:
             )
         if shared and idle_seconds:
             raise CnnGenError(
-                "an idle baseline needs the machine for itself, and this one is shared",
+                "an idle baseline cannot be measured on a shared machine",
                 hint="Measure one model at a time, or leave the baseline out.",
             )
         self._setting = TrackerSettings(
@@ -97,8 +97,11 @@ class Meter:
 
     @contextmanager
     def window(self, name: str) -> Iterator[MeasuredWindow]:
-        """Measure what runs inside. A failure of measuring is a cause in the window, and no
-        exception; windows of one meter do not overlap."""
+        """Measure the code in the `with` block.
+
+        If the measurement fails, it raises nothing and sets the window's `cause`. Windows of one
+        meter cannot overlap.
+        """
         window = MeasuredWindow(name)
         run: OpenReading | None = None
         idle: Idle | None = None
@@ -121,13 +124,13 @@ class Meter:
                     window.cause = _cause(error)
 
     def measure_idle(self) -> float:
-        """Measure the idle machine now, for the windows to come; gives its power in W.
+        """Measure the idle machine now, for the following windows, and return its power in W.
 
-        It lasts `idle_seconds`, or 5 s where those are 0. Raises `CnnGenError` where the
-        machine is shared or cannot be measured.
+        Takes `idle_seconds`, or 5 s if that is 0. Raises `CnnGenError` if the machine is shared
+        or cannot be measured.
         """
         if self._setting.shared:
-            raise CnnGenError("an idle baseline needs the machine for itself")
+            raise CnnGenError("an idle baseline cannot be measured on a shared machine")
         self._idle_seconds = self._idle_seconds or 5.0
         try:
             return self._take_baseline(instrument(os.getpid(), self._setting)).power
@@ -135,12 +138,12 @@ class Meter:
             raise CnnGenError(f"the idle machine cannot be measured: {_cause(error)}") from None
 
     def _baseline(self, own: Instrument) -> Idle | None:
-        """The baseline in force, measured if there is none yet or it is too old."""
+        """Return the current baseline, measured now if there is none or it is too old."""
         if not self._idle_seconds:
             return None
         if self._idle is not None:
             process, idle = self._idle
-            # A meter may have come here with a fork.
+            # The meter may have been inherited by a fork.
             if process == os.getpid() and idle.age < self._idle_minutes * 60:
                 return idle
         return self._take_baseline(own)
@@ -162,7 +165,7 @@ def _cause(error: Exception) -> str:
 
 
 def _energy(reading: Reading, provenance: Provenance, idle: Idle | None, idle_age: float) -> Energy:
-    """A reading in the paper's metrics, less what is others' or idle."""
+    """Convert a reading to the paper's metrics, with the net energy if there is a baseline."""
     provenance = replace(
         provenance,
         others_before=reading.before.others,
@@ -186,7 +189,7 @@ def _energy(reading: Reading, provenance: Provenance, idle: Idle | None, idle_ag
     return Energy(
         emissions=reading.emissions,
         emissions_rate=reading.emissions / seconds,
-        # CodeCarbon's own powers are running means over all windows.
+        # CodeCarbon's own powers are means over all windows so far.
         cpu_power=reading.cpu * JOULES_PER_KWH / seconds,
         gpu_power=reading.gpu * JOULES_PER_KWH / seconds,
         ram_power=reading.ram * JOULES_PER_KWH / seconds,

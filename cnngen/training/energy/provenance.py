@@ -1,4 +1,4 @@
-"""By what means a CodeCarbon tracker finds the energy of each part of the machine."""
+"""Finds out how a CodeCarbon tracker determines the energy of each component."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from codecarbon import OfflineEmissionsTracker
 
 BY_LOAD = "TDP x load"
-"""The means of a modelled CPU that follows the load of the machine or process."""
+"""The means of a CPU modelled from the load of the machine or process."""
 
 CPU_COUNTERS = {
     "intel_rapl": "RAPL counters",
@@ -29,10 +29,10 @@ def provenance_of(
     mode: Mode,
     shared: bool,
 ) -> Provenance:
-    """The provenance of a tracker's figures, as far as it is the same for every window.
+    """Return the provenance of a tracker's figures, as far as it is the same for every window.
 
-    CodeCarbon says only in its log by what means it measures, so this reads its parts
-    themselves (version 3.3). `country` and `tdp` are those that the user stated.
+    CodeCarbon reports its methods only in its log, so this inspects its hardware objects
+    (version 3.3). `country` and `tdp` are those that the user stated.
     """
     unknown = Component("absent", "CodeCarbon found no way to tell")
     found = {"cpu": unknown, "gpu": Component("absent", "no GPU found"), "ram": unknown}
@@ -84,8 +84,9 @@ def _gpu_means(devices: Sequence[object]) -> str:
 
 
 def _tdp_origin() -> TdpOrigin:
-    """Whether CodeCarbon has the TDP from its table of CPUs. What it does not find there it
-    guesses from the number of threads, and does not say so."""
+    """Return whether CodeCarbon found the TDP in its table of CPUs. Otherwise it guesses from the
+    number of threads, without saying so.
+    """
     from codecarbon.core import cpu
     from codecarbon.core.hardware_cache import get_cached_tdp
 
