@@ -503,7 +503,7 @@ def test_ctrl_c_ends_with_code_130_and_says_how_to_go_on(
             errors += line
     errors += campaign.communicate(timeout=200)[1]
     assert campaign.returncode == 130, errors
-    assert "The same command goes on." in errors
+    assert "Run the same command again to resume." in errors
     assert "Traceback" not in errors
     assert not psutil.wait_procs(workers, timeout=60)[1]
     done = len(load(tmp_path / "runs"))
@@ -521,7 +521,7 @@ def test_ctrl_c_ends_the_first_command_and_it_goes_on_where_it_was(tmp_path: Pat
         assert "Traceback" not in errors
         if seconds == "0.5":
             assert first.returncode == 130
-            assert "stopped; the same command goes on" in errors
+            assert "stopped; run the same command again" in errors
             assert 1 <= len(load(tmp_path / "runs")) < 4
     assert first.returncode == 0, errors
     assert len(load(tmp_path / "runs")) == 4

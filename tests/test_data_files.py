@@ -126,8 +126,8 @@ def png_header(width: int, height: int) -> bytes:
         (encoded(COLOUR[11][:, :6]), "row 11: this image is 5x6x3, those before are 5x7x3"),
         (encoded(GREY[11]), "row 11: this image is 5x7x1"),
         (encoded(GREY[11].astype(np.uint16) * 256), "row 11: has pixels of mode I;16"),
-        (png_header(7, 2**31 - 1), "row 11: is"),
-        (png_header(6000, 6000), "row 11: an image of 6000x6000x3"),
+        (png_header(7, 2**31 - 1), r"row 11: (not|this image is)"),
+        (png_header(6000, 6000), "row 11: this image is 6000x6000x3"),
     ],
 )
 def test_the_first_odd_image_is_named(tmp_path, odd: bytes | None, message: str) -> None:
@@ -140,7 +140,7 @@ def test_the_first_odd_image_is_named(tmp_path, odd: bytes | None, message: str)
     ("table", "message"),
     [
         ({"picture": PNGS, "label": LABELS}, "the column 'img' or 'image' is missing"),
-        ({"img": PNGS, "class": LABELS}, "the column 'label' is missing"),
+        ({"img": PNGS, "class": LABELS}, "the column 'label'"),
         ({"img": PNGS, "label": LABELS / 2}, "column 'label' is double"),
         ({"img": PNGS, "label": [None, *LABELS[1:].tolist()]}, "row 0: the label is missing"),
         ({"img": ["text"] * 30, "label": LABELS}, "column 'img' is string"),
@@ -238,7 +238,7 @@ def test_more_images_than_memory_should_hold_are_refused(tmp_path, monkeypatch) 
     with pytest.raises(DataError, match="would take"):
         load_data(tmp_path / "a.parquet")
     monkeypatch.setattr(cnngen.training.data.dataset, "MAX_IMAGES", 29)
-    with pytest.raises(DataError, match="30 images are more than 29"):
+    with pytest.raises(DataError, match="30 images are more than the maximum of 29"):
         load_data(tmp_path / "a.parquet")
 
 
@@ -355,13 +355,13 @@ def npy_header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:
     [
         (npy_header((10**12,)), "GiB|shorter"),
         (npy_header((2**40, 2**40, 2**40)), "GiB|shorter"),
-        (npy_header((-1, 5)), "no NumPy archive"),
-        (npy_header((30, 5, 7, 3))[:20], "no NumPy archive"),
+        (npy_header((-1, 5)), "not a readable NumPy archive"),
+        (npy_header((30, 5, 7, 3))[:20], "not a readable NumPy archive"),
         (npy_header((30, 5, 7, 3)) + b"short", "shorter than its shape"),
-        (b"\x93NUMPY\x09\x09" + b"\0" * 99, "no NumPy archive"),
-        (b"\x93NUMPY\x01\x00\xff\xff" + b"{" * 65535, "no NumPy archive"),
-        (pickle.dumps(Attack()), "no NumPy archive"),
-        (b"", "no NumPy archive"),
+        (b"\x93NUMPY\x09\x09" + b"\0" * 99, "not a readable NumPy archive"),
+        (b"\x93NUMPY\x01\x00\xff\xff" + b"{" * 65535, "not a readable NumPy archive"),
+        (pickle.dumps(Attack()), "not a readable NumPy archive"),
+        (b"", "not a readable NumPy archive"),
     ],
 )
 def test_an_npz_that_lies_about_itself_is_refused_before_memory_is_taken(

@@ -149,7 +149,7 @@ def test_texts_too_long_or_deep_say_so_and_are_no_errors() -> None:
         assert found[0].severity == "information"
         assert reason in found[0].message
         assert not errors(text)
-        assert hover(text, 8) is None or "no shape is known" in hover(text, 8).markdown  # type: ignore[union-attr]
+        assert hover(text, 8) is None or "unknown shape" in hover(text, 8).markdown  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -558,7 +558,7 @@ def test_gpus_that_once_do_not_tell_their_users_leave_the_share_open() -> None:
 def test_a_baseline_of_a_shared_machine_or_an_impossible_one_is_refused() -> None:
     with pytest.raises(CnnGenError, match="shared"):
         Meter(shared=True, idle_seconds=3)
-    with pytest.raises(CnnGenError, match="for itself"):
+    with pytest.raises(CnnGenError, match="shared machine"):
         Meter(shared=True).measure_idle()
     for seconds, minutes in ((-1, 30), (float("nan"), 30), (1e6, 30), (3, 0), (3, float("nan"))):
         with pytest.raises(CnnGenError, match="impossible"):

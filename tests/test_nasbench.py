@@ -162,9 +162,9 @@ def test_a_name_that_is_no_cells_is_refused(name: str) -> None:
         ([[0, 1]], ["input", "output"], "square"),
         ([[0, 0], [1, 0]], ["input", "output"], "triangular"),
         ([[0, 2], [0, 0]], ["input", "output"], "triangular"),
-        ([[0, 0], [0, 0]], ["input", "output"], "no way"),
+        ([[0, 0], [0, 0]], ["input", "output"], "no path"),
         ([[0, 1], [0, 0]], ["input", CONV3, "output"], "operations are"),
-        ([[0, 1, 0], [0, 0, 1], [0] * 3], ["input", "conv5x5", "output"], "no operation"),
+        ([[0, 1, 0], [0, 0, 1], [0] * 3], ["input", "conv5x5", "output"], "unknown operation"),
         ([[int(j > i) for j in range(7)] for i in range(7)], [*"i"], "operations are"),
         (
             [[int(j > i) for j in range(7)] for i in range(7)],

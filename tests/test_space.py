@@ -44,7 +44,7 @@ def test_both_spaces_are_there_and_valid() -> None:
     [
         ("pooling = 0.66", "pooling = 1.66", "features.pooling", "less than or equal to 1"),
         ("pooling = 0.66", "pooling = nan", "features.pooling", ""),
-        ("count = [3, 5]", "count = [5, 3]", "features.count", "is empty"),
+        ("count = [3, 5]", "count = [5, 3]", "features.count", "is an empty range"),
         ("count = [3, 5]", "count = [3, 5, 7]", "features.count", ""),
         ("count = [3, 5]", "counts = [3, 5]", "features.counts", "not a key of a space"),
         ("count = [3, 5]", "count = [3, 100000000]", "features.count", ""),
@@ -81,7 +81,8 @@ def test_a_slip_in_a_space_is_named(
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"name = [", "is no TOML"), (b"\xff\xfe", "UTF-8"), (b"", "missing")]
+    ("content", "words"),
+    [(b"name = [", "not valid TOML"), (b"\xff\xfe", "UTF-8"), (b"", "missing")],
 )
 def test_a_file_that_is_no_space_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "x.toml"

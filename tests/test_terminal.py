@@ -192,7 +192,7 @@ def test_a_record_gives_no_lines_that_it_forged(
 
 def test_bars_take_descriptions_literally() -> None:
     out = io.StringIO()
-    progress = output.bars()
+    progress = output.progress_bars()
     progress.console.file, before = out, progress.console.file
     try:
         progress.add_task(EVIL, total=1)

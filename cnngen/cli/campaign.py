@@ -31,23 +31,23 @@ from cnngen.cli.options import (
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of runs.")]
 
 
-class Shard(NamedTuple):
+class ShardOption(NamedTuple):
     """One shard of several, counted from 1."""
 
     number: int
     parts: int
 
 
-def _shard(text: str) -> Shard:
+def _shard(text: str) -> ShardOption:
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if match is None:
         raise typer.BadParameter(f"'{text}' is not a shard such as 1/4 (NUMBER/PARTS)")
-    return Shard(*map(int, match.groups()))
+    return ShardOption(*map(int, match.groups()))
 
 
 def campaign(
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many networks.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder that runs are kept in.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of networks.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs.")],
     space: Space = "paper",
     data: Data = "digits",
     protocol: ProtocolName = "quick",
@@ -58,34 +58,41 @@ def campaign(
     flops: Flops = None,
     epochs: Epochs = None,
     time_budget: Annotated[
-        float | None, typer.Option("--time-budget", help="Most seconds for a model.")
+        float | None, typer.Option("--time-budget", help="Time limit of a model, in seconds.")
     ] = None,
     early: Annotated[
         int | None,
-        typer.Option("--early", min=1, help="Give up after so many epochs of constant output."),
+        typer.Option("--early", min=1, help="Stop after this many epochs of constant output."),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", "-w", min=1, help="Models trained side by side.")
+        int, typer.Option("--workers", "-w", min=1, help="Number of models trained in parallel.")
     ] = 1,
     shard: Annotated[
-        Shard | None,
-        typer.Option("--shard", parser=_shard, metavar="I/N", help="Shard I of N of the list."),
+        ShardOption | None,
+        typer.Option(
+            "--shard", parser=_shard, metavar="I/N", help="Train part I of N of the networks."
+        ),
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option("--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, or where."),
+        typer.Option(
+            "--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, or its address."
+        ),
     ] = None,
     country: Country = None,
     tdp: Tdp = None,
     idle: Annotated[
         float,
-        typer.Option("--idle", min=0, help="Seconds of the idle machine to measure; 1 worker."),
+        typer.Option("--idle", min=0, help="Seconds to measure the idle machine (1 worker)."),
     ] = 5.0,
     patience: Annotated[
-        float, typer.Option("--patience", min=0.001, help="Hours without an epoch: it hangs.")
+        float,
+        typer.Option(
+            "--patience", min=0.001, help="Hours without an epoch until a model counts as hung."
+        ),
     ] = 6.0,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Move unreadable runs aside and train them anew.")
+        bool, typer.Option("--repair", help="Move unreadable runs aside and train them again.")
     ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write logs into OUT/tensorboard.")
@@ -93,7 +100,7 @@ def campaign(
 ) -> None:
     """Train many networks drawn from a space: a data set of trainings.
 
-    The same command goes on where it was stopped, however it was stopped. Ctrl-C
+    Run the same command again to resume, however it was stopped. Ctrl-C
     waits for the models in training; a second one drops them.
 
     cnngen campaign -n 200 --space compact -o runs/compact --workers 2
@@ -152,7 +159,7 @@ def campaign(
         stop.set()
     summary = f"{tally.done:,} of {tally.total:,} networks in {out}: {pace(tally)}"
     if stop.is_set():
-        print(f"cnngen: stopped; {summary}. The same command goes on.", file=sys.stderr)
+        print(f"cnngen: stopped; {summary}. Run the same command again to resume.", file=sys.stderr)
         raise typer.Exit(130)
     console.print(summary, markup=False, soft_wrap=True)
     if tally.exhausted:
@@ -173,10 +180,10 @@ def campaign(
 def index(
     folder: Folder,
     card: Annotated[
-        bool, typer.Option("--card", help="Write README.md and its figures, too.")
+        bool, typer.Option("--card", help="Also write README.md and its figures.")
     ] = False,
 ) -> None:
-    """Make the index of a folder anew from its runs: index.parquet, for pandas and others.
+    """Rebuild the index of a folder of runs: index.parquet, for pandas and others.
 
     cnngen index runs
     cnngen index runs --card
@@ -194,13 +201,13 @@ def index(
 
 
 def merge(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that gets all runs.")],
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER…", help="Where they are.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to copy the runs to.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER…", help="Folders to copy from.")],
 ) -> None:
     """Copy the runs of several folders into one, such as those of a campaign's shards.
 
-    Runs that are there already are passed over, so it may be stopped and
-    begun again. Where the same training has two results, the first stays.
+    Runs that are already there are skipped, so it may be stopped and run
+    again. If the same training has two results, the first is kept.
 
     cnngen merge runs/all runs/part1 runs/part2
     """

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def compare(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE…]", help="Descriptions (.cnn); none: drawn from a space."),
+        typer.Argument(metavar="[FILE…]", help="Descriptions (.cnn). [sampled from a space]"),
     ] = None,
     backends: Annotated[
         str,
@@ -43,7 +43,8 @@ def compare(
     ] = "torch,keras",
     space: Space = "compact",
     count: Annotated[
-        int, typer.Option("--count", "-n", min=1, help="How many to draw without files.")
+        int,
+        typer.Option("--count", "-n", min=1, help="Number of networks to sample, without files."),
     ] = 5,
     seed: Seed = 0,
     layers: Layers = None,
@@ -53,10 +54,13 @@ def compare(
     protocol: ProtocolName = "quick",
     epochs: Epochs = None,
     repeats: Annotated[
-        int, typer.Option("--repeats", "-r", min=1, help="Trainings of each, a seed each.")
+        int,
+        typer.Option(
+            "--repeats", "-r", min=1, help="Trainings of each network, each with its own seed."
+        ),
     ] = 5,
     idle: Annotated[
-        float, typer.Option("--idle", min=0, help="Seconds of the idle machine to measure.")
+        float, typer.Option("--idle", min=0, help="Seconds to measure the idle machine.")
     ] = 5.0,
     by_process: Annotated[
         bool,
@@ -65,18 +69,21 @@ def compare(
     country: Country = None,
     tdp: Tdp = None,
     patience: Annotated[
-        float, typer.Option("--patience", min=0.1, help="Minutes without an epoch: it hangs.")
+        float,
+        typer.Option(
+            "--patience", min=0.1, help="Minutes without an epoch until a training counts as hung."
+        ),
     ] = 60.0,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="The folder that all is kept in.")
-    ] = Path("runs/compare"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for all results.")] = Path(
+        "runs/compare"
+    ),
     as_json: Json = False,
 ) -> None:
-    """Train the same networks in several frameworks, and tell which needs less.
+    """Train the same networks in several frameworks, and compare what they need.
 
-    Same first weights, same images, each mode in a process of its own, one at a
-    time, in the order A B B A. A verdict is given only where accuracies agree and
-    an interval and a test allow it. The same command goes on where it was stopped.
+    All start from the same weights and images, each mode in its own process, one
+    at a time, in the order A B B A. A verdict is given only if accuracies agree
+    and an interval and a test allow it. Run the same command again to resume.
 
     cnngen compare --backends torch,keras:tensorflow,keras:jax
     cnngen compare lenet.cnn -b torch,torch:compiled --repeats 10 --country FRA
@@ -131,7 +138,7 @@ def compare(
                 stop=stop,
             )
     except KeyboardInterrupt:
-        print(f"cnngen: dropped; the same command goes on in {out}.", file=sys.stderr)
+        print(f"cnngen: dropped; run the same command again to resume in {out}.", file=sys.stderr)
         raise typer.Exit(130) from None
     plots = write_plots(comparison, out)
     if as_json:
@@ -145,7 +152,7 @@ def compare(
         done, planned = len(comparison.records), len(comparison.design)
         print(
             f"cnngen: stopped; {done:,} of {planned:,} trainings in {out}. "
-            "The same command goes on.",
+            "Run the same command again to resume.",
             file=sys.stderr,
         )
         raise typer.Exit(130)

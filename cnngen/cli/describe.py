@@ -50,7 +50,7 @@ def check(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Say whether descriptions are right, and what networks they give.
+    """Check descriptions, and show the networks that they give.
 
     Dimensions are inferred as for training; open hyper-parameters are drawn
     from the space with the seed.
@@ -100,13 +100,15 @@ def check(
 
 def format_(
     files: Files,
-    short: Annotated[bool, typer.Option("--short", help="On one line.")] = False,
-    write: Annotated[bool, typer.Option("--write", "-w", help="Change the files.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="Format on one line.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", "-w", help="Write the result to the files.")
+    ] = False,
     test: Annotated[
         bool, typer.Option("--check", help="Only say which files would change (code 1).")
     ] = False,
 ) -> None:
-    """Print descriptions in their one canonical form: indented, or on one line.
+    """Print descriptions in their canonical form: indented, or on one line.
 
     cnngen format model.cnn
     cnngen format --write *.cnn
@@ -131,13 +133,13 @@ def format_(
             changed = True
             print(f"{file}: {'formatted' if write else 'would change'}", file=sys.stderr)
             if write:
-                output.write_file(file, text)
+                output.write_output(file, text)
     if changed and test:
         raise typer.Exit(1)
 
 
 def sample(
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 1,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of networks.")] = 1,
     space: Space = "paper",
     input_shape: Input = None,
     classes: Classes = None,
@@ -153,7 +155,7 @@ def sample(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Draw networks from a space, no two of them equal.
+    """Draw distinct networks from a space.
 
     cnngen sample --count 5 --seed 42
     cnngen sample -n 100 --space compact --layers 10:40 --out nets/
@@ -189,7 +191,7 @@ def sample(
         networks = output.tracked(networks, count, "Sampling")
     for network in networks:
         if out is not None:
-            output.write_file(out / f"{network.id}.cnn", format(network.description, long=True))
+            output.write_output(out / f"{network.id}.cnn", format(network.description, long=True))
         elif as_json:
             print(json.dumps(output.summary(network)))
         else:
@@ -210,10 +212,10 @@ def generate(
     file: File,
     backend: Backend = "torch",
     script: Annotated[
-        bool, typer.Option("--script", help="Add a main that trains the network.")
+        bool, typer.Option("--script", help="Add a main program that trains the network.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A file instead of stdout.")
+        Path | None, typer.Option("--out", "-o", help="Write to a file instead of stdout.")
     ] = None,
     input_shape: Input = None,
     classes: Classes = None,
@@ -234,7 +236,7 @@ def generate(
     if out is None:
         output.print_text(source)
     else:
-        output.write_file(out, source)
+        output.write_output(out, source)
 
 
 def draw(
@@ -244,12 +246,12 @@ def draw(
         typer.Option(
             "--out",
             "-o",
-            help="An .svg or .png file; the description's name with .svg if not given.",
+            help="An .svg or .png file. [the description's name with .svg]",
         ),
     ] = None,
-    scale: Annotated[float, typer.Option(min=0.1, max=10, help="Of a .png.")] = 2.0,
+    scale: Annotated[float, typer.Option(min=0.1, max=10, help="Scale of a .png.")] = 2.0,
     trace: Annotated[
-        bool, typer.Option("--trace", help="What PyTorch ran, by torchview and Graphviz.")
+        bool, typer.Option("--trace", help="Draw what PyTorch runs, with torchview and Graphviz.")
     ] = False,
     input_shape: Input = None,
     classes: Classes = None,
@@ -275,7 +277,7 @@ def draw(
         raise CnnGenError("a traced model is drawn as .svg", hint=f"Name it {out.stem}.svg.")
     network = _resolved(file, input_shape, classes, space, seed)
     if trace:
-        output.write_file(out, trace_picture(network))
+        output.write_output(out, trace_picture(network))
     else:
-        output.write_file(out, to_svg(network) if kind == ".svg" else to_png(network, scale))
+        output.write_output(out, to_svg(network) if kind == ".svg" else to_png(network, scale))
     print(f"{out}: {output.summary_line(network)}")

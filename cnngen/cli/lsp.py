@@ -11,13 +11,14 @@ from cnngen.errors import CnnGenError
 
 def lsp(
     stdio: Annotated[
-        bool, typer.Option("--stdio", help="Over stdin and stdout: the only way, and the default.")
+        bool,
+        typer.Option("--stdio", help="Use stdin and stdout: the default, and the only option."),
     ] = True,
 ) -> None:
-    """Serve an editor: the language server, over stdin and stdout.
+    """Run the language server for an editor, over stdin and stdout.
 
     Mistakes as you type, completion, shapes and costs, outline, formatting.
-    docs/editor.md says how VS Code, Neovim and Helix start it.
+    docs/editor.md shows how to set up VS Code, Neovim and Helix.
 
     cnngen lsp
     cnngen lsp --stdio

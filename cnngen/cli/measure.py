@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from cnngen.training.data import Dataset
     from cnngen.training.protocol import Protocol
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="The folder that runs are kept in.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs.")]
 
 
 def first(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     backend: Backend = "torch",
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many networks.")] = 4,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of networks.")] = 4,
     space: Space = "compact",
     data: Data = "digits",
     protocol: ProtocolName = "quick",
@@ -92,8 +92,8 @@ def train(
 ) -> None:
     """Train networks, measure their accuracy and energy, and keep every artefact.
 
-    What is in the folder already, trained the same way on the same images,
-    is not trained again. Open hyper-parameters are drawn with the seed.
+    Networks that the folder already has, trained the same way on the same
+    images, are skipped. Open hyper-parameters are drawn with the seed.
 
     cnngen train lenet.cnn
     cnngen train nets/*.cnn --data cifar10 --protocol paper --country FRA
@@ -139,10 +139,10 @@ def _train(
 
     make_folder(out)
     try:
-        with Display(count) as display, in_process()(data, tell_epochs([display])) as crew:
-            records = list(train_jobs(jobs, data, out, crew, again=again, watches=[display]))
+        with Display(count) as display, in_process()(data, tell_epochs([display])) as executor:
+            records = list(train_jobs(jobs, data, out, executor, again=again, watches=[display]))
     except KeyboardInterrupt:
-        print("cnngen: stopped; the same command goes on.", file=sys.stderr)
+        print("cnngen: stopped; run the same command again to resume.", file=sys.stderr)
         raise typer.Exit(130) from None
     return records, display.tally.unreadable
 
@@ -166,7 +166,7 @@ def show(
         Path, typer.Argument(metavar="FOLDER|RUN|ID", help="A folder of runs, or a run.")
     ],
     run_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="How a run in the folder begins.")
+        str | None, typer.Argument(metavar="[ID]", help="The start of a run's name in the folder.")
     ] = None,
     open_it: Annotated[
         bool, typer.Option("--open", help="Open the run's picture and its code.")
@@ -223,7 +223,7 @@ def export(
     data: Data = "digits",
     protocol: ProtocolName = "quick",
 ) -> None:
-    """Write a data set as .npz, split as a protocol says, for scripts that train themselves.
+    """Write a data set as .npz, split by a protocol, for standalone training scripts.
 
     cnngen export digits.npz
     cnngen generate net.cnn --script --input 8x8x1 -o net.py

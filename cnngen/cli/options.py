@@ -47,7 +47,7 @@ def _range(text: str) -> Range:
         raise typer.BadParameter(f"'{text}' is not a range such as 10:40, 10: or :40 (LEAST:MOST)")
     ends = Range(*(int(end) if end else None for end in match.groups()))
     if ends.least is not None and ends.most is not None and ends.least > ends.most:
-        raise typer.BadParameter(f"'{text}' is an empty range: it runs from more to less")
+        raise typer.BadParameter(f"'{text}' is empty: it runs from more to less")
     return ends
 
 
@@ -62,25 +62,33 @@ def name_list(text: str) -> list[str]:
 Input = Annotated[
     ImageShape | None,
     typer.Option(
-        "--input", "-i", parser=_shape, metavar="HxWxC", help="Shape of an image. [32x32x3]"
+        "--input", "-i", parser=_shape, metavar="HxWxC", help="Shape of the images. [32x32x3]"
     ),
 ]
-Classes = Annotated[int | None, typer.Option("--classes", "-c", min=1, help="How many. [10]")]
-Space = Annotated[
-    str, typer.Option("--space", "-s", help="What is drawn from: paper, compact, or a .toml file.")
+Classes = Annotated[
+    int | None, typer.Option("--classes", "-c", min=1, help="Number of classes. [10]")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=2**53 - 1, help="Of what is drawn.")]
+Space = Annotated[
+    str, typer.Option("--space", "-s", help="Space to draw from: paper, compact, or a .toml file.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**53 - 1, help="Seed of what is drawn.")]
 Layers = Annotated[
     Range | None,
-    typer.Option("--layers", parser=_range, metavar="FROM:TO", help="Bounds on the layers."),
+    typer.Option(
+        "--layers", parser=_range, metavar="FROM:TO", help="Bounds on the number of layers."
+    ),
 ]
 Parameters = Annotated[
     Range | None,
-    typer.Option("--parameters", parser=_range, metavar="FROM:TO", help="Bounds on the weights."),
+    typer.Option(
+        "--parameters", parser=_range, metavar="FROM:TO", help="Bounds on the number of weights."
+    ),
 ]
 Flops = Annotated[
     Range | None,
-    typer.Option("--flops", parser=_range, metavar="FROM:TO", help="Bounds on FLOPs an image."),
+    typer.Option(
+        "--flops", parser=_range, metavar="FROM:TO", help="Bounds on the FLOPs per image."
+    ),
 ]
 Backend = Annotated[
     str, typer.Option("--backend", "-b", help="The framework; `cnngen backends` lists them.")
@@ -93,13 +101,16 @@ Data = Annotated[
     ),
 ]
 ProtocolName = Annotated[
-    str, typer.Option("--protocol", "-p", help="How to train: quick, paper, standard.")
+    str, typer.Option("--protocol", "-p", help="Protocol: quick, paper, standard.")
 ]
-Epochs = Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the protocol's.")]
+Epochs = Annotated[
+    int | None, typer.Option("--epochs", min=1, help="Epochs instead of the protocol's.")
+]
 Country = Annotated[
-    str | None, typer.Option("--country", help="For the CO2 of a kWh: FRA, USA … (ISO 3166).")
+    str | None,
+    typer.Option("--country", help="Country, for the CO2 per kWh: FRA, USA … (ISO 3166)."),
 ]
 Tdp = Annotated[
-    float | None, typer.Option("--tdp", help="The CPU's power at full load in W, if you know it.")
+    float | None, typer.Option("--tdp", help="Power of the CPU at full load in W, if known.")
 ]
-Again = Annotated[bool, typer.Option("--again", help="Train anew what is in the folder already.")]
+Again = Annotated[bool, typer.Option("--again", help="Train again what is already in the folder.")]

@@ -78,7 +78,7 @@ def say_broken(run: Path, reason: str) -> None:
     print(f"{run}: {reason}", file=sys.stderr)
 
 
-def write_file(path: Path, content: str | bytes) -> None:
+def write_output(path: Path, content: str | bytes) -> None:
     """Write a file atomically. Raises `CnnGenError` if that fails."""
     try:
         with replacing(path) as file:

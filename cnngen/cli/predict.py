@@ -32,11 +32,11 @@ def predict(
         typer.Argument(metavar="FILE…", help="Descriptions (.cnn), or - to read one here."),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="Instead of the one CNNGen brings.")
+        Path | None, typer.Option("--model", "-m", help="Model to use instead of the shipped one.")
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", "-d", help="The images, by name or path. [those of the model]"),
+        typer.Option("--data", "-d", help="Data set, by name or path. [that of the model]"),
     ] = None,
     input_shape: Input = None,
     classes: Classes = None,
@@ -44,7 +44,7 @@ def predict(
     seed: Seed = 0,
     fit: Annotated[
         Path | None,
-        typer.Option("--fit", help="Make a model of a folder of runs, or of a Parquet file."),
+        typer.Option("--fit", help="Fit a model to a folder of runs or a Parquet file."),
     ] = None,
     predictor: Annotated[
         str, typer.Option("--predictor", help="With --fit: trees, graph, ensemble …")
@@ -56,8 +56,8 @@ def predict(
 ) -> None:
     """Predict accuracy, training time and energy of networks, without training them.
 
-    Each figure comes with an interval that is meant to hold nine of ten, and
-    with a warning where the network is unlike what the model has seen.
+    Each figure comes with an interval that is meant to contain nine of ten,
+    and a warning if the network is unlike those the model was fitted to.
 
     cnngen predict lenet.cnn
     cnngen predict nets/*.cnn --json | jq '.[].accuracy'

@@ -67,10 +67,10 @@ class Display(Watch):
     def lost(self, job: Job, cause: str) -> None:
         self.tally.lost(job, cause)
         self._remove(job.key)
-        self.say(f"{job.network.id[:8]} begins anew: {cause}", style="bold red")
+        self.say(f"{job.network.id[:8]} starts again: {cause}", style="bold red")
 
     def given_up(self, job: Job, cause: str) -> None:
-        self.say(f"{job.network.id[:8]} is given up: {cause}", style="bold red")
+        self.say(f"{job.network.id[:8]} was given up: {cause}", style="bold red")
 
     def ended(self, record: Record, *, new: bool) -> None:
         self.tally.ended(record, new=new)
@@ -105,7 +105,7 @@ def pace(tally: Tally) -> str:
     parts.append(f"{tally.energy * 1000:,.3g} Wh")
     parts += [f"{status} {count:,}" for status, count in tally.failures.items()]
     if tally.anew:
-        parts.append(f"begun anew {tally.anew:,}")
+        parts.append(f"restarted {tally.anew:,}")
     return ", ".join(parts)
 
 

@@ -18,34 +18,40 @@ def report(
         list[Path],
         typer.Argument(metavar="FOLDER…", help="Folders of runs, or Parquet files."),
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="The folder that the report is written to.")
-    ] = Path("report"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the report.")] = Path(
+        "report"
+    ),
     predictors: Annotated[
-        str, typer.Option("--predictors", "-p", help="Those to judge: trees,graph; '' for none.")
+        str,
+        typer.Option(
+            "--predictors", "-p", help="Predictors to evaluate: trees,graph; '' for none."
+        ),
     ] = "trees",
     targets: Annotated[
-        str, typer.Option("--targets", "-t", help="Of accuracy, time, energy, trainability.")
+        str, typer.Option("--targets", "-t", help="Targets: accuracy, time, energy, trainability.")
     ] = "accuracy,energy",
     repeats: Annotated[
-        int, typer.Option("--repeats", "-r", min=1, help="Random splits, of seeds 0, 1, 2 …")
+        int,
+        typer.Option(
+            "--repeats", "-r", min=1, help="Number of random splits, with seeds 0, 1, 2 …"
+        ),
     ] = 10,
     curve: Annotated[
         str | None,
-        typer.Option("--curve", help="Those with a learning curve; the first if you say nothing."),
+        typer.Option("--curve", help="Predictors with a learning curve. [the first]"),
     ] = None,
     beside: Annotated[
         Path | None,
-        typer.Option("--beside", help="Runs to set beside: cells of NAS-Bench-101."),
+        typer.Option("--beside", help="Runs to compare with: cells of NAS-Bench-101."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Study a data set of trainings: one HTML page, and the same as Markdown.
 
-    How far accuracy and energy are spread; how well predictors tell them on
+    The spread of accuracy and energy; how well predictors estimate them on
     repeated random splits, with tests, and on networks and data unlike those
-    learnt from; examples, a Pareto front, what accuracy hangs on. The same
-    command goes on where it was stopped.
+    they were fitted to; examples, a Pareto front, what accuracy depends on.
+    Run the same command again to resume.
 
     cnngen report runs/digits
     cnngen report runs/digits -p trees,neural,code,image --curve trees,neural -o study

@@ -14,35 +14,38 @@ from cnngen.errors import CnnGenError
 def studio(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="A description (.cnn) to edit; made if not there."),
+        typer.Argument(metavar="[FILE]", help="A description (.cnn) to edit; created if missing."),
     ] = None,
     folder: Annotated[
-        Path, typer.Option("--folder", "-f", help="The folder of runs to explore.")
+        Path, typer.Option("--folder", "-f", help="Folder of runs to explore.")
     ] = Path("runs"),
     data: Data = "digits",
     space: Space = "paper",
     backend: Backend = "torch",
     model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="What predicts, as `cnngen predict`.")
+        Path | None,
+        typer.Option("--model", "-m", help="Model for predictions, as in `cnngen predict`."),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="0 is any that is free.")
+        int, typer.Option("--port", min=0, max=65535, help="Port; 0 is any free port.")
     ] = 8642,
     host: Annotated[
         str, typer.Option("--host", help="127.0.0.1 or ::1; others are refused.")
     ] = "127.0.0.1",
     time_budget: Annotated[
-        float, typer.Option("--time-budget", min=1, help="Most seconds of a training.")
+        float, typer.Option("--time-budget", min=1, help="Time limit of a training, in seconds.")
     ] = 300,
     memory: Annotated[
-        float, typer.Option("--memory", min=1, help="Most GB that a worker process takes.")
+        float, typer.Option("--memory", min=1, help="Memory limit of a worker process, in GB.")
     ] = 4,
-    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    open_it: Annotated[
+        bool, typer.Option("--open", help="Open the studio in the browser.")
+    ] = False,
 ) -> None:
     """Write networks in the browser: see them as you type, know their cost, train them.
 
-    The page comes from this machine alone and asks no other. Its address has
-    a token, so nobody else who can reach the port can use it. Ctrl-C ends it.
+    The page sends requests only to this machine. Its address contains a token,
+    so nobody else who can reach the port can use it. Ctrl-C ends it.
 
     cnngen studio
     cnngen studio lenet.cnn --open

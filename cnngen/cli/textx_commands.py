@@ -1,7 +1,7 @@
-"""The language and its generators as textX finds them, for textX's own commands.
+"""Registers the language and its generators with textX, for textX's own commands.
 
-textX looks for entry points of the groups `textx_languages` and `textx_generators` alone. Each
-backend is an attribute of this module, so a backend in a package of its own needs one line:
+textX finds only entry points of the groups `textx_languages` and `textx_generators`. Each
+backend is an attribute of this module, so a backend in another package needs one line:
 
     [project.entry-points.textx_generators]
     cnngen_mine = "cnngen.cli.textx_commands:mine"
@@ -43,10 +43,10 @@ SCRIPT = "add a main that trains the network (no value; after the files)"
 
 
 class MetaModel(TextXMetaModel):  # type: ignore[misc]  # textX has no types
-    """textX's metamodel of `grammar.tx`, with CNNGen's reading of a text before textX's own.
+    """textX's metamodel of `grammar.tx`, which lets CNNGen parse and resolve each text first.
 
-    So its models are networks whose sizes fit, and errors say what `cnngen check` says. A
-    model has its `Description` as `description`.
+    So its models are networks whose sizes fit, and errors are those of `cnngen check`. A model
+    has its `Description` as `description`.
     """
 
     def model_from_file(
@@ -136,7 +136,7 @@ def _generate(
         folder = Path(output_path) if output_path else input_file.parent
         file = folder / f"{input_file.stem}_{target}.py"
         output.make_folder(folder)
-        gen_file(input_file, file, partial(output.write_file, file, source), overwrite)
+        gen_file(input_file, file, partial(output.write_output, file, source), overwrite)
 
 
 def _resolution(given: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _as_textx_errors() -> Iterator[None]:
     except CnnGenError as error:
         message = f"{error.message}\n{error.hint}" if error.hint else error.message
         if error.position is None or error.source is None:
-            place = f"{printable(error.source.name)}: " if error.source else ""
-            raise TextXError(place + message) from None
+            prefix = f"{printable(error.source.name)}: " if error.source else ""
+            raise TextXError(prefix + message) from None
         kind = TextXSyntaxError if isinstance(error, DescriptionError) else TextXSemanticError
         raise kind(message, *error.position, filename=printable(error.source.name)) from None

@@ -20,34 +20,33 @@ if TYPE_CHECKING:
 
 def verify(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE…]", help="Descriptions; else see -n.")
+        list[Path] | None,
+        typer.Argument(metavar="[FILE…]", help="Descriptions (.cnn). [sampled, see -n]"),
     ] = None,
     backends: Annotated[
         str | None,
-        typer.Option(
-            "--backends", "-b", help="Modes with commas between; all that are there if not given."
-        ),
+        typer.Option("--backends", "-b", help="Modes, separated by commas. [all available]"),
     ] = None,
     count: Annotated[
-        int | None, typer.Option("--count", "-n", min=1, help="How many to draw. [10]")
+        int | None, typer.Option("--count", "-n", min=1, help="Number of networks to sample. [10]")
     ] = None,
     space: Space = "paper",
     input_shape: Input = None,
     classes: Classes = None,
     seed: Seed = 0,
     steps: Annotated[
-        int, typer.Option("--steps", min=0, max=1000, help="Of the training that is compared.")
+        int, typer.Option("--steps", min=0, max=1000, help="Training steps to compare.")
     ] = 20,
     patience: Annotated[
         float, typer.Option(min=1, help="Seconds after which a backend counts as hung.")
     ] = 300.0,
     as_json: Json = False,
 ) -> None:
-    """Prove that frameworks compute the same: outputs, loss, gradients, training.
+    """Check that frameworks compute the same: outputs, loss, gradients, training.
 
     Each gets the same weights, images and steps, in a process of its own,
-    in float32 and float64; the operations' definitions arbitrate. Ends with
-    code 1 where two differ, and says at which operation.
+    in float32 and float64; the operations' definitions arbitrate. Exits with
+    code 1 if two differ, and names the operation.
 
     cnngen verify lenet.cnn --backends torch,keras:tensorflow,keras:jax
     cnngen verify -n 50 --space paper --input 16x16x3 --backends torch,keras

@@ -20,7 +20,7 @@ Size = Extent
 
 MAX_CONTRADICTIONS = 8
 MAX_CANDIDATES = 24
-MAX_WAYS = 3
+MAX_FIXES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +38,31 @@ class _Candidate:
 
 
 def merge_fixes(text: str, settings: TextSettings = DEFAULTS) -> list[MergeFix]:
-    """Return up to `MAX_WAYS` fixes of contradictory dimensions, the smallest first.
+    """Return up to `MAX_FIXES` fixes of contradictory dimensions, the smallest first.
 
     If several merges are contradictory, the fixes differ in how they mend the first; the others
     are mended with the smallest change. Empty if there is no contradiction, or no fix was found.
     """
     ways: list[MergeFix] = []
     for candidate in islice(_candidates(text, settings), MAX_CANDIDATES):
-        mended = _mend_rest(text, apply(text, candidate.edits), settings)
+        mended = _fix_rest(text, apply(text, candidate.edits), settings)
         if mended is None:
             continue
         more = "" if mended == apply(text, candidate.edits) else ", and fix what follows"
         way = MergeFix(candidate.title + more, tuple(difference(text, mended)))
         if all(way.edits != other.edits for other in ways):
             ways.append(way)
-        if len(ways) == MAX_WAYS:
+        if len(ways) == MAX_FIXES:
             break
     return ways
 
 
-def _mend_rest(before: str, text: str, settings: TextSettings) -> str | None:
+def _fix_rest(before: str, text: str, settings: TextSettings) -> str | None:
     """Fix the remaining contradictions of a changed text; None if the change fixes nothing."""
     for _ in range(MAX_CONTRADICTIONS):
         if _solved(text, settings):
             return text
-        if not _goes_further(before, text, settings):
+        if not _comes_later(before, text, settings):
             return None
         following = (
             apply(text, candidate.edits)
@@ -70,7 +70,7 @@ def _mend_rest(before: str, text: str, settings: TextSettings) -> str | None:
         )
         before, text = (
             text,
-            next((new for new in following if _goes_further(text, new, settings)), text),
+            next((new for new in following if _comes_later(text, new, settings)), text),
         )
         if text == before:
             return None
@@ -82,7 +82,7 @@ def _solved(text: str, settings: TextSettings) -> bool:
     return analysis.network is not None and analysis.parsed.is_sentence
 
 
-def _goes_further(before: str, text: str, settings: TextSettings) -> bool:
+def _comes_later(before: str, text: str, settings: TextSettings) -> bool:
     """Return whether the first contradiction of a text comes later than in the text before."""
     if _solved(text, settings):
         return True

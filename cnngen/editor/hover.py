@@ -81,7 +81,9 @@ def _token_at(tokens: tuple[SyntaxToken, ...], offset: int) -> SyntaxToken | Non
 
 def _element_at(elements: tuple[Element, ...], token: SyntaxToken) -> Element | None:
     """Return the innermost layer or merge around a token."""
-    at = bisect_right(elements, token.span.start, key=lambda place: place.written.span.start) - 1
+    at = (
+        bisect_right(elements, token.span.start, key=lambda element: element.written.span.start) - 1
+    )
     while at >= 0 and elements[at].written.span.end < token.span.end:
         at -= 1
     return elements[at] if at >= 0 else None

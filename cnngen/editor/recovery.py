@@ -137,7 +137,7 @@ class _Reader(Machine):
         return super().matches(terminal)
 
     def build(self, rule: str, attributes: Attributes, span: Span) -> object:
-        _keep(attributes, _stands)
+        _keep(attributes, _is_written)
         if span.start >= span.end:
             span = Span(span.end, span.end)
         while True:
@@ -152,7 +152,7 @@ class _Reader(Machine):
         for e in reversed(self.stack):
             if self.begins(e):
                 return True
-            if not _may_lack(e):
+            if not _is_optional(e):
                 return False
         return self.at == len(self.text)
 
@@ -167,7 +167,7 @@ class _Reader(Machine):
         missing: Expression | None = None
         self.passed = []
         for e in reversed(self.stack):
-            if not _may_lack(e):
+            if not _is_optional(e):
                 missing = e
                 break
             if isinstance(e, Repeat):
@@ -181,7 +181,7 @@ class _Reader(Machine):
         skipped = 0
         begin = self.at
         while skipped < cost:
-            words = self._way_on(cost - skipped)
+            words = self._shortest_repair(cost - skipped)
             if words is not None:
                 best, cost, begin = words, skipped + len(words), self.at
             lexeme = _LEXEME.match(self.text, self.at)
@@ -196,7 +196,7 @@ class _Reader(Machine):
         self.missing.extend(best)
         self._look()
 
-    def _way_on(self, below: int) -> Words | None:
+    def _shortest_repair(self, below: int) -> Words | None:
         """Return the fewest words, fewer than `below`, after which the next lexeme can come."""
         table = repairs()
         at_end = self.at == len(self.text)
@@ -245,8 +245,8 @@ class _Beginning(_Reader):
         if self.at == len(self.text) and not self.missing:
             raise _Ended(self._expected())
 
-    def _way_on(self, below: int) -> Words | None:
-        return () if self.at == len(self.text) else super()._way_on(below)
+    def _shortest_repair(self, below: int) -> Words | None:
+        return () if self.at == len(self.text) else super()._shortest_repair(below)
 
     def _expected(self) -> Expected:
         words: dict[str, None] = {}
@@ -254,7 +254,7 @@ class _Beginning(_Reader):
         for e in reversed(self.stack):
             words |= e.first_words
             patterns += e.first_patterns
-            if not _may_lack(e):
+            if not _is_optional(e):
                 break
         rules = self.open[-2:]
         layer = next((rule for rule in reversed(rules) if "kind" in rule.attributes), None)
@@ -270,11 +270,11 @@ class _Beginning(_Reader):
         )
 
 
-def _may_lack(e: Expression) -> bool:
+def _is_optional(e: Expression) -> bool:
     return e.nullable or isinstance(e, (Store, Close))
 
 
-def _stands(word: Word) -> bool:
+def _is_written(word: Word) -> bool:
     """Return whether a word is in the text, and was not inserted."""
     return word[1].start < word[1].end
 

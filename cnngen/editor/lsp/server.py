@@ -54,7 +54,7 @@ class Server(LanguageServer):
             protocol_cls=RepliesToAll,
         )
         self.settings = editor.TextSettings()
-        self.apart = BoundedProcess(seconds)
+        self.worker = BoundedProcess(seconds)
         self._asking = ThreadPoolExecutor(1, "asking")
         self._slow: dict[str, None] = {}
         """Texts whose dimensions took too long, and are not inferred again."""
@@ -123,7 +123,7 @@ class Server(LanguageServer):
 
     def end(self) -> None:
         """End the worker process."""
-        self.apart.close()
+        self.worker.close()
         self._asking.shutdown(wait=False, cancel_futures=True)
 
     # These run in the thread of the worker process, one call after the other:
@@ -139,7 +139,7 @@ class Server(LanguageServer):
         if text in self._slow and isinstance(settings, editor.TextSettings):
             named = named | {"settings": replace(settings, dimensions=False)}
         try:
-            return self.apart.call(function, text, *arguments, **named)
+            return self.worker.call(function, text, *arguments, **named)
         except TooLongError:
             self._slow[text] = None
             while len(self._slow) > MAX_SLOW:

@@ -41,17 +41,17 @@ def choose_filters(
     channels.propagate()
     level = 0
     levels: list[list[int]] = []  # of each open merge: main, right and left column
-    for place, item in enumerate(items):
+    for position, item in enumerate(items):
         match item:
-            case Layer() if place in unknowns:
+            case Layer() if position in unknowns:
                 given = item.parameters.get("filters")
                 if isinstance(given, int):
                     level = given
                 elif level == 0:
                     level = space.convolution.first_filters
-                elif place in reducing:
+                elif position in reducing:
                     level += space.convolution.filter_growth
-                channels.settle(unknowns[place], level)
+                channels.settle(unknowns[position], level)
             case Merge():
                 levels.append([level, level, level])
             case "(":
@@ -63,7 +63,7 @@ def choose_filters(
                 levels[-1][:2] = main, level
             case "]":
                 level = levels.pop()[0]
-    filters = {place: channels.known(unknown) for place, unknown in unknowns.items()}
+    filters = {position: channels.known(unknown) for position, unknown in unknowns.items()}
     return filters, channels.known(end)
 
 
@@ -124,12 +124,12 @@ class _Channels:
 
     def different(self, left: int, right: int, body: Body) -> MergeError:
         source = self.description.source
-        places = [side[-1].span if side else body.span for side in (body.left, body.right)]
+        positions = [side[-1].span if side else body.span for side in (body.left, body.right)]
         at = [""] * 2
         if source is not None:
             at = [
                 f" (ends at line {line}, column {column})"
-                for line, column in (source.position(span.start) for span in places)
+                for line, column in (source.position(span.start) for span in positions)
             ]
         return MergeError(
             f"the sides of this merge have different channels: left{at[0]} has {left}, "
@@ -262,11 +262,11 @@ def _connect(
     here = channels.new(input_channels)
     merges: list[list[int]] = []  # of each open merge: main, right and left column
     open_merges: list[tuple[Merge, int]] = []
-    for place, item in enumerate(items):
+    for position, item in enumerate(items):
         match item:
             case Layer() if item.kind in WITH_FILTERS:
                 filters = item.parameters.get("filters")
-                here = unknowns[place] = channels.new(filters, item.span)  # type: ignore[arg-type]
+                here = unknowns[position] = channels.new(filters, item.span)  # type: ignore[arg-type]
             case Merge():
                 merges.append([here, here, here])
                 open_merges.append((item, 0))

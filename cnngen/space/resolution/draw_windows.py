@@ -67,9 +67,9 @@ def draw_windows(
                 if not allowed:
                     raise _contradiction(items, description, sizes, start)
                 window, output = options.draw(allowed, random)
-                drawn[step.place] = window
+                drawn[step.position] = window
                 if output != size:
-                    reducing.add(step.place)
+                    reducing.add(step.position)
                 at = universe.numbers[output]
                 continue
             meeting = [body.relation for body in step.bodies]
@@ -112,7 +112,7 @@ def _contradiction(
     while True:
         step, reached = _first_blocked(chain, reached)
         if step.known is not None:
-            return _no_fit(items[step.place], description, sizes, reached)
+            return _no_fit(items[step.position], description, sizes, reached)
         for body in step.bodies:
             inner = next(
                 (side for side in (body.left, body.right) if not _through(side, reached).any()),
@@ -162,7 +162,7 @@ def _no_meeting(
     merge: ReachStep,
     reached: Reached,
 ) -> MergeError:
-    item = items[merge.place]
+    item = items[merge.position]
     assert isinstance(item, Merge)
     # Report for the largest start only: from different starts, both sides may reach one size.
     start = np.zeros_like(reached)

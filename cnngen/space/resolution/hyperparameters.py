@@ -72,25 +72,25 @@ def resolve_sentence(
     filters, channels = choose_filters(items, description, space, shape[2], drawn.reducing)
 
     features = 0
-    for place, item in enumerate(items):
+    for position, item in enumerate(items):
         if not isinstance(item, Layer):
             continue
         known: dict[str, Value] = dict(item.parameters)
-        if place in drawn.windows:
-            window = drawn.windows[place]
+        if position in drawn.windows:
+            window = drawn.windows[position]
             known |= {
                 WINDOW_NAMES[item.kind]: window.extent,
                 "stride": window.stride,
                 "padding": window.padding,
             }
-        if place in filters:
-            known["filters"] = filters[place]
+        if position in filters:
+            known["filters"] = filters[position]
         match item.kind:
             case "flatten":
                 features = prod(drawn.end) * channels
             case "global_avg_pooling" | "global_max_pooling":
                 features = channels
-            case "dense" if place == len(items) - 1:
+            case "dense" if position == len(items) - 1:
                 assert classes is not None
                 known.setdefault("units", classes)
                 known.setdefault("activation", "linear")
@@ -98,7 +98,7 @@ def resolve_sentence(
                 units = known.get("units") or _hidden_units(features, space, random)
                 assert isinstance(units, int)
                 features = known["units"] = units
-        items[place] = _filled(item, known, activation, space, random)
+        items[position] = _filled(item, known, activation, space, random)
 
     nodes = gather(items)
     end = len(nodes) - len(description.head)

@@ -55,7 +55,7 @@ class Universe:
 class ReachStep:
     """A layer with a window, or a merge, in a chain."""
 
-    place: int
+    position: int
     relation: Relation
     known: Given | None = None
     bodies: list[BodyReach] = field(default_factory=list)
@@ -215,17 +215,17 @@ def _relate(
     chain: list[ReachStep] = []
     relation = identity
     merges: list[_OpenMerge] = []
-    for place, (item, known) in enumerate(zip(items, windows, strict=True)):
+    for position, (item, known) in enumerate(zip(items, windows, strict=True)):
         match item:
             case Layer():
                 if known is not None:
                     step = ReachStep(
-                        place, _window_relation(space, known, freedom, universe), known
+                        position, _window_relation(space, known, freedom, universe), known
                     )
                     chain.append(step)
                     relation = _then(relation, step.relation, identity) if merges else identity
             case Merge():
-                merges.append(_OpenMerge(ReachStep(place, identity), chain, relation))
+                merges.append(_OpenMerge(ReachStep(position, identity), chain, relation))
             case "(":
                 chain, relation = [], identity
             case ",":

@@ -70,12 +70,12 @@ def decode_images(name: str, count: int, batches: Iterable[Sequence[EncodedImage
 
 def _fill(images: Images, batch: Sequence[EncodedImage]) -> None:
     height, width, channels = images.shape[1:]
-    for i, (place, encoded) in enumerate(batch):
-        images[i] = _decode(place, encoded, (height, width, channels))
+    for i, (location, encoded) in enumerate(batch):
+        images[i] = _decode(location, encoded, (height, width, channels))
 
 
 def _decode(
-    place: str, encoded: bytes | Path, expected: tuple[int, int, int] | None = None
+    location: str, encoded: bytes | Path, expected: tuple[int, int, int] | None = None
 ) -> Images:
     """Decode one image to (height, width, channels).
 
@@ -86,45 +86,47 @@ def _decode(
     try:
         data = encoded if isinstance(encoded, bytes) else _read(encoded)
         if len(data) > MAX_FILE:
-            raise DataError(f"{place}: holds more than {MAX_FILE >> 20} MiB")
+            raise DataError(f"{location}: holds more than {MAX_FILE >> 20} MiB")
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             mode = MODES.get(image.mode)
             if mode is None:
                 raise DataError(
-                    f"{place}: has pixels of mode {image.mode}",
+                    f"{location}: has pixels of mode {image.mode}",
                     hint="Images must have 8 bits a channel, grey or coloured.",
                 )
             if image.tile and DEEP.search(str(image.tile[0].args)):
                 raise DataError(
-                    f"{place}: has more than 8 bits a channel",
+                    f"{location}: has more than 8 bits a channel",
                     hint="Scale its values to 8 bits yourself: Pillow would cut them off.",
                 )
             shape = (image.height, image.width, 1 if mode == "L" else 3)
             # Images of a rotated camera are turned below, once they are decoded.
             turned = (shape[1], shape[0], shape[2])
             if expected is not None and expected not in (shape, turned):
-                raise _odd(place, shape, expected)
+                raise _odd(location, shape, expected)
             if shape[0] * shape[1] > MAX_PIXELS:
-                raise DataError(f"{place}: an image of {_text(shape)} is far too large to train on")
+                raise DataError(
+                    f"{location}: an image of {_text(shape)} is far too large to train on"
+                )
             image.load()  # which rotates TIFF by itself
             upright = ImageOps.exif_transpose(image) if ORIENTATION in image.getexif() else image
             shape = (upright.height, upright.width, shape[2])
             if expected is not None and shape != expected:
-                raise _odd(place, shape, expected)
+                raise _odd(location, shape, expected)
             pixels = upright if upright.mode == mode else upright.convert(mode)
             return np.frombuffer(pixels.tobytes(), np.uint8).reshape(shape)
     except DataError:
         raise
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
-        raise DataError(f"{place}: not an image", hint=f"Formats: {known}.") from None
+        raise DataError(f"{location}: not an image", hint=f"Formats: {known}.") from None
     except Exception as error:  # Pillow's readers may raise anything for a broken file
-        raise DataError(f"{place}: not a readable image ({error})") from None
+        raise DataError(f"{location}: not a readable image ({error})") from None
 
 
-def _odd(place: str, shape: tuple[int, int, int], expected: tuple[int, int, int]) -> DataError:
+def _odd(location: str, shape: tuple[int, int, int], expected: tuple[int, int, int]) -> DataError:
     return DataError(
-        f"{place}: this image is {_text(shape)}, those before are {_text(expected)}",
+        f"{location}: this image is {_text(shape)}, those before are {_text(expected)}",
         hint="All images of a data set must have one size and one number of channels.",
     )
 

@@ -182,12 +182,13 @@ class _Table:
         return int(max(1, min(256, BATCH_BYTES // max(1, size))))
 
     def _encoded(self, row: int, data: bytes | None) -> EncodedImage:
-        place = f"{self.path}, row {row}"
+        location = f"{self.path}, row {row}"
         if data is None:
             raise DataError(
-                f"{place}: the image has no bytes", hint="Images must be stored in the file itself."
+                f"{location}: the image has no bytes",
+                hint="Images must be stored in the file itself.",
             )
-        return place, data
+        return location, data
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class Nvml:
         if not _process_ids_are_the_hosts():
             return None
         use: Counter[int] = Counter()
-        for place, (handle, seen) in enumerate(self._seen):
+        for number, (handle, seen) in enumerate(self._seen):
             try:
                 samples = pynvml.nvmlDeviceGetProcessUtilization(handle, seen)
             except pynvml.NVMLError as error:
@@ -97,7 +97,7 @@ class Nvml:
                 if sample.timeStamp > seen:
                     use[sample.pid] += sample.smUtil
             latest = max((sample.timeStamp for sample in samples), default=0)
-            self._seen[place] = (handle, max(seen, latest))
+            self._seen[number] = (handle, max(seen, latest))
         return use
 
 

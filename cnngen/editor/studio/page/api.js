@@ -1,6 +1,6 @@
-// Questions to the studio. Everything goes to the address that the page came from.
+// Requests to the studio. All go to the address that the page came from.
 
-/** What the studio could not do: `message`, `hint`, and a place in the text if there is one. */
+/** An error from the studio: `message`, `hint`, and a range in the text if there is one. */
 export class Refusal extends Error {
   constructor({ message, hint = null, start = null, end = null }) {
     super(message);
@@ -11,20 +11,20 @@ export class Refusal extends Error {
 let onLost = () => {};
 let onFound = () => {};
 
-/** Say what is to be done when the studio no longer answers, and when it does again. */
+/** Set the handlers for when the studio stops responding, and responds again. */
 export function watch(lost, found) {
   onLost = lost;
   onFound = found;
 }
 
-/** The answer to a question. Throws `Refusal`, or the fetch's own error where nobody answers. */
+/** Send a request and return the response. Throws `Refusal`, or fetch's error if there is none. */
 export async function ask(name, question, signal = undefined) {
   const { answer, fault } = await (await send(name, question, signal)).json();
   if (fault) throw new Refusal(fault);
   return answer;
 }
 
-/** The events that answer a question, as they come. */
+/** Send a request and yield the events of the response as they come. */
 export async function* follow(name, question, signal) {
   const answer = await send(name, question, signal);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

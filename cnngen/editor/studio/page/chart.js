@@ -1,11 +1,11 @@
-// Charts as SVG: axes and grid by d3's scales, marks by whoever draws.
+// SVG charts: axes and grid from d3's scales, marks from the caller.
 
 import { scaleLinear, scaleLog } from "./libraries.js";
 import { drawn } from "./dom.js";
 
 const MARGIN = { top: 10, right: 24, bottom: 38, left: 64 };
 
-/** A chart that fills its place, and is drawn anew when that changes its size. */
+/** A chart that fills its container, and is redrawn when that is resized. */
 export class Chart {
   /** @param {(axes: {x: Function, y: Function, marks: SVGElement}) => void} draw adds marks */
   constructor(place, label, draw) {
@@ -16,7 +16,7 @@ export class Chart {
   }
 
   /**
-   * What the axes span: `{label, domain, log, format}` each. Nothing is drawn without both.
+   * Set the axes: `{label, domain, log, format}` each. Nothing is drawn without both.
    */
   span(x, y) {
     this.x = x;
@@ -77,7 +77,7 @@ export class Chart {
   }
 }
 
-/** The points of a line as a path; a gap where a figure is missing. */
+/** Convert points to a path, with a gap where a value is missing. */
 export function line(points) {
   let pen = "M";
   let path = "";
@@ -106,7 +106,7 @@ function ticks({ log, whole }, axis, about) {
   const all = axis.ticks(count);
   if (whole) return all.filter(Number.isInteger);
   if (!log || all.length <= count) return all;
-  // Of a logarithm's many ticks, those that begin a decade, then 2 and 5 if there is room.
+  // Of the many logarithmic ticks, keep powers of ten, and 2 and 5 if there is room.
   for (const kept of [[1, 2, 5], [1, 5], [1]]) {
     const some = all.filter((tick) => kept.includes(leading(tick)));
     if (some.length <= count || kept.length === 1) return some.length ? some : all;

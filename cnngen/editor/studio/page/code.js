@@ -1,11 +1,11 @@
-// The source that each backend emits.
+// The code view: the source code that each backend generates.
 
 import { ask, Refusal } from "./api.js";
 import { choice, download, element, field, notice } from "./dom.js";
 import { CodeView } from "./editor.js";
 
 export class Code {
-  /** @param {() => object} question what the studio is asked for the text as it is */
+  /** @param {() => object} question builds the request for the current text */
   constructor(panel, backends, question) {
     this.question = question;
     this.asked = 0;

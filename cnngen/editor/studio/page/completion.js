@@ -1,4 +1,4 @@
-// What may come next, as the language server knows it.
+// Completion, with the words that the language server offers.
 
 import { ask } from "./api.js";
 import { characters, units } from "./units.js";
@@ -10,7 +10,7 @@ const KINDS = {
   sign: "text",
 };
 
-/** CodeMirror's completions at a place, for the ends that the page is set to. */
+/** CodeMirror's completion source, for the page's current input shape and classes. */
 export async function complete(context, ends) {
   const text = context.state.doc.toString();
   const begun = context.matchBefore(/[\w.]*/);

@@ -1,4 +1,4 @@
-// What each layer costs, counted and not measured.
+// The cost view: the counted cost of each layer.
 
 import { element, full, short, times } from "./dom.js";
 
@@ -79,7 +79,7 @@ function column(name, className = "") {
   return element("th", { scope: "col", className }, name);
 }
 
-/** A count, and how it stands to the largest of its column. */
+/** A cell with a count, and a bar relative to the largest in its column. */
 function bar(count, most) {
   const cell = element("td", { className: "number share", title: full(count) }, short(count));
   cell.style.setProperty("--share", `${(100 * count) / most}%`);

@@ -1,10 +1,10 @@
-// The drawing of the network: it scrolls, zooms, and each box leads to its text.
+// The diagram view: it scrolls and zooms, and each box links to its text.
 
 import { download, element } from "./dom.js";
 
 const LEAST = 0.1;
 const MOST = 4;
-/** Fitted drawings are not made smaller than can be read, nor much larger than drawn. */
+/** Limits for fitting: not too small to read, not much larger than drawn. */
 const FIT = [0.4, 1.25];
 
 export class Diagram {
@@ -50,7 +50,7 @@ export class Diagram {
     new ResizeObserver(() => this.zoom ?? this.#size()).observe(this.scroller);
   }
 
-  /** Show a drawing, as the studio made it of a resolved network. */
+  /** Show the drawing of a resolved network. */
   show(svg, name) {
     this.fresh();
     if (this.drawing && svg === this.source) return;
@@ -74,7 +74,7 @@ export class Diagram {
     this.#size();
   }
 
-  /** The drawing is that of the text. */
+  /** Mark the drawing as up to date. */
   fresh(note = "") {
     this.stale = false;
     this.sheet.classList.remove("stale");
@@ -82,7 +82,7 @@ export class Diagram {
     this.note.textContent = note;
   }
 
-  /** The text has changed since, and is no network now. */
+  /** Mark the drawing as outdated: the text has changed and is not a network now. */
   outdated() {
     this.stale = true;
     this.sheet.classList.add("stale");
@@ -92,14 +92,14 @@ export class Diagram {
       : "There is no network to draw yet.";
   }
 
-  /** Nothing is drawn, and why. */
+  /** Show a reason instead of a drawing. */
   nothing(why) {
     this.drawing = undefined;
     this.sheet.replaceChildren();
     this.fresh(why);
   }
 
-  /** Mark the boxes of the word in which the cursor stands. */
+  /** Highlight the boxes of the word at the cursor. */
   mark(indices) {
     if (!this.drawing) return;
     const marked = new Set(indices);
@@ -128,7 +128,7 @@ export class Diagram {
     this.#size();
   }
 
-  /** Zoom, keeping a point of the window where it is: the view's middle, if not given. */
+  /** Zoom around a point of the window, by default the centre of the view. */
   #by(factor, at = this.#middle()) {
     if (!this.drawing) return;
     const before = this.drawing.getBoundingClientRect();
@@ -153,7 +153,7 @@ export class Diagram {
     this.#by(Math.exp(-event.deltaY / 400), { x: event.clientX, y: event.clientY });
   }
 
-  /** With a mouse, the paper can be dragged; fingers scroll it anyway. */
+  /** Let a mouse drag the drawing; touch scrolls it anyway. */
   #drag(event) {
     this.dragged = false;
     if (event.pointerType !== "mouse" || event.button !== 0) return;

@@ -1,5 +1,5 @@
-// What is being written: its text, its name, and whether it is the studio's file.
-// All of it is kept in this browser, so that it survives a reload.
+// The document: its text, its name, and whether it is the studio's file.
+// It is kept in the browser's storage, so that it survives a reload.
 
 const KEPT = "cnngen-studio";
 
@@ -27,7 +27,7 @@ export class Draft {
     this.ends = kept?.ends ?? null;
   }
 
-  /** Begin from the studio's file, or from an example. */
+  /** Start from the studio's file, or from an example. */
   begin(file = this.file) {
     this.file = file;
     this.bound = file !== null;
@@ -37,12 +37,12 @@ export class Draft {
     this.saved = this.text;
   }
 
-  /** Take a text from elsewhere: saving it does not write to the studio's file. */
+  /** Load another text. Saving it does not write to the studio's file. */
   take(text, name, saved = null) {
     Object.assign(this, { text, name, bound: false, saved });
   }
 
-  /** The text as it is was saved; `file` says so where it is the studio's. */
+  /** Record that the current text was saved, with `file` if to the studio's file. */
   keep(file = null) {
     if (file) {
       this.file = file;
@@ -55,12 +55,12 @@ export class Draft {
     return this.text !== this.saved;
   }
 
-  /** Whether the studio's file has another text than the editor. */
+  /** Whether the text differs from the studio's file. */
   get away() {
     return this.file !== null && (!this.bound || this.unsaved || this.digest !== this.file.digest);
   }
 
-  /** Keep all of it in this browser. */
+  /** Store the document in this browser. */
   store() {
     const { text, name, bound, digest, saved } = this;
     const draft = { text, name, bound, digest, saved };
@@ -68,7 +68,7 @@ export class Draft {
     try {
       localStorage.setItem(KEPT, JSON.stringify(kept));
     } catch {
-      // The browser keeps nothing, or has no room: then a reload begins anew.
+      // Storage is disabled or full: a reload starts afresh.
     }
   }
 }

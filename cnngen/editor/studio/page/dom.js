@@ -1,11 +1,11 @@
-// Elements of the page. Text is always set as text, never as markup.
+// Creates elements of the page. Text is always set as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// Marks that turn the direction of writing, controls, halves of characters.
+// Bidirectional marks, control characters and lone surrogates.
 const HIDDEN = /[\p{Cf}\p{Co}\p{Cs}\u2028\u2029]|[^\P{Cc}\n\t]/gu;
 
-/** A child of an element: of a text, what can be seen. */
+/** A child of an element; a text without its invisible characters. */
 const seen = (child) => (typeof child === "string" ? child.replace(HIDDEN, " ") : child);
 
 /** An element with properties, attributes and children; `on` maps events to listeners. */
@@ -29,18 +29,18 @@ export function drawn(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** A field with its name before it. */
+/** A form field with its label. */
 export function field(name, control) {
   return element("label", {}, `${name} `, control);
 }
 
-/** A choice among [value, name] pairs. */
+/** A select element with [value, name] pairs. */
 export function choice(name, pairs, given = {}) {
   const options = pairs.map(([value, text]) => element("option", { value }, text));
   return element("select", { name, ...given }, ...options);
 }
 
-/** A message with its hint, as the command line says them. */
+/** A message with its hint, as on the command line. */
 export function notice(message, hint = null, kind = "bad") {
   return element(
     "div",
@@ -50,14 +50,14 @@ export function notice(message, hint = null, kind = "bad") {
   );
 }
 
-/** Give a text to the person as a file. */
+/** Download a text as a file. */
 export function download(name, text, type = "text/plain") {
   const address = URL.createObjectURL(new Blob([text], { type }));
   element("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-/** A count to three digits: 950, 12.3 k, 4.56 M. */
+/** Format a count with three digits: 950, 12.3 k, 4.56 M. */
 export function short(count) {
   if (count < 1000) return String(count);
   const units = ["k", "M", "G", "T", "P", "E"];
@@ -68,11 +68,11 @@ export function short(count) {
   return count.toExponential(2);
 }
 
-/** A count in full, with a comma at each thousand. */
+/** Format a count in full, with thousands separators. */
 export const full = (count) => count.toLocaleString("en");
 
-/** A share as a percentage. */
+/** Format a share as a percentage. */
 export const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
-/** A shape as 3×3. */
+/** Format a shape as 3×3. */
 export const times = (shape) => shape.replaceAll("x", "×");

@@ -1,4 +1,4 @@
-// The text: CodeMirror with the language's colours, faults at their places, and shapes on hover.
+// The text editor: CodeMirror with highlighting, underlined faults, and shapes on hover.
 
 import {
   EditorState,
@@ -113,7 +113,7 @@ export class Editor {
           hoverTooltip((_, place) => this.#about(place)),
           keymap.of([
             ...closeBracketsKeymap,
-            // Ctrl-Enter trains; CodeMirror would open a line.
+            // Ctrl-Enter trains; CodeMirror would insert a line.
             ...defaultKeymap.filter(({ key }) => key !== "Mod-Enter"),
             ...historyKeymap,
             ...completionKeymap,
@@ -138,7 +138,7 @@ export class Editor {
     return this.view.state.doc.toString();
   }
 
-  /** Replace the text; it can be undone. */
+  /** Replace the text, as an undoable change. */
   set text(text) {
     const changes = { from: 0, to: this.view.state.doc.length, insert: text };
     this.view.dispatch({ changes, selection: { anchor: 0 }, scrollIntoView: true });
@@ -148,7 +148,7 @@ export class Editor {
     this.view.focus();
   }
 
-  /** Select a range of the text and go there. */
+  /** Select a range of the text and scroll to it. */
   select(from, to) {
     this.view.dispatch({
       selection: { anchor: from, head: to },
@@ -174,7 +174,7 @@ export class Editor {
     this.view.dispatch(setDiagnostics(this.view.state, marks));
   }
 
-  /** Line and column of a place, from 1. */
+  /** Line and column of an offset, from 1. */
   position(place) {
     const line = this.view.state.doc.lineAt(Math.min(place, this.view.state.doc.length));
     return `${line.number}:${place - line.from + 1}`;
@@ -195,7 +195,7 @@ export class Editor {
   }
 }
 
-/** A view of Python code that cannot be changed. */
+/** A read-only view of Python code. */
 export class CodeView {
   constructor(parent, label) {
     this.view = new EditorView({
@@ -226,13 +226,13 @@ export class CodeView {
   }
 }
 
-/** A place with something to see: a fault at the end of the text is shown before it. */
+/** Make a range visible: a fault at the end of the text is shown before it. */
 function whole(doc, from, to) {
   const end = Math.min(Math.max(to, from + 1), doc.length);
   return { from: Math.max(0, Math.min(from, end - 1)), to: end };
 }
 
-/** The language's colours. What is right and wrong, the studio says. */
+/** Syntax highlighting of the language. Faults come from the studio. */
 function language(words) {
   const kinds = new Set(Object.keys(words));
   const names = new Set(Object.values(words).flat());

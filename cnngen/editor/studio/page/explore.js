@@ -1,4 +1,4 @@
-// A folder of runs: what they cost and what they reach, and the best of them.
+// The explore view: cost and results of a folder of runs, and the best of them.
 
 import { ask, Refusal } from "./api.js";
 import { Chart, line } from "./chart.js";
@@ -7,7 +7,7 @@ import { choice, drawn, element, field, full, notice, percent, short } from "./d
 const energy = (value) => `${Number(value.toPrecision(3))} Wh`;
 const seconds = (value) => `${Number(value.toPrecision(3))} s`;
 
-/** What can be laid on an axis; `better` says which end is wanted. */
+/** The figures for the axes; `better` is the preferred direction. */
 const FIGURES = {
   parameters: { label: "Parameters", format: short, log: true, better: "less" },
   energy: { label: "Energy", format: energy, log: true, better: "less" },
@@ -85,7 +85,7 @@ export class Explore {
     );
   }
 
-  /** Look which folders of runs there are, and read one. */
+  /** List the folders of runs, and read one. */
   async look() {
     await this.#trying(async () => {
       const before = this.campaign.value;
@@ -314,7 +314,7 @@ function axis(figure, values) {
   return { ...figure, domain, format };
 }
 
-/** The points that no other betters in one figure without being worse in the other. */
+/** The Pareto front: points that no other point dominates. */
 export function front(points, x, y) {
   const sign = (name) => (FIGURES[name].better === "more" ? -1 : 1);
   const worth = (point) => [sign(x) * point[x], sign(y) * point[y]];
@@ -331,7 +331,7 @@ export function front(points, x, y) {
   return kept;
 }
 
-/** A front as stairs: between two of its points, nothing reaches further than the worse. */
+/** Draw a front as steps between its points. */
 function stairs(points) {
   return points.flatMap(([x, y], index) => (index ? [[x, points[index - 1][1]], [x, y]] : [[x, y]]));
 }

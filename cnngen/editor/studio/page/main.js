@@ -1,4 +1,4 @@
-// The page: what is written is checked as one types, and the views show what came of it.
+// The page: checks the text while typing, and updates the views.
 
 import { ask, Refusal, watch } from "./api.js";
 import { Code } from "./code.js";
@@ -48,7 +48,7 @@ class Page {
     this.check();
   }
 
-  /** What stands in for what the text leaves open. */
+  /** The values used for what the text leaves open. */
   ends() {
     const { space, seed, input, classes } = at("ends").elements;
     return {
@@ -87,7 +87,7 @@ class Page {
     );
   }
 
-  /** The text or its ends have changed. */
+  /** Handle a change of the text, the input shape or the classes. */
   changed() {
     this.draft.text = this.editor.text;
     this.title();
@@ -110,7 +110,7 @@ class Page {
     this.draft.store();
   }
 
-  /** Ask what the text is; one question at a time, and the last one always. */
+  /** Check the text: one request at a time, and always the latest text. */
   async check() {
     this.store();
     this.title();
@@ -133,7 +133,7 @@ class Page {
     this.checking = false;
   }
 
-  /** Show what came of a text. */
+  /** Show the result of a check. */
   show(text, { faults, whole, network, layers, svg }) {
     const unit = units(text);
     const marked = faults.map((fault) => ({
@@ -161,7 +161,7 @@ class Page {
     document.body.dataset.checked = text.length;
   }
 
-  /** Bring the open view up to date; the others follow when they are opened. */
+  /** Update the open view; the others are updated when opened. */
   refresh() {
     const { good, stale } = this;
     const blank = !this.editor.text.trim();
@@ -244,12 +244,12 @@ class Page {
     if (layer) this.editor.select(layer.from, layer.to);
   }
 
-  /** The cursor stands in a word: mark its boxes. */
+  /** Highlight the boxes of the word at the cursor. */
   moved(place) {
     const inside = ({ from, to }) => from <= place && place <= to;
     const here = (this.layers ?? []).map((layer, index) => [layer, index]);
     const found = here.filter(([layer]) => inside(layer));
-    // Of a merge and a layer within it, the layer counts.
+    // Of a merge and a layer in it, choose the layer.
     const least = Math.min(...found.map(([{ from, to }]) => to - from));
     const meant = found.filter(([{ from, to }]) => to - from === least);
     this.diagram?.mark(meant.map(([, index]) => index));
@@ -298,7 +298,7 @@ class Page {
     this.editor.focus();
   }
 
-  /** Say something that is about no place in the text. */
+  /** Show a message without a position in the text. */
   say(message, hint = null) {
     at("faults").replaceChildren(element("li", {}, notice(message, hint)));
   }

@@ -1,9 +1,9 @@
-// What is expected of the network without training it.
+// The prediction view: the results expected of the network without training.
 
 import { ask, Refusal } from "./api.js";
 import { element, notice, percent } from "./dom.js";
 
-/** What each target is called, and how its figures are written. */
+/** The name of each target, and the format of its figures. */
 const TARGETS = {
   accuracy: ["Test accuracy", percent],
   time: ["Training time", (seconds) => `${digits(seconds)} s`],
@@ -12,14 +12,14 @@ const TARGETS = {
 };
 
 export class Prediction {
-  /** @param {() => object} question what the studio is asked for the text as it is */
+  /** @param {() => object} question builds the request for the current text */
   constructor(panel, question) {
     this.question = question;
     this.sheet = element("div", { className: "scroller", "aria-live": "polite" });
     panel.append(this.sheet);
   }
 
-  /** Ask anew; one question at a time, and the last one always. */
+  /** Update: one request at a time, and always the latest text. */
   async update() {
     this.again = true;
     if (this.asking) return;
@@ -51,18 +51,18 @@ export class Prediction {
         element("dd", {}, format(mean), between ? element("small", {}, between) : null),
       );
     });
-    const unlike = `It lies outside what the model has seen: ${outside.join("; ")}.`;
+    const unlike = `It differs from the networks the model was fitted to: ${outside.join("; ")}.`;
     this.sheet.replaceChildren(
       element("dl", { className: "figures large" }, ...cards),
-      outside.length ? notice(unlike, "Take the figures with care.") : "",
-      element("p", { className: "hint" }, "The ranges are meant to hold nine of ten such networks. "),
+      outside.length ? notice(unlike, "Treat the figures with caution.") : "",
+      element("p", { className: "hint" }, "The ranges are meant to contain nine of ten such networks. "),
       ...forecasts.filter(({ note }) => note).map(({ note }) => element("p", { className: "hint" }, `${note}.`)),
       ...origin.map((text) => element("p", { className: "hint" }, `Learnt from ${text}.`)),
     );
   }
 }
 
-/** Two digits, and no powers of ten. */
+/** Format with two significant digits, without an exponent. */
 function digits(figure) {
   return figure >= 10 ? String(Math.round(figure)) : String(Number(figure.toPrecision(2)));
 }

@@ -1,4 +1,4 @@
-// A network from a space and a seed.
+// The sample view: draws a network from a space with a seed.
 
 import { ask, Refusal } from "./api.js";
 import { choice, element, field, notice } from "./dom.js";
@@ -32,7 +32,7 @@ export class Sample {
         "p",
         { className: "hint" },
         "The same space, seed and bounds give the same network on every machine. ",
-        "Bounds are met by drawing again.",
+        "Networks outside the bounds are drawn again.",
       ),
       element(
         "div",
@@ -71,13 +71,13 @@ export class Sample {
     panel.append(element("div", { className: "scroller" }, this.form, this.picture));
   }
 
-  /** Show the drawing of what is in the editor; as an image, so that nothing in it is live. */
+  /** Show the drawing of the text, as an image, so that nothing in it is interactive. */
   preview(svg) {
     this.picture.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
     this.picture.hidden = false;
   }
 
-  /** Draw with the seed after this one. */
+  /** Draw with the next seed. */
   next() {
     const { seed } = this.form.elements;
     seed.value = Number(seed.value) + 1;

@@ -1,4 +1,4 @@
-// Tabs as the ARIA authoring practices describe them: arrows move, one panel shows.
+// Tabs following the ARIA authoring practices: arrow keys move, one panel is visible.
 
 export class Tabs {
   /** @param {(name: string) => void} onOpen a panel is shown */
@@ -25,7 +25,7 @@ export class Tabs {
     this.onOpen(name);
   }
 
-  /** Show a panel by its place, and focus its tab. */
+  /** Show a panel by its index, and focus its tab. */
   go(index) {
     const tab = this.tabs.at(index);
     this.show(tab.getAttribute("aria-controls"));

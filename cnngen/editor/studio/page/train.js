@@ -1,4 +1,4 @@
-// A quick training with its curves, and what it used.
+// The train view: a quick training with its curves, time and energy.
 
 import { follow, Refusal } from "./api.js";
 import { Chart, line } from "./chart.js";
@@ -9,7 +9,7 @@ const SERIES = ["train", "validation"];
 export class Train {
   /**
    * @param {{backends: object[], data: string, training_seconds: number}} start
-   * @param {() => object} question what the studio is asked for the text as it is
+   * @param {() => object} question builds the request for the current text
    */
   constructor(panel, start, question) {
     this.question = question;
@@ -136,7 +136,7 @@ export class Train {
   }
 
   #finish(record) {
-    this.said.textContent = record.status === "ok" ? "Trained." : "The training has an end of its own:";
+    this.said.textContent = record.status === "ok" ? "Trained." : "The training ended early:";
     const { energy } = record;
     const figures = {
       "Test accuracy": figure(record.test_accuracy, percent),
@@ -189,7 +189,7 @@ export class Train {
 
 const figure = (value, format) => (value === null ? "not reached" : format(value));
 
-/** Where the energy comes from, in the words of the records. */
+/** Describe the provenance of the energy, as for records. */
 function origin({ energy, energy_cause: cause }) {
   if (!energy) return `No energy: ${cause ?? "it was not measured"}.`;
   const { cpu, gpu, ram } = energy.provenance;
