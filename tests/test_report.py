@@ -205,6 +205,21 @@ def test_values_that_are_no_figures_are_left_out(tmp_path: Path) -> None:
     assert "seconds" not in found.spreads
 
 
+def test_a_linked_sub_folder_takes_nothing_of_a_report_elsewhere(
+    source: Path, tmp_path: Path
+) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (out := tmp_path / "out").mkdir()
+    (out / "figures").symlink_to(elsewhere)
+    (out / fits_module.FOLDER).symlink_to(elsewhere)
+    material = read_material(source)
+    with pytest.raises(StoreError, match="symbolic link"):
+        study(material, plan("depth"), folder=out)
+    with pytest.raises(StoreError, match="symbolic link"):
+        write_report(study(material, plan("depth"), folder=tmp_path), out)
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_the_report_has_its_figures_as_json_and_is_the_same_each_time(
     source: Path, tmp_path: Path
 ) -> None:

@@ -36,7 +36,7 @@ def write_report(found: Study, folder: str | Path) -> Path:
     blocks = chapters(found)
     for block in blocks:
         if isinstance(block, Image):
-            write_file(Path(folder) / PICTURES, file_name(block.name), block.svg)
+            write_file(folder, f"{PICTURES}/{file_name(block.name)}", block.svg)
     whole = json.dumps(found.figures(), indent=2, allow_nan=False) + "\n"
     write_file(folder, "report.json", whole.encode())
     write_file(folder, "report.md", to_markdown(title(found), blocks, PICTURES).encode())

@@ -154,7 +154,7 @@ def fit_all(
         fit = _read(path)
         if fit is None:
             fit = _fit(predictor, task, examples)
-            write_file(path.parent, path.name, (json.dumps(asdict(fit)) + "\n").encode())
+            write_file(folder, f"{FOLDER}/{path.name}", (json.dumps(asdict(fit)) + "\n").encode())
         made.append(fit)
     return made
 
