@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from cnngen.network import Network
-from cnngen.predict.graph.encoding import NODE_FEATURES, WHOLE_FEATURES, encode
-from cnngen.predict.graph.encoding import Graph as Encoded
+from cnngen.predict.graph.encoding import NODE_FEATURES, WHOLE_FEATURES, EncodedGraph, encode
 from cnngen.predict.torch_predictor import ModulePredictor
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class GraphPredictor(ModulePredictor[Encoded]):
+class GraphPredictor(ModulePredictor[EncodedGraph]):
     """An ensemble of graph networks with a virtual node."""
 
     name: ClassVar[str] = "graph"
@@ -35,13 +34,13 @@ class GraphPredictor(ModulePredictor[Encoded]):
     layers: int = 2
     dropout: float = 0.2
 
-    def encode(self, network: Network) -> Encoded:
+    def encode(self, network: Network) -> EncodedGraph:
         return encode(network)
 
-    def size(self, encoded: Encoded) -> int:
+    def size(self, encoded: EncodedGraph) -> int:
         return len(encoded.nodes)
 
-    def collate(self, encoded: Sequence[Encoded]) -> tuple[Tensor, ...]:
+    def collate(self, encoded: Sequence[EncodedGraph]) -> tuple[Tensor, ...]:
         from cnngen.predict.graph.module import collate
 
         return collate(encoded)

@@ -34,7 +34,7 @@ BIT = 1 / 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Graph:
+class EncodedGraph:
     """A network as arrays.
 
     `nodes` has shape (nodes, features), `edges` (2, edges) with sources in its first row,
@@ -47,7 +47,7 @@ class Graph:
 
 
 @lru_cache(4096)
-def encode(network: Network) -> Graph:
+def encode(network: Network) -> EncodedGraph:
     """The arrays of a network, in the order of its nodes.
 
     Raises `CnnGenError` for an operation that is not in the vocabulary or the features.
@@ -75,7 +75,7 @@ def encode(network: Network) -> Graph:
         for at, node in enumerate(network.nodes)
     ]
     whole = [*features(network).values(), *used[0], _bits(int(depth[-1]))]
-    return Graph(np.array(nodes, np.float32), edges, np.array(whole, np.float32))
+    return EncodedGraph(np.array(nodes, np.float32), edges, np.array(whole, np.float32))
 
 
 def _operation(network: Network, node: Node) -> list[float]:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnngen.predict.graph.encoding import Graph
+from cnngen.predict.graph.encoding import EncodedGraph
 from cnngen.predict.torch_fit import Regressor
 
 
-def collate(graphs: Sequence[Graph]) -> tuple[Tensor, ...]:
+def collate(graphs: Sequence[EncodedGraph]) -> tuple[Tensor, ...]:
     """Batch graphs as one disconnected graph.
 
     Returns nodes (nodes, features), edges (2, edges), the graph of each node (nodes,), and the
