@@ -17,7 +17,7 @@ from cnngen.language import Description, Layer, Merge, format, parse
 from cnngen.language.tree import Node, gather
 from cnngen.network import Network
 from cnngen.operations import Add, Concat, Conv2d, Dense, Pool
-from cnngen.space.resolution import resolve
+from cnngen.space.resolution import channels, resolve
 from cnngen.space.sampling import sample, sample_description
 
 INPUTS = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (64, 48, 3)]
@@ -440,6 +440,55 @@ def test_a_thousand_nested_merges_resolve() -> None:
     network = resolve(parse(text))
     assert len(network) == 3004
     assert resolve(network.description) == network
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The sums that were looked at, an entry each time; one too often fails."""
+    seen: list[object] = []
+    follow = channels._Channels._follow_sum
+
+    def counted(self: channels._Channels, total: channels._Sum) -> list[int]:
+        seen.append(total)
+        assert len(seen) < 10_000
+        return follow(self, total)
+
+    monkeypatch.setattr(channels._Channels, "_follow_sum", counted)
+    return seen
+
+
+@pytest.mark.parametrize("before", ["conv", "conv(filters=3)"])
+def test_nested_concatenations_are_looked_at_as_often_at_every_depth(
+    before: str, looks: list[object]
+) -> None:
+    """Law: with each convolution only the sum that it is a part of, not all around that."""
+    text = "input " + f"[concat ( {before} " * 1500 + ", conv ) ]" * 1500 + " flatten dense output"
+    channels_at_end = resolve(parse(text)).nodes[-3].shape[2]
+    assert channels_at_end > 1500
+    assert len(looks) <= 3 * 1500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "input [add ( [concat ( [concat ( conv , conv ) ] , conv ) ] , conv(filters=2) ) ] output",
+        "input [add ( conv [concat ( conv , Empty ) ] [concat ( conv , Empty ) ] ,"
+        " conv(filters=2) ) ] output",
+        "input conv conv(filters=1) [add ( [concat ( conv [concat ( conv(filters=1) conv ,"
+        " Empty ) ] , conv ) ] , Empty ) ] output",
+    ],
+)
+def test_more_parts_than_channels_are_refused_at_once(text: str, looks: list[object]) -> None:
+    """Their least numbers would rise for ever, each for the other's sake."""
+    assert "cannot sum to" in contradiction(text).message
+    assert len(looks) < 50
+
+
+def test_looking_at_sums_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "MAX_FOLLOWED", 0)
+    monkeypatch.setattr(channels, "MAX_FOLLOWED_EACH", 1)
+    found = contradiction("input conv [concat ( conv , conv ) ] output")
+    assert "too much to be matched" in found.message
 
 
 @pytest.mark.parametrize("shape", ["1000000x1000000x3", "4000x3000x3", "1x1x1", "1x500x2"])

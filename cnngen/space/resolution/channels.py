@@ -21,6 +21,11 @@ from cnngen.space.space import Space
 WITH_FILTERS = {name for name, word in WORDS.items() if "filters" in word.parameter_names}
 """The words whose channels are to be chosen; others keep theirs."""
 
+MAX_FOLLOWED = 1_000_000
+MAX_FOLLOWED_EACH = 1_000
+"""How often sums are looked at, at all and for each: the bounds of some that have no solution
+climb for ever, each by the other. Those of a space need three looks each."""
+
 
 def choose_filters(
     items: Sequence[Item],
@@ -90,6 +95,11 @@ class _Channels:
     added: dict[int, Body] = field(default_factory=dict)
     sums: list[_Sum] = field(default_factory=list)
     sums_of: dict[int, list[_Sum]] = field(default_factory=dict)
+    followed: int = 0
+    heeded: set[int] = field(default_factory=set)
+    """The wholes whose least number can tell something of others: those equal to a convolution
+    or to the image or to another sum, and the parts of such. What is summed up in wholes that
+    nothing else binds, as many as are nested, need not be summed anew with each convolution."""
 
     def new(self, value: int | None = None, origin: Span | None = None) -> int:
         unknown = len(self.parents)
@@ -142,7 +152,7 @@ class _Channels:
 
     def propagate(self) -> None:
         """Index the sums and propagate all values that are known so far."""
-        self._refuse_circles()
+        self._order()
         for total in self.sums:
             roots = {self.find(total.total), self.find(total.left), self.find(total.right)}
             for root in roots:
@@ -152,20 +162,27 @@ class _Channels:
             self.least[root] = max(self.least.get(root, 1), least)
         self._follow([self.find(unknown) for unknown in self.values])
 
-    def _refuse_circles(self) -> None:
-        """Refuse a sum that is, even indirectly, a part of itself: its bounds would never settle.
+    def _order(self) -> None:
+        """Go from each whole to its parts, telling them whether they are heeded.
 
-        Repeatedly removes sums that are not part of any remaining sum.
+        A sum is more than its parts: nothing may be a part of itself, however far inside, or
+        its bounds would grow forever. Raises `ResolveError` for sums that are left.
         """
         uses: Counter[int] = Counter()
         by_whole: dict[int, list[_Sum]] = {}
         for total in self.sums:
             by_whole.setdefault(self.find(total.total), []).append(total)
             uses.update((self.find(total.left), self.find(total.right)))
+        wholes = {total.total for total in self.sums}
+        self.heeded = {self.find(each) for each in range(len(self.parents)) if each not in wholes}
+        self.heeded.update(root for root, totals in by_whole.items() if len(totals) > 1)
         free = [root for root in by_whole if not uses[root]]
         while free:
-            for total in by_whole.pop(free.pop(), ()):
+            root = free.pop()
+            for total in by_whole.pop(root, ()):
                 for part in (self.find(total.left), self.find(total.right)):
+                    if root in self.heeded:
+                        self.heeded.add(part)
                     uses[part] -= 1
                     if not uses[part]:
                         free.append(part)
@@ -195,6 +212,14 @@ class _Channels:
     def _follow(self, roots: list[int]) -> None:
         while roots:
             for total in self.sums_of.get(self.find(roots.pop()), ()):
+                self.followed += 1
+                if self.followed > MAX_FOLLOWED + MAX_FOLLOWED_EACH * len(self.sums):
+                    raise ResolveError(
+                        "the channels of these merges depend on each other too much to be matched",
+                        hint="Give the filters of more convolutions, or merge by adding alone.",
+                        source=self.description.source,
+                        span=total.body.span if self.description.source else None,
+                    )
                 roots += self._follow_sum(total)
 
     def _follow_sum(self, total: _Sum) -> list[int]:
@@ -210,14 +235,19 @@ class _Channels:
                 news.append(root)
 
         def at_most(root: int, most: int) -> None:
+            if most < self._least(root):
+                raise self._impossible(total, whole, left, right)
             if root not in self.values and most < self.most.get(root, most + 1):
                 self.most[root] = most
                 news.append(root)
 
         def at_least(root: int, least: int) -> None:
-            if root not in self.values and least > self._least(root):
-                self.least[root] = least
-                news.append(root)
+            if least <= self._least(root):
+                return
+            if least > (self._most(root) or least):
+                raise self._impossible(total, whole, left, right)
+            self.least[root] = least
+            news.append(root)
 
         if left == right and whole in self.values:
             if self.values[whole] % 2:
@@ -232,7 +262,8 @@ class _Channels:
         elif (most := self._most(whole)) is not None:
             at_most(left, most - self._least(right))
             at_most(right, most - self._least(left))
-        at_least(whole, self._least(left) + self._least(right))
+        if whole in self.heeded:
+            at_least(whole, self._least(left) + self._least(right))
         for part, other in ((left, right), (right, left)):
             if (most := self._most(other)) is not None:
                 at_least(part, self._least(whole) - most)
