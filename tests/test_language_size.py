@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from cnngen.errors import DescriptionError
-from cnngen.language import format, parse, parser
+from cnngen.language import Description, Layer, Merge, format, parse, parser, read, sentence
+from cnngen.language.tree import KINDS, PARAMETERS, Body, Node, Value, layer_text
+from cnngen.operations.hyperparameters import LARGEST
+from cnngen.predict.examples import MAX_TEXT
+from cnngen.runs.run_folder import MAX_TEXT as MAX_FILE
 
 DEEP = """
 import copy, gc, pickle, sys, threading
@@ -59,7 +64,7 @@ def test_a_hundred_thousand_tokens_are_read_and_written() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[" * 10_000_000, "10,000,000 characters, more than 8,388,608"),
+        ("[" * 70_000_000, "70,000,000 characters, more than 67,108,864"),
         ("[" * 8_000_000, "1:1: found '['"),
         ("input " + "[(" * 4_000_000, "merges are nested deeper than 100,000"),
         ("input [(conv," * 600_000, "1:14: found 'input'"),
@@ -89,3 +94,54 @@ def test_there_is_a_most_of_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse("input conv conv flatten dense output")
     with pytest.raises(DescriptionError, match="1:33: there are more than 4 layers"):
         parse("input conv conv flatten dropout dense output")
+
+
+LONGEST: dict[str, Value] = {
+    **dict.fromkeys(("filters", "units"), LARGEST),
+    **dict.fromkeys(("kernel", "stride", "size"), (LARGEST, LARGEST - 1)),
+    **dict.fromkeys(("epsilon", "rate"), 2.2250738585072014e-308),
+    "padding": "valid",
+    "activation": "sigmoid",
+    "bias": False,
+}
+"""The values that take most characters."""
+
+
+def largest(layers: int, bodies: int) -> Description:
+    """A tree of so many layers and bodies whose text is as long as one can be."""
+    texts = [Layer(kind, {name: LONGEST[name] for name in PARAMETERS[kind]}) for kind in KINDS]
+    layer = max(texts, key=lambda layer: len(layer_text(layer)))
+    node: Node = layer
+    for _ in range(bodies):
+        node = Merge("concat", (Body((node,), ()),))
+    return Description((*[layer] * (layers - 1), node))
+
+
+def test_the_longest_text_of_a_tree_within_the_limits_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Law: the limits of a text follow from those of trees. Twice as large takes twice the text."""
+    once, twice = (len(format(largest(100 * n, 50 * n), long=True)) for n in (1, 2))
+    tens = parser.MAX_LAYERS // 100
+    assert tens == parser.MAX_BODIES // 50
+    assert once + (tens - 1) * (twice - once) + 200 <= parser.MAX_CHARACTERS
+    assert min(MAX_FILE, MAX_TEXT) >= parser.MAX_CHARACTERS
+
+    description = largest(100, 50)
+    monkeypatch.setattr(parser, "MAX_LAYERS", 100)
+    monkeypatch.setattr(parser, "MAX_BODIES", 50)
+    for long in (False, True):
+        assert parse(format(description, long=long)) == description
+    sentence.check(description)
+    for more in (largest(101, 50), largest(100, 51)):
+        for refuse in (lambda: parse(format(more)), lambda: sentence.check(more)):  # noqa: B023
+            with pytest.raises(DescriptionError, match="there are more than"):
+                refuse()
+
+
+def test_a_file_larger_than_any_text_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.cnn"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(DescriptionError, match="more than 67,108,864 bytes"):
+        read(path)

@@ -38,7 +38,7 @@ def read_description(path: Path) -> Description:
     if path == STDIN:
         if sys.stdin is None:
             raise CnnGenError("<stdin> is closed")
-        return language.decode(sys.stdin.buffer.read(4 * language.MAX_CHARACTERS + 1), "<stdin>")
+        return language.decode(sys.stdin.buffer.read(language.MAX_CHARACTERS + 1), "<stdin>")
     return language.read(path)
 
 

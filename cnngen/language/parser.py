@@ -26,14 +26,18 @@ from cnngen.language.grammar import (
 )
 from cnngen.language.tree import Description
 
-MAX_CHARACTERS = 8 * 2**20
-"""Longer texts are refused unread; no network needs as many."""
+MAX_CHARACTERS = 64 * 2**20
+"""Longer texts are refused before they are read. The longest that a tree within the limits below
+is written as has some 64 million: 190 a layer, 264 a body with the merge around it."""
 
 MAX_LAYERS = 200_000
 """Limits memory: a layer takes about half a kilobyte, and a text may hold millions."""
 
 MAX_DEPTH = 100_000
 """Maximum nesting of merges."""
+
+MAX_BODIES = 100_000
+"""Bodies of merges, which may hold nothing but a merge; so there are no more merges than that."""
 
 _FOUND = re.compile(r"-?[0-9.][\w.]*|\w+|->|/\*|.", re.DOTALL)
 
@@ -67,9 +71,8 @@ def read(path: str | Path) -> Description:
         # Reading a device or a pipe may never end.
         if path.exists() and not path.is_file():
             raise DescriptionError("not a regular file", source=source)
-        if path.stat().st_size > 4 * MAX_CHARACTERS:
-            raise DescriptionError("the file is too large for a description", source=source)
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_CHARACTERS + 1)
     except OSError as error:
         raise DescriptionError(f"cannot be read: {error.strerror}", source=source) from None
     except ValueError:
@@ -82,6 +85,11 @@ def decode(content: bytes, name: str) -> Description:
 
     Raises `DescriptionError` as `parse` does, and for bytes that are not UTF-8.
     """
+    if len(content) > MAX_CHARACTERS:
+        raise DescriptionError(
+            f"more than {MAX_CHARACTERS:,} bytes are too many for a description",
+            source=Source("", name),
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -122,7 +130,7 @@ class Machine:
     def run(self) -> Description:
         stack = self.stack
         value: object = None
-        depth = layers = 0
+        depth = layers = bodies = 0
         while stack:
             e = stack.pop()
             # Most frequent first. A `match` statement makes parsing a third slower.
@@ -163,6 +171,9 @@ class Machine:
                 layers += "kind" in done.attributes
                 if layers > MAX_LAYERS:
                     self.refuse(f"there are more than {MAX_LAYERS:,} layers", span)
+                bodies += rule.name == "MergeBody"
+                if bodies > MAX_BODIES:
+                    self.refuse(f"there are more than {MAX_BODIES:,} bodies of merges", span)
                 value = self.build(rule.name, done.attributes, span)
         if self.at < len(self.text):
             self.fail(None)

@@ -41,7 +41,7 @@ def check(description: Description) -> None:
     """
     rows = _rows()
     pending: list[tuple[Merge, int]] = []
-    layers = 0
+    layers = bodies = 0
 
     def fits(row: re.Pattern[str], nodes: Iterable[object], depth: int) -> bool:
         nonlocal layers
@@ -63,6 +63,9 @@ def check(description: Description) -> None:
         if depth > parser.MAX_DEPTH:
             raise DescriptionError(f"merges are nested deeper than {parser.MAX_DEPTH:,}")
         whole = bool(merge.bodies)
+        bodies += len(merge.bodies)
+        if bodies > parser.MAX_BODIES:
+            raise DescriptionError(f"there are more than {parser.MAX_BODIES:,} bodies of merges")
         for body in merge.bodies:
             if type(body) is not Body:
                 raise DescriptionError(f"a merge cannot hold a {type(body).__name__}, only bodies")

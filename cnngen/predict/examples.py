@@ -62,8 +62,8 @@ COLUMNS = (
 )
 """All that is read of a table."""
 
-MAX_TEXT = 2**22
-"""Most characters of a description that are read."""
+MAX_TEXT = 2**26
+"""Most characters of a description that are read: as long a text as the language takes."""
 
 
 @dataclass(frozen=True, slots=True)

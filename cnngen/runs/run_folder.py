@@ -21,8 +21,8 @@ RECORD = "record.json"
 DESCRIPTION = "model.cnn"
 MAX_RECORD = 2**26
 """Most bytes of a record that are read."""
-MAX_TEXT = 2**25
-"""Most bytes of a description that are read."""
+MAX_TEXT = 2**26
+"""Most bytes of a description that are read: as long a text as the language takes."""
 MAX_FILES = 2**28
 """Most bytes of a run's files together that are copied."""
 
