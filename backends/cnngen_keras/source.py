@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnngen import operations as ops
-from cnngen.backend.program import STEPS_NOTE, WIDTH, Step, call, remark, steps_before
+from cnngen.backend.program import (
+    ONE_WIDE_NOTE,
+    STEPS_NOTE,
+    WIDTH,
+    Step,
+    call,
+    covered_columns,
+    remark,
+    steps_before,
+)
 from cnngen.backend.renderer import LayerTable, Renderer, batch, pair
 from cnngen.errors import BackendError
 from cnngen.operations import shapes
@@ -22,13 +31,13 @@ class Layer:
     """The code of an operation: a layer applied to its inputs.
 
     `arguments` come before the layer's name. With `plain`, `function` takes the tensor as
-    its first argument instead. A `stride` is taken before it, by a pooling of single pixels.
+    its first argument instead. The layers of `before` come before it, with their arguments.
     """
 
     function: str
     arguments: tuple[str, ...] = ()
     plain: bool = False
-    stride: str = ""
+    before: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -37,17 +46,36 @@ GLOBAL_POOLS = {"max": "GlobalMaxPooling2D", "avg": "GlobalAveragePooling2D"}
 
 
 def _conv(op: ops.Conv2d, shape: Shape) -> Layer:
-    strided = steps_before(op, shape)
+    before, notes = _before(op, shape)
     arguments = [f"{op.filters}", pair(op.kernel)]
-    if not strided:
+    if not notes:
         arguments += _steps(op, (1, 1))
     if op.activation != "linear":
         arguments.append(f'activation="{op.activation}"')
     if not op.bias:
         arguments.append("use_bias=False")
-    if strided:
-        return Layer("Conv2D", tuple(arguments), stride=pair(op.stride), notes=(STEPS_NOTE,))
-    return Layer("Conv2D", tuple(arguments))
+    return Layer("Conv2D", tuple(arguments), before=before, notes=notes)
+
+
+def _before(op: ops.Conv2d, shape: Shape) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """The layers that take a convolution's stride and padding before it, and a note, if any.
+
+    They are layers, not indices, which .h5 files cannot hold.
+    """
+    if steps_before(op, shape):
+        return (("MaxPooling2D", f"1, {pair(op.stride)}"),), (STEPS_NOTE,)
+    covered = covered_columns(op, shape)
+    if covered is None:
+        return (), ()
+    before = []
+    if covered < shape[1]:
+        before.append(("Cropping2D", f"((0, 0), (0, {shape[1] - covered}))"))
+    if op.padding == "same":
+        rows = same_padding(shape[0], op.kernel[0], op.stride[0])
+        columns = same_padding(shape[1], op.kernel[1], op.stride[1])
+        if any((*rows, *columns)):
+            before.append(("ZeroPadding2D", f"({rows}, {columns})"))
+    return tuple(before), (ONE_WIDE_NOTE,)
 
 
 def _pool(op: ops.Pool, shape: Shape) -> Layer:
@@ -162,10 +190,8 @@ class Source(Renderer[Layer]):
         """One operation, with its shape where that changes."""
         sources, node = step.sources, step.node
         lines = [f"{self.margin}# {note}" for note in layer.notes]
-        if layer.stride:
-            # By a pooling, since .h5 files cannot hold an index.
-            strided = f"MaxPooling2D(1, {layer.stride})({sources[0]})"
-            lines.append(f"{self.margin}{step.target} = {strided}")
+        for function, arguments in layer.before:
+            lines.append(f"{self.margin}{step.target} = {function}({arguments})({sources[0]})")
             sources = (step.target,)
         changed = node.shape != self.network.nodes[node.inputs[0]].shape
         comment = shapes.text(node.shape) if changed else ""
@@ -185,8 +211,7 @@ class Source(Renderer[Layer]):
     def _layer_imports(self) -> list[str]:
         """The import of the layers in use, wrapped as `ruff` sorts and wraps it."""
         classes = {layer.function for layer in self.layers.values()}
-        if any(layer.stride for layer in self.layers.values()):
-            classes.add("MaxPooling2D")
+        classes.update(name for layer in self.layers.values() for name, _ in layer.before)
         if UNEVEN in classes:
             classes = classes - {UNEVEN} | {"AveragePooling2D", "Rescaling", "ZeroPadding2D"}
         line = f"from keras.layers import {', '.join(sorted(classes))}"

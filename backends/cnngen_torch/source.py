@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnngen import operations as ops
-from cnngen.backend.program import STEPS_NOTE, Step, call, remark, steps_before
+from cnngen.backend.program import (
+    ONE_WIDE_NOTE,
+    STEPS_NOTE,
+    Step,
+    call,
+    covered_columns,
+    remark,
+    steps_before,
+)
 from cnngen.backend.renderer import LayerTable, Renderer, batch, pair
 from cnngen.errors import BackendError
 from cnngen.operations import shapes
@@ -59,6 +67,10 @@ def _conv(op: ops.Conv2d, shape: Shape) -> Layer:
     if steps := steps_before(op, shape):
         output = output.replace("{0}", f"{{0}}[..., {steps}]")
         notes = (STEPS_NOTE,)
+    elif covered := covered_columns(op, shape):
+        if covered < shape[1]:
+            output = output.replace("{0}", f"{{0}}[..., :{covered}]")
+        notes = (ONE_WIDE_NOTE,)
     elif op.stride != (1, 1):
         arguments.append(f"stride={pair(op.stride)}")
     padded = ""

@@ -203,6 +203,20 @@ def steps_before(op: Conv2d, shape: Shape) -> str | None:
     return ", ".join(f"::{step}" if step > 1 else ":" for step in op.stride)
 
 
+ONE_WIDE_NOTE = "One column needs no stride: with AVX-512 oneDNN's own reads foreign memory."
+
+
+def covered_columns(op: Conv2d, shape: Shape) -> int | None:
+    """How many columns of its input a convolution covers, that must not have its stride across.
+
+    None where it may have that. Elsewhere the output is one pixel wide, so that these columns,
+    padded as before, give the same without the stride: `docs/backends.md` tells of the fault.
+    """
+    if shape[2] != 1 or not op.stride[0] == 1 < op.stride[1] or op.output_shape(shape)[1] != 1:
+        return None
+    return min(op.kernel[1], shape[1])
+
+
 def title(network: Network) -> Iterator[str]:
     """The lines of a docstring that says what a network is, with its description.
 

@@ -19,7 +19,6 @@ from cnngen.backend.testing.networks import (
     by_hand,
     check_complete,
     fixed,
-    reads_foreign_memory,
     windows,
 )
 from cnngen.backend.testing.random_networks import random_network
@@ -124,15 +123,16 @@ class ComputationConformance:
         for number, window in enumerate(windows()[:: cls.every_window]):
             networks |= window.networks(number)
         drawn = [random_network(seed) for seed in range(cls.random_networks)]
-        for seed, network in enumerate(drawn):
-            if not reads_foreign_memory(network):
-                networks[f"random network {seed}"] = network
+        networks |= {f"random network {seed}": network for seed, network in enumerate(drawn)}
         for seed in range(math.ceil(cls.random_networks / 8)):
             networks[f"paper {seed}"] = sample("paper", seed=seed, input_shape=(17, 16, 3))
         for name in NAMES:
             networks[f"called {name}"] = lower(parse(f"{name} -> {SMALL}"))
         # Wide enough that the spread of its first weights shows.
         networks["wide"] = by_hand((5, 6, 8), Conv2d(24, (3, 5)))
+        # One column comes out, of more columns than the window has or of fewer.
+        networks["cropped"] = by_hand((5, 4, 1), Conv2d(3, (2, 3), (1, 4), "same"))
+        networks["padded"] = by_hand((5, 2, 1), Conv2d(3, (3, 4), (1, 3), "same"))
         return networks
 
     @classmethod

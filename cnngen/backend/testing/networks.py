@@ -27,7 +27,6 @@ from cnngen.operations import (
     Operation,
     Pool,
     Truncate,
-    Windowed,
 )
 from cnngen.operations.shapes import Padding
 from cnngen.space.resolution import lower
@@ -208,19 +207,3 @@ def by_hand(shape: tuple[int, int, int], *operations: Operation) -> Network:
     """Operations in sequence, without a description."""
     steps = [(f"op{n}", operation, (n - 1,)) for n, operation in enumerate(operations, 1)]
     return Network.from_graph([("input", Input(shape), ()), *steps])
-
-
-def reads_foreign_memory(network: Network) -> bool:
-    """Whether oneDNN 3 gives garbage for it, in PyTorch, Keras and TensorFlow alike.
-
-    Its channels-last convolution does for one input channel, strides 1 and more, and an
-    output one pixel wide; seen with AVX-512.
-    """
-    return any(
-        isinstance(node.operation, Windowed)
-        and node.operation.learns_kernel
-        and network.input_shapes(node)[0][2] == 1
-        and node.operation.window()[2] == 1 < node.operation.window()[3]
-        and node.shape[1] == 1
-        for node in network.nodes
-    )
