@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from cnngen.errors import CnnGenError, Span, counted, shorten
@@ -29,6 +29,9 @@ GRAPH_NAME = re.compile(r"[a-z][a-z_]*[0-9][a-z0-9_]*")
 
 NODE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 """Also matches the name of the input, which does not become a variable."""
+
+# Most networks have the same names.
+_is_name = lru_cache(maxsize=2**12)(NODE_NAME.fullmatch)
 
 
 def id_of_text(text: str) -> str | None:
@@ -86,7 +89,7 @@ class Node:
         return f"<Node {self.name}: {self.operation} -> {shapes.text(self.shape)}>"
 
     def __post_init__(self) -> None:
-        if type(self.name) is not str or not NODE_NAME.fullmatch(self.name):
+        if type(self.name) is not str or not _is_name(self.name):
             raise CnnGenError(f"{shown(self.name)} cannot be the name of an operation")
 
     def check(self) -> None:

@@ -152,6 +152,8 @@ class _Channels:
 
     def propagate(self) -> None:
         """Index the sums and propagate all values that are known so far."""
+        if not self.sums:
+            return
         self._order()
         for total in self.sums:
             roots = {self.find(total.total), self.find(total.left), self.find(total.right)}

@@ -41,7 +41,7 @@ def lower(description: Description) -> Network:
         stem = operation.stem
         counts[stem] += 1
         name = stem if stem == "input" else f"{stem}{counts[stem]}"
-        shape = operation.output_shape(*(nodes[i].shape for i in inputs))
+        shape = operation.output_shape(*[nodes[i].shape for i in inputs])
         nodes.append(Node(name, operation, inputs, shape, branch, span))
         return len(nodes) - 1
 
