@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from cnngen.errors import DescriptionError
-from cnngen.language import Description, Layer, Merge, format, parse, parser, read, sentence
+from cnngen.language import Description, Layer, Merge, format, parse, parser, sentence
 from cnngen.language.tree import KINDS, PARAMETERS, Body, Node, Value, layer_text
 from cnngen.operations.hyperparameters import LARGEST
 from cnngen.predict.examples import MAX_TEXT
@@ -137,11 +136,3 @@ def test_the_longest_text_of_a_tree_within_the_limits_is_read(
         for refuse in (lambda: parse(format(more)), lambda: sentence.check(more)):  # noqa: B023
             with pytest.raises(DescriptionError, match="there are more than"):
                 refuse()
-
-
-def test_a_file_larger_than_any_text_is_not_read_to_its_end(tmp_path: Path) -> None:
-    path = tmp_path / "sparse.cnn"
-    with path.open("wb") as file:
-        file.truncate(2**40)
-    with pytest.raises(DescriptionError, match="more than 67,108,864 bytes"):
-        read(path)

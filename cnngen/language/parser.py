@@ -87,7 +87,7 @@ def decode(content: bytes, name: str) -> Description:
     """
     if len(content) > MAX_CHARACTERS:
         raise DescriptionError(
-            f"more than {MAX_CHARACTERS:,} bytes are too many for a description",
+            f"is too large for a description: more than {MAX_CHARACTERS:,} bytes",
             source=Source("", name),
         )
     try:
