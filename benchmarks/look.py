@@ -138,8 +138,8 @@ if __name__ == "__main__":
     parser.add_argument("--plots", type=Path)
     options = parser.parse_args()
 
-    found = examples(options.source)
-    outcomes = Outcomes.of(read_material(options.source, networks=False))
+    material = read_material(options.source)
+    found, outcomes = material.examples, Outcomes.of(material)
     print(f"{outcomes.count:,} networks: {outcomes.statuses}")
     print(f"ended well but at chance {outcomes.at_chance}, above 90 % {outcomes.above_90}\n")
     table = pd.DataFrame(

@@ -179,7 +179,7 @@ def test_what_is_no_figure_is_refused_and_not_guessed(
     ("columns", "reason"),
     [
         ({"id": ["a"]}, "has no column 'description'"),
-        ({"description": [7]}, "row 1: is no description"),
+        ({"description": [7]}, "row 1: the description is not text"),
         ({"description": ["input conv output"]}, "backbone"),
         ({"description": ["__import__('os')"]}, "expected"),
         ({"description": [None], "name": ["x"]}, "row 1: there is no description"),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from math import inf, isfinite, isnan
@@ -12,6 +11,7 @@ from typing import Literal
 
 from cnngen.errors import CnnGenError, StoreError, shorten
 from cnngen.network import Network
+from cnngen.runs.trainings import NETWORK, Training, Trainings, read_trainings
 from cnngen.training.protocol import Status
 
 Target = Literal["accuracy", "time", "energy", "trainability"]
@@ -40,30 +40,15 @@ training has gone its whole way, and tells of all, unless the protocol gave it u
 LIMITS: Mapping[Target, float] = {"accuracy": 1, "time": inf, "energy": inf, "trainability": 1}
 """The largest value of each target; the least is 0."""
 
-DESCRIPTIONS = ("description", "text")
-"""Columns of resolved descriptions: in a shipped data set, and in a folder's index."""
-
 SETTING = ("backend", "protocol_name", "hardware_cpu")
 
 METHODS = ("energy_cpu_method", "energy_gpu_method", "energy_ram_method")
 
 COLUMNS = (
-    *METHODS,
-    *(*DESCRIPTIONS, *TARGETS.values(), *SETTING, "status", "epochs", "protocol_epochs"),
-    *(
-        "id",
-        "name",
-        "data_name",
-        "data_shape",
-        "data_classes",
-        "data_images",
-        "protocol_test_share",
-    ),
+    *(*NETWORK, *METHODS, *TARGETS.values(), *SETTING, "status", "epochs", "protocol_epochs"),
+    *("data_name", "data_images", "protocol_test_share"),
 )
 """All that is read of a table."""
-
-MAX_TEXT = 2**26
-"""Most characters of a description that are read: as long a text as the language takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +69,34 @@ class Example:
 
 
 def examples(
-    source: str | Path,
+    source: str | Path | Trainings,
     on_progress: Callable[[int, int], None] | None = None,
     on_broken: Callable[[Path, str], None] | None = None,
 ) -> list[Example]:
-    """The examples of a folder of runs, or of a Parquet file with resolved descriptions.
+    """Read the examples of a folder of runs, or of a Parquet file with resolved descriptions.
 
-    Cells of NAS-Bench-101, which have no description, are known by their names. A run that
-    cannot be read, or whose description is not that of its record, is left out, and `on_broken`
-    is told of it and why. Rows come in the order of the file, runs in that of their keys.
-    `on_progress` is told how many of how many are read. Raises `StoreError` where the source
-    cannot be read, and `CnnGenError` for a row without a description, or with that of another
-    network than its `id`.
+    Of `Trainings`, the columns in `COLUMNS` must have been read. Cells of NAS-Bench-101,
+    which have no description, are known by their names. A run that cannot be read, or whose
+    description is not that of its record, is left out, and `on_broken` is told of it and why.
+    Rows come in the order of the file, runs in that of their keys. `on_progress` gets how many
+    of how many are read. Raises `StoreError` where the source cannot be read, and
+    `CnnGenError` for a row without a description, or with that of another network than its
+    `id`.
     """
-    source = Path(source)
-    read = []
-    count, rows = _folder(source, on_broken) if source.is_dir() else _parquet(source)
-    for number, example in enumerate(rows, 1):
-        read.append(example)
+    trainings = source if isinstance(source, Trainings) else read_trainings(source, COLUMNS)
+    read: list[Example] = []
+    for number, training in enumerate(trainings, 1):
+        try:
+            read.append(_example(training))
+        except CnnGenError as error:
+            if training.run is None:
+                raise
+            trainings.broken.append((training.run, error.message))
         if on_progress is not None:
-            on_progress(number, count)
+            on_progress(number, len(trainings))
+    for run, reason in trainings.broken:
+        if on_broken is not None:
+            on_broken(run, reason)
     return read
 
 
@@ -144,53 +137,8 @@ def told_by(status: Status, epochs: object, asked: object) -> frozenset[Target]:
     return TELLS["ok" if status == "dead" and is_whole else status]
 
 
-def _folder(
-    folder: Path, on_broken: Callable[[Path, str], None] | None
-) -> tuple[int, Iterator[Example]]:
-    from cnngen.runs.run_folder import load_network
-    from cnngen.runs.store import load
-    from cnngen.runs.table import cells
-
-    runs = load(folder)
-
-    def rows() -> Iterator[Example]:
-        broken = list(runs.broken)
-        for record in runs:
-            run = runs.path(record)
-            try:
-                row = cells(record)
-                yield _example(load_network(run, record) or _cell(row, str(run)), str(run), row)
-            except CnnGenError as error:
-                broken.append((run, error.message))
-        for run, reason in broken:
-            if on_broken is not None:
-                on_broken(run, reason)
-
-    return len(runs), rows()
-
-
-def _parquet(file: Path) -> tuple[int, Iterator[Example]]:
-    from cnngen.runs.table import read_rows
-
-    table = read_rows(file, COLUMNS)
-    named = [name for name in DESCRIPTIONS if name in table.column_names]
-    if not named:
-        raise StoreError(f"{file} has no column 'description'")
-
-    def rows() -> Iterator[Example]:
-        for number, row in enumerate(table.to_pylist(), 1):
-            origin = f"{file}, row {number}"
-            text = row[named[0]]
-            network = _network(text, origin) if text else _cell(row, origin)
-            if text and row.get("id") not in (None, network.id):
-                raise StoreError(f"{origin}: the description is of another network, {network.id}")
-            yield _example(network, origin, row)
-
-    return table.num_rows, rows()
-
-
-def _example(network: Network, origin: str, row: Mapping[str, object]) -> Example:
-    """One example."""
+def _example(training: Training) -> Example:
+    network, origin, row = training.network, training.origin, training.row
     if network.classes is None:
         raise CnnGenError(f"{origin}: is a backbone, which nobody can have trained")
     status = status_of(row.get("status"), origin)
@@ -209,29 +157,6 @@ def _example(network: Network, origin: str, row: Mapping[str, object]) -> Exampl
     methods = [_word(row.get(name)) for name in METHODS]
     energy = next((method for method in ("modelled", "measured") if method in methods), "")
     return Example(network, targets, data, status, setting, energy)
-
-
-def _network(text: object, origin: str) -> Network:
-    from cnngen.language import parse
-    from cnngen.space.resolution import resolve
-
-    if not isinstance(text, str) or len(text) > MAX_TEXT:
-        raise StoreError(f"{origin}: is no description")
-    return resolve(parse(text, origin))
-
-
-def _cell(row: Mapping[str, object], origin: str) -> Network:
-    """The network of a cell that a record names; its ends are the data's."""
-    from cnngen.space.nasbench101 import Cell, cell_network
-
-    shape = re.fullmatch(r"(\d{1,6})x(\d{1,6})x(\d{1,6})", str(row.get("data_shape")))
-    classes = row.get("data_classes")
-    name = row.get("name")
-    if shape is None or not isinstance(classes, int) or not isinstance(name, str):
-        raise StoreError(f"{origin}: there is no description")
-    cell, stem = Cell.from_name(name)
-    height, width, channels = map(int, shape.groups())
-    return cell_network(cell, input_shape=(height, width, channels), classes=classes, stem=stem)
 
 
 def _between(least: float, figure: float | None, most: float) -> float | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from cnngen.errors import StoreError, counted, shorten
 from cnngen.predict import TARGETS, Example, examples
-from cnngen.predict.examples import status_of, told_by
+from cnngen.predict.examples import COLUMNS, status_of, told_by
+from cnngen.runs.trainings import Trainings, read_trainings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,8 +91,9 @@ def read_material(
     """
     import pandas as pd
 
-    paths = [Path(source) for source in sources]
-    tables = [_table(path) for path in paths]
+    names = ("key", *NUMBERS, *TEXTS, *(COLUMNS if networks else ()))
+    read = [read_trainings(source, names) for source in sources]
+    tables = [_table(trainings) for trainings in read]
     keys = pd.Index([key for table in tables if table.index.name for key in table.index])
     if keys.has_duplicates:
         raise StoreError(
@@ -99,32 +101,23 @@ def read_material(
             hint="Name folders or files that share no run.",
         )
     found = (
-        [example for path in paths for example in examples(path, on_progress, on_broken)]
+        [example for trainings in read for example in examples(trainings, on_progress, on_broken)]
         if networks
         else []
     )
-    names = [path.absolute().name if path.is_dir() else path.stem for path in paths]
-    return Material(" and ".join(names), pd.concat(tables), found)
+    titles = [_title(trainings.source) for trainings in read]
+    return Material(" and ".join(titles), pd.concat(tables), found)
 
 
-def _table(source: Path) -> pd.DataFrame:
-    table = _clean(_folder(source) if source.is_dir() else _parquet(source), str(source))
+def _title(source: Path) -> str:
+    return source.absolute().name if source.is_dir() else source.stem
+
+
+def _table(trainings: Trainings) -> pd.DataFrame:
+    table = _clean(trainings.to_pandas(), str(trainings.source))
     if not len(table):
-        raise StoreError(f"{source} holds no runs")
+        raise StoreError(f"{trainings.source} holds no runs")
     return table
-
-
-def _folder(folder: Path) -> pd.DataFrame:
-    from cnngen.runs.store import load
-
-    return load(folder).to_pandas()
-
-
-def _parquet(file: Path) -> pd.DataFrame:
-    from cnngen.runs.table import read_rows
-
-    frame: pd.DataFrame = read_rows(file, ("key", *NUMBERS, *TEXTS)).to_pandas()
-    return frame.set_index("key") if "key" in frame else frame
 
 
 def _clean(table: pd.DataFrame, origin: str) -> pd.DataFrame:
