@@ -46,7 +46,7 @@ class Mode:
 
 
 class ModeError(BackendError):
-    """What a backend did wrong in a mode: it raised, hung, died or gave what it may not.
+    """A backend failed in a mode: it raised, hung, died or returned the wrong type.
 
     `is_end`: its process is at an end.
     """
@@ -59,7 +59,7 @@ class ModeError(BackendError):
 def parse_mode(text: str) -> Mode:
     """The mode that a text such as `torch` or `keras:jax` names.
 
-    Raises `BackendError` where there is no such backend or mode.
+    Raises `BackendError` if the backend or the mode does not exist.
     """
     backend, colon, name = text.strip().partition(":")
     modes = get_backend(backend).modes
@@ -77,7 +77,7 @@ def parse_mode(text: str) -> Mode:
 class ModeProcess:
     """A process for a mode, started when it is needed, and anew after it has died.
 
-    A call that gives no answer for `patience` seconds is ended with its process.
+    A call that does not return within `patience` seconds is ended with its process.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class ModeProcess:
     def call(
         self, fn: Callable[Concatenate[str, P], bytes], /, *args: P.args, **kwargs: P.kwargs
     ) -> bytes:
-        """What a function of a module gives in that process; the backend's name comes first.
+        """Call a module's function in that process; the backend's name is its first argument.
 
         Bytes come back, and no objects: to load those of a framework would load the framework.
         Raises `ModeError` for whatever goes wrong there.
@@ -171,7 +171,7 @@ class _Printed:
 
 
 def installed(name: str) -> bytes:
-    """What a backend runs on in this process. Raises `BackendError` where it is missing."""
+    """Return the version of a backend's framework. Raises `BackendError` if it is missing."""
     backend = get_backend(name)
     version = backend.version()
     if version is None:

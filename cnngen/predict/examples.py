@@ -1,4 +1,4 @@
-"""Examples to learn from: networks, and what their trainings gave."""
+"""Examples to learn from: networks with the results of their trainings."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ TARGETS: Mapping[Target, str] = {
     "energy": "energy_total_energy",
     "trainability": "trainability",
 }
-"""What can be predicted, and the column of a table of records that holds it: a share from 0
-to 1, seconds, kWh, and 1 or 0 for a training that did or did not end above chance."""
+"""The targets that can be predicted, each with its column in a table of records: a share from
+0 to 1, seconds, kWh, and 1 or 0 for a training that did or did not end above chance."""
 
 TELLS: Mapping[Status, frozenset[Target]] = {
     "ok": frozenset(TARGETS),
@@ -103,9 +103,9 @@ def examples(
 def trainability(status: str, accuracy: float | None, classes: int, tested: float) -> float | None:
     """1 for a training that ended well and above chance on `tested` images, else 0.
 
-    Chance is `cnngen.training.protocol.chance` for classes of equal size. A training stopped for its
-    time may have been above it already; if not, None: it might have come there. None, too, where
-    nothing says what a training reached that ended well, as in a table of times alone.
+    Chance is `cnngen.training.protocol.chance` for classes of equal size. None for a training
+    that was stopped for its time before it was above chance, because it might still have got
+    there, and where the accuracy is unknown, as in a table of times alone.
     """
     from cnngen.training.protocol import chance
 
@@ -122,7 +122,7 @@ def trainability(status: str, accuracy: float | None, classes: int, tested: floa
 def status_of(given: object, origin: str) -> Status:
     """How a training ended: well, where nothing is said.
 
-    Raises `StoreError` for what is no status of a training.
+    Raises `StoreError` for an unknown status.
     """
     word = _word(given) or "ok"
     for status in TELLS:
@@ -166,7 +166,7 @@ def _between(least: float, figure: float | None, most: float) -> float | None:
 def _target(target: Target, row: Mapping[str, object], origin: str) -> float | None:
     """The figure of a row; None where it is missing or NaN, as in tables of pandas.
 
-    Raises `StoreError` for what is no figure of that target: nothing is guessed.
+    Raises `StoreError` for anything but a possible figure of that target: nothing is guessed.
     """
     column = TARGETS[target]
     value = row.get(column)

@@ -1,4 +1,4 @@
-"""What is studied: folders of runs, or Parquet files of them."""
+"""The trainings of a study: folders of runs, or Parquet files of them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Material:
         return self.table[column].dropna()
 
     def said(self, *columns: str) -> dict[tuple[Any, ...], int]:
-        """How many trainings have which values, the most frequent first."""
+        """Count the trainings by the values of columns, the most frequent first."""
         groups = self.table.groupby(list(columns), sort=False, dropna=False)
         counts = groups.size().sort_values(ascending=False)
         return {
@@ -72,7 +72,7 @@ class Material:
 
     @property
     def energy_is_measured(self) -> bool:
-        """Whether no part of any energy figure is a model's."""
+        """Whether every energy figure is measured, none modelled."""
         return not (self.table[list(ENERGY)] == "modelled").to_numpy().any()
 
 

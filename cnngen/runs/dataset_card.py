@@ -35,7 +35,7 @@ HISTOGRAMS = {
 
 
 def write_card(folder: str | Path) -> Path | None:
-    """Write the card of a folder of runs, and its figures; gives its path.
+    """Write the card of a folder of runs, and its figures; return its path.
 
     None where there is a README.md that somebody else wrote, which is left as it is. Raises
     `StoreError` where the folder cannot be read or written.
@@ -103,7 +103,7 @@ def _body(table: pd.DataFrame, figures: list[str]) -> Iterator[str]:
     yield from (*figures, "")
     yield from ("## What the energy figures are worth", "")
     yield "`measured` is from a counter of the machine, `modelled` a formula of time and load:"
-    yield "such figures rank networks on one machine, and are no measurements."
+    yield "such figures rank networks on one machine, but are not measurements."
     yield ""
     names = ["energy_cpu_method", "energy_gpu_method", "energy_ram_method"]
     yield from _counts(table, [*names, "energy_tdp_origin", "energy_shared", "energy_mode"])

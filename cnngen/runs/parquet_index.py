@@ -46,7 +46,7 @@ Broken = dict[str, str]
 
 
 def write_index(folder: str | Path) -> Broken:
-    """Make the index anew from the runs of a folder; gives those that cannot be read.
+    """Rebuild the index from the runs of a folder; return those that cannot be read.
 
     Raises `StoreError` where the folder cannot be read or the index not be written.
     """
@@ -54,14 +54,14 @@ def write_index(folder: str | Path) -> Broken:
 
 
 def update_index(folder: str | Path) -> Broken:
-    """The same, and quick: only runs that are new or have changed are read."""
+    """Update the index quickly: only runs that are new or have changed are read."""
     return _write(Path(folder), _Index.of(Path(folder)))
 
 
 def read_index(folder: str | Path) -> pd.DataFrame | None:
-    """The same table of a folder's runs as `Runs.to_pandas` gives, from its index.
+    """Read the table of a folder's runs from its index, the same as `Runs.to_pandas` makes.
 
-    None where there is no index, or where runs have come, gone or changed since. Raises
+    None if there is no index, or if runs were added, removed or changed since. Raises
     `StoreError` where the folder cannot be read.
     """
     import pandas as pd
@@ -169,7 +169,7 @@ def _write(folder: Path, old: _Index | None) -> Broken:
 
 
 def _pandas_types() -> str:
-    """What pandas is to make of the columns: whole numbers stay so where some are missing."""
+    """The types of the columns in pandas: integers stay so where some are missing."""
     import pandas as pd
 
     kinds = {"key": "string", **columns(), "text": "string"}

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from cnngen.training.data import Dataset
 
 KEY = r"[0-9a-f]{16}-[a-z][a-z0-9_]{0,31}-[0-9a-f]{8}"
-"""What a run's key looks like: network id, backend, hash of protocol and data."""
+"""The pattern of a run's key: network id, backend, hash of protocol and data."""
 
 
 def _nan_for_null(epoch: object) -> object:
-    """JSON has no NaN; in an epoch, null stands for a figure that was no finite number."""
+    """JSON has no NaN; in an epoch, null stands for a figure that was not finite."""
     if not isinstance(epoch, dict):
         return epoch
     if any(value != value for value in epoch.values()):
@@ -47,7 +47,7 @@ def _nan_for_null(epoch: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What computed: names and versions. `framework` is as its backend states it."""
+    """Names and versions of the software that computed. `framework` is as its backend states it."""
 
     cnngen: str
     python: str
@@ -76,9 +76,10 @@ COLUMNS = ("network", "layers", "weights", "FLOPs", "accuracy", "time", "energy"
 class Record:
     """One training. `docs/records.md` tells every field with its unit.
 
-    `schema` is the version of this form. `id` is the network's; `key` is the run's. Accuracies are shares from 0 to 1, training
-    and validation figures those of the last epoch. A figure that was not reached, or is no
-    finite number, is None (NaN in the epochs), and `status` and `cause` say why.
+    `schema` is the version of this form. `id` is the network's; `key` is the run's. Accuracies
+    are shares from 0 to 1, training and validation figures those of the last epoch. A figure
+    that was not reached, or is not finite, is None (NaN in the epochs), and `status` and
+    `cause` say why.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
@@ -136,7 +137,7 @@ class Record:
         return markup.notebook_table((), list(rows), texts=2)
 
     def cells(self) -> list[str]:
-        """What a table for people says of it, in the order of `COLUMNS`."""
+        """The cells of its row in a table for people, in the order of `COLUMNS`."""
         energy = self.energy
         return [
             f"{self.id[:8]} {self.name or ''}".strip(),
@@ -150,12 +151,12 @@ class Record:
         ]
 
     def to_json(self) -> str:
-        """The record as JSON text; figures that are no finite number become null."""
+        """The record as JSON text; figures that are not finite become null."""
         return _adapter().dump_json(self, indent=2).decode() + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
-        """A record from JSON text. Raises `StoreError` for what is no whole record."""
+        """Read a record from JSON text. Raises `StoreError` if it is not a complete record."""
         try:
             record = _adapter().validate_json(text)
         except ValidationError as error:
@@ -172,7 +173,7 @@ def _adapter() -> TypeAdapter[Record]:
 
 
 def _fault(error: ValidationError) -> str:
-    """The first reason why a text is no record, in one line."""
+    """The first reason why a text is not a valid record, in one line."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

@@ -28,7 +28,7 @@ MAX_FILES = 2**28
 
 
 def run_files(run: str | Path) -> dict[str, bytes]:
-    """Name and content of each file of a run; links and whatever else is no file are left out.
+    """Read the files of a run by their names, leaving out links and other special files.
 
     Raises `StoreError` where one cannot be read, or they are larger together than runs are.
     """
@@ -91,7 +91,7 @@ def load_network(run: str | Path, record: Record) -> Network | None:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is that of a run, whole or broken."""
+    """Return whether a folder is that of a run, complete or broken."""
     return re.fullmatch(KEY, path.absolute().name) is not None and path.is_dir()
 
 

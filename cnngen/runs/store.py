@@ -1,8 +1,8 @@
-"""Where trainings are kept: a folder of runs, each a folder that appears whole or not at all.
+"""The store of trainings: a folder of runs, each a folder that appears whole or not at all.
 
 A run's folder is named by its record's key and holds the resolved description `model.cnn`,
 the source that was trained `<backend>.py`, `model.svg` and `model.png`, `adjacency.json` and
-`record.json`. There is no `model.cnn` of a network that no sentence stands for.
+`record.json`. A network that no description stands for has no `model.cnn`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def save(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Keep a training; gives the folder of its run.
+    """Save a training; return the folder of its run.
 
     The run is written elsewhere in the folder, forced to the disk and then renamed, so that
     a crash at any moment leaves no half of one. Pictures are left out where the network is
@@ -61,7 +61,7 @@ def adopt(folder: str | Path, run: str | Path) -> Path:
 
 
 def set_aside(run: str | Path) -> Path:
-    """Move a run that cannot be read out of the way of a new one; gives its new place.
+    """Move a run that cannot be read out of the way of a new one; return its new path.
 
     Raises `StoreError` where it cannot be moved.
     """

@@ -57,13 +57,13 @@ def read_rows(file: Path, names: Sequence[str]) -> pa.Table:
     except OSError as error:
         raise StoreError(f"{file} {error.strerror}") from None
     except ValueError as error:
-        raise StoreError(f"{file} is no Parquet file that can be read: {error}") from None
+        raise StoreError(f"{file} cannot be read as a Parquet file: {error}") from None
     _check(rows, file)
     return rows
 
 
 def _check(rows: pa.Table, file: Path) -> None:
-    """Raise `StoreError` for a number that no record could have; NaN stands for none."""
+    """Raise `StoreError` for a number that no record could have; NaN counts as missing."""
     import pyarrow as pa
     from pyarrow import compute, types
 
@@ -89,7 +89,7 @@ def _check(rows: pa.Table, file: Path) -> None:
 
 
 def cells(record: Record) -> dict[str, object]:
-    """What a record has in each column; columns of what it lacks as a whole are left out."""
+    """A record's cells by their columns; those of a part that it lacks are left out."""
     return dict(_cells(asdict(record)))
 
 

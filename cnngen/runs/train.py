@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What came out of a training, and the source that was trained."""
+    """The record of a training, and the source that was trained."""
 
     record: Record
     source: str = field(repr=False)
@@ -50,8 +50,8 @@ def train(
     `seed` and `space` are those the network was sampled with; they are recorded. `weights`
     are those to start from, else the protocol's seed decides them. A training that fails is
     a record with a status and a cause. Raises `CnnGenError` for a backbone, or where the
-    images do not fit the network, `BackendError` for a backend that is not there or cannot
-    train, and `BackendFault` for one that emits no source or gives no valid result.
+    images do not fit the network, `BackendError` for a backend that is not installed or
+    cannot train, and `BackendFault` for one that fails to emit source or to give a valid result.
     """
     check_trainable(network, data)
     refuse_seeds(seed, protocol.seed)

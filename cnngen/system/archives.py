@@ -43,7 +43,7 @@ LENGTH = re.compile(r"(\d{1,18})L?")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an array says of itself. `size` is in bytes."""
+    """The type and shape that an array states. `size` is in bytes."""
 
     dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
@@ -73,7 +73,7 @@ def archive(path: str | Path, most: int) -> Iterator[zipfile.ZipFile]:
 
 
 def read_header(file: IO[bytes]) -> Header:
-    """The header of an array in NumPy's format. Raises ValueError for what is not one."""
+    """Read the header of an array in NumPy's format. Raises ValueError if it is not valid."""
     start = file.read(len(MAGIC) + 2)
     width = LENGTHS.get((start[-2], start[-1])) if len(start) == len(MAGIC) + 2 else None
     if width is None or not start.startswith(MAGIC):
@@ -103,8 +103,8 @@ def read_header(file: IO[bytes]) -> Header:
 def read_array(file: IO[bytes], most: int) -> NDArray[np.generic]:
     """An array in NumPy's format, of at most `most` bytes.
 
-    Raises ValueError for what is not one, is larger or shorter than its header says, or holds
-    Python objects, which may run code when they are read.
+    Raises ValueError if it is not in that format, is larger or shorter than its header says,
+    or holds Python objects, which may run code when they are read.
     """
     header = read_header(file)
     if header.dtype.hasobject:

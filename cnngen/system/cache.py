@@ -1,4 +1,4 @@
-"""Where CNNGen keeps what it can make again."""
+"""The folder for files that CNNGen can make again."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The folder that CNNGEN_CACHE names, or `~/.cache/cnngen`."""
+    """Return the folder that CNNGEN_CACHE names, or `~/.cache/cnngen`."""
     return Path(os.environ.get("CNNGEN_CACHE") or Path.home() / ".cache" / "cnngen")

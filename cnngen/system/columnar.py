@@ -99,7 +99,7 @@ def check_sizes(file: ParquetFile, names: Sequence[str], most: int = MAX_BYTES) 
 
 
 def _plain(name: str, kind: pa.DataType) -> pa.DataType:
-    """The type as which a column is read. Raises ValueError for what is no column of figures."""
+    """Return the type to read a column as. Raises ValueError unless it has numbers or texts."""
     import pyarrow as pa
 
     types = pa.types
@@ -118,7 +118,7 @@ def _plain(name: str, kind: pa.DataType) -> pa.DataType:
 
 
 def _unfolded(column: pa.Array) -> int:
-    """Bytes that a column takes once each text of it stands by itself."""
+    """The size of a column, in bytes, once its dictionary is unfolded."""
     import pyarrow as pa
     from pyarrow import compute
 

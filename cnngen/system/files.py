@@ -53,7 +53,7 @@ def write_folder(
                 _write(new / file, content)
             _sync(new)
             if target.exists() and overwrite:
-                os.utime(target)  # so that nobody takes it for a leftover
+                os.utime(target)  # so that no sweep takes it for a leftover
                 target.rename(old)
             new.rename(target)
             _sync(folder)
@@ -87,7 +87,7 @@ def write_file(folder: str | Path, name: str, content: bytes) -> Path:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write into, which takes the place of the one at `path` when the block ends well.
 
-    A link stays and its target changes; the mode stays; what is no regular file, such as a
+    A link stays and its target changes; the mode stays; what is not a regular file, such as a
     device, is written to. Raises OSError where that cannot be done, and leaves nothing.
     """
     path = path.resolve()
@@ -126,7 +126,7 @@ def sweep(folder: str | Path) -> None:
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Turn the system's refusals into `StoreError`."""
+    """Turn errors of the file system into `StoreError`."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What operating systems offer in different ways, each behind one function.
+"""Services that operating systems offer in different ways, each behind one function.
 
 No other module needs `resource`, process groups, or signals that some systems lack.
 """

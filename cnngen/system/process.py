@@ -1,4 +1,4 @@
-"""Worker processes as their parent sees them: calls go in; results, errors and progress come out."""
+"""Worker processes from outside: calls go in; results, errors and progress come out."""
 
 from __future__ import annotations
 

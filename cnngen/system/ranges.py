@@ -45,7 +45,7 @@ def refuse_seeds(*seeds: int | None) -> None:
 
 
 def is_within(name: str, value: float) -> bool:
-    """Whether a figure is a possible value of a field; NaN never is."""
+    """Return whether a figure is a possible value of a field; NaN never is."""
     low, high = range_of(name, whole=isinstance(value, int))
     return low <= value <= high
 
@@ -59,7 +59,7 @@ def check(record: object, place: str = "") -> None:
 
 
 def outside(name: str, value: object) -> str:
-    """What to say of a figure that is not within its range."""
+    """Describe how a figure is outside its range, for a message that begins with its name."""
     low, high = range_of(name, whole=isinstance(value, int))
     kind = "share" if high == 1 else "number"
     return f"is {value}, it must be a {kind} from {low:.15g} to {high:.15g}"

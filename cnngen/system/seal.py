@@ -1,4 +1,4 @@
-"""A mark in a file by which CNNGen knows what it wrote itself, for this user.
+"""A mark in a file by which CNNGen recognises the files that it wrote for this user.
 
 Whoever makes a file can put a digest of its content into it; this one needs a key that is made
 at random for each user, and never leaves the cache.
@@ -22,14 +22,14 @@ KEY = 32
 
 
 def seal(content: bytes) -> bytes:
-    """The content with the seal in place of its last blank one; blank where there is no key."""
+    """Put the seal in place of the last blank one; it stays blank if there is no key."""
     key = _key()
     begin, found, end = content.rpartition(BLANK)
     return begin + _digest(key, content) + end if key is not None and found else content
 
 
 def is_sealed(content: bytes) -> bool:
-    """Whether a content is just as `seal` gave it to this user."""
+    """Return whether a content is exactly what `seal` returned to this user."""
     key = _key()
     begin, found, end = content.rpartition(MARK)
     if key is None or not found:

@@ -71,7 +71,7 @@ def read_text(path: str | Path, most: int, *, root: str | Path | None = None) ->
 
 def refuse_links(path: str | Path, root: str | Path) -> None:
     """Raise OSError where a file or folder is reached from `root` by a link, which may lead
-    out of it. What is not there is no link."""
+    out of it. A path that does not exist passes."""
     place = Path(root)
     for part in Path(path).relative_to(place).parts:
         place /= part

@@ -36,7 +36,7 @@ POLL = 0.5
 
 
 class Watch:
-    """Is told what happens; by default it looks away. Epochs come from other threads."""
+    """Observes a campaign; by default it does nothing. Epochs come from other threads."""
 
     def began(self, job: Job) -> None: ...
 
@@ -57,12 +57,12 @@ class Watch:
 
 @dataclass
 class Tally(Watch):
-    """What a campaign has: runs by status, energy in kWh, runs that cannot be read, and how
+    """Totals of a campaign: runs by status, energy in kWh, runs that cannot be read, and how
     often a model began anew."""
 
     total: int
     exhausted: bool = False
-    """The space has no more networks than `total`."""
+    """The space contains only `total` networks."""
     statuses: Counter[str] = field(default_factory=Counter)
     new: int = 0
     energy: float = 0.0
@@ -187,7 +187,7 @@ def train_jobs(
     watches: Sequence[Watch] = (),
     stop: threading.Event | None = None,
 ) -> Iterator[Record]:
-    """Train what is not in the folder yet; gives each record when its run is there.
+    """Train what is not in the folder yet; yield each record when its run is saved.
 
     With `again`, runs that are there are replaced. A model whose worker is killed begins anew
     once; when that one dies too, the record says so. One whose framework crashes does not: a
@@ -291,7 +291,7 @@ def _found(job: Job, folder: Path, repair: bool, watches: Sequence[Watch]) -> Re
 
 
 def tell_epochs(watches: Sequence[Watch]) -> Report:
-    """A report of epochs that all watches get."""
+    """Return a report of epochs that reaches all watches."""
 
     def report(key: str, epoch: Epoch) -> None:
         for watch in watches:

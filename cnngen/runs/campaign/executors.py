@@ -1,4 +1,4 @@
-"""Who does the work of a campaign, and what they need for it."""
+"""Executors of a campaign's jobs: processes on this machine, or this process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Hire = Callable[[Dataset, Report], AbstractContextManager[Crew]]
 def local(workers: int = 1, *, patience: float = PATIENCE) -> Hire:
     """Worker processes on this machine, the data set in memory that they share.
 
-    One that gives no sign of life for `patience` seconds is ended.
+    A worker that gives no sign of life for `patience` seconds is killed.
     """
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What one worker does for one network: train it, and keep the run."""
+"""The job of one worker for one network: train it, and save the run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Metering:
-    """How energy is measured; see `Meter`. `alone`: one model at a time on the machine.
+    """Settings of the energy meter; see `Meter`. `alone`: one model at a time on the machine.
 
     Without a `mode` it is the machine's where a model is alone, else that of the process.
     """

@@ -1,4 +1,4 @@
-"""What a campaign is: the settings that decide which networks are trained, and how."""
+"""The plan of a campaign: which networks are trained, and how."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Settings = dict[str, object]
 
 
 class Shard(NamedTuple):
-    """Part `number` of `parts`, counted from 1: every so-manieth network of the list."""
+    """Part `number` of `parts`, counted from 1: every `parts`-th network of the list."""
 
     number: int
     parts: int
@@ -178,7 +178,7 @@ def read(folder: Path) -> Settings | None:
             f"{path} cannot be read: {error}", hint="Remove it to begin a campaign over the runs."
         ) from None
     if not isinstance(settings, dict):
-        raise StoreError(f"{path} holds no settings")
+        raise StoreError(f"{path} is not a campaign's settings")
     if settings.get("schema") != SCHEMA:
         raise StoreError(f"{path} is of another version of CNNGen")
     return settings | {

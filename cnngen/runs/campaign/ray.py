@@ -1,4 +1,4 @@
-"""A crew on a Ray cluster: one task a model, on any node that has cores for it."""
+"""Campaigns on a Ray cluster: a task for each model, on any node with enough cores."""
 
 from __future__ import annotations
 

@@ -35,10 +35,10 @@ THREAD_VARIABLES = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
 )
-"""What frameworks read when they are imported."""
+"""Numbers of threads that frameworks read when they are imported."""
 
 STARTS = 10
-"""Processes started in a row of which none gets to work, after which there is no use in it."""
+"""Processes in a row that end before they are ready, after which a call fails."""
 
 
 class InProcess(Executor):
