@@ -30,6 +30,8 @@ from cnngen.report.importance import importance
 from cnngen.report.page import Heading, Image, Paragraph, Table, to_html, to_markdown
 from cnngen.report.significance import corrected
 from cnngen.report.spread import Outcomes, Spread, p_of_equal_spreads, pareto
+from cnngen.runs import trainings
+from cnngen.runs.table import read_rows
 from cnngen.space.nasbench101 import Cell, cell_network
 from cnngen.space.sampling import sample_many
 from cnngen.system import plugins
@@ -338,6 +340,18 @@ def test_several_sources_are_one_material_and_each_data_set_has_its_row(tmp_path
         assert (figures[0], figures[3]) == (str(len(rows)), median)
     with pytest.raises(StoreError, match="was given twice"):
         read_material(*paths, paths[1])
+
+
+def test_a_file_is_read_once_for_its_table_and_its_networks(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    monkeypatch.setattr(
+        trainings, "read_rows", lambda *asked: read.append(asked) or read_rows(*asked)
+    )
+    material = read_material(source)
+    assert len(read) == 1
+    assert len(material.examples) == len(material) > 0
 
 
 def test_there_is_a_learning_curve_for_each_predictor_asked_for(

@@ -90,7 +90,21 @@ def _check(rows: pa.Table, file: Path) -> None:
 
 def cells(record: Record) -> dict[str, object]:
     """A record's cells by their columns; those of a part that it lacks are left out."""
-    return dict(_cells(asdict(record)))
+    return {
+        name: "x".join(map(str, value)) if isinstance(value, tuple) else value
+        for name, value in flat(asdict(record), "_")
+        if name not in LEFT_OUT
+    }
+
+
+def flat(tree: Mapping[str, object], separator: str) -> Iterator[tuple[str, object]]:
+    """Flatten nested mappings: names of levels joined by a separator, with their values."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            prefix = "" if name in PASSED_OVER else name + separator
+            yield from ((prefix + inner, leaf) for inner, leaf in flat(value, separator))
+        else:
+            yield name, value
 
 
 @cache
@@ -109,7 +123,7 @@ def _columns(kind: type, prefix: str = "") -> Iterator[tuple[str, str]]:
         if name in LEFT_OUT:
             continue
         if is_dataclass(hint) and isinstance(hint, type):
-            yield from _columns(hint, _prefix(prefix, field.name))
+            yield from _columns(hint, prefix if field.name in PASSED_OVER else f"{name}_")
         elif get_origin(hint) is tuple:
             yield name, "string"
         elif name == "seed":
@@ -117,16 +131,3 @@ def _columns(kind: type, prefix: str = "") -> Iterator[tuple[str, str]]:
         else:
             plain = type(get_args(hint)[0]) if get_origin(hint) is Literal else hint
             yield name, DTYPES[plain]
-
-
-def _cells(record: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for field, value in record.items():
-        if isinstance(value, dict):
-            yield from _cells(value, _prefix(prefix, field))
-        elif prefix + field not in LEFT_OUT:
-            text = "x".join(map(str, value)) if isinstance(value, tuple) else value
-            yield prefix + field, text
-
-
-def _prefix(prefix: str, field: str) -> str:
-    return prefix if field in PASSED_OVER else f"{prefix}{field}_"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from cnngen.errors import CnnGenError, StoreError
+from cnngen.runs.table import flat
 from cnngen.space import load_space
 from cnngen.space.sampling import NO_BOUNDS, Bounds, Draw, draws
 from cnngen.system.files import write_file
@@ -108,7 +109,7 @@ class Plan:
         space = load_space(self.space)
         content = hashlib.sha256(repr(space.model_dump()).encode()).hexdigest()[:16]
         limit = {"seeds_below": self.seeds_below} if self.seeds_below != UNLIMITED else {}
-        return _flat(
+        settings = flat(
             {
                 "schema": SCHEMA,
                 "count": self.count,
@@ -122,8 +123,11 @@ class Plan:
                 "data": asdict(data.summary),
                 "country": self.country,
                 "tdp": self.tdp,
-            }
+            },
+            ".",
         )
+        # Tuples become lists, as they are in the file.
+        return {name: json.loads(json.dumps(value)) for name, value in settings}
 
 
 def as_begun(plan: Plan, folder: Path) -> Plan:
@@ -200,13 +204,3 @@ def differences(some: Settings, others: Settings) -> dict[str, tuple[object, obj
 def _count(settings: Settings) -> int:
     count = settings.get("count")
     return count if isinstance(count, int) else 0
-
-
-def _flat(tree: Mapping[str, object], prefix: str = "") -> Settings:
-    flat: Settings = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = json.loads(json.dumps(value))  # tuples become lists
-    return flat
