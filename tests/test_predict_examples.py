@@ -206,7 +206,7 @@ def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no"):
         examples(tmp_path / "nothing.parquet")
     (tmp_path / "text.parquet").write_text("PAR1, but no more")
-    with pytest.raises(StoreError, match="no Parquet file"):
+    with pytest.raises(StoreError, match="cannot be read as a Parquet file"):
         examples(tmp_path / "text.parquet")
 
 

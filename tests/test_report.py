@@ -512,7 +512,7 @@ def test_mistakes_are_told_with_code_2(
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(StoreError, match="no Parquet file"):
+    with pytest.raises(StoreError, match="cannot be read as a Parquet file"):
         read_material(tmp_path / "x.parquet")
     with pytest.raises(CnnGenError):
         StudyPlan(("depth",), ("beauty",))  # type: ignore[arg-type]
