@@ -11,8 +11,8 @@ from cnngen.errors import DescriptionError
 from cnngen.language import Description, Layer, Merge, format, parse, parser, sentence
 from cnngen.language.tree import KINDS, PARAMETERS, Body, Node, Value, layer_text
 from cnngen.operations.hyperparameters import LARGEST
-from cnngen.predict.examples import MAX_TEXT
 from cnngen.runs.run_folder import MAX_TEXT as MAX_FILE
+from cnngen.runs.trainings import MAX_TEXT
 
 DEEP = """
 import copy, gc, pickle, sys, threading

@@ -92,17 +92,17 @@ def cells(record: Record) -> dict[str, object]:
     """A record's cells by their columns; those of a part that it lacks are left out."""
     return {
         name: "x".join(map(str, value)) if isinstance(value, tuple) else value
-        for name, value in flat(asdict(record), "_")
+        for name, value in flatten(asdict(record), "_")
         if name not in LEFT_OUT
     }
 
 
-def flat(tree: Mapping[str, object], separator: str) -> Iterator[tuple[str, object]]:
+def flatten(tree: Mapping[str, object], separator: str) -> Iterator[tuple[str, object]]:
     """Flatten nested mappings: names of levels joined by a separator, with their values."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
             prefix = "" if name in PASSED_OVER else name + separator
-            yield from ((prefix + inner, leaf) for inner, leaf in flat(value, separator))
+            yield from ((prefix + inner, leaf) for inner, leaf in flatten(value, separator))
         else:
             yield name, value
 

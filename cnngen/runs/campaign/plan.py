@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnngen.errors import CnnGenError, StoreError
-from cnngen.runs.table import flat
+from cnngen.runs.table import flatten
 from cnngen.space import load_space
 from cnngen.space.sampling import NO_BOUNDS, Bounds, Draw, draws
 from cnngen.system.files import write_file
@@ -109,7 +109,7 @@ class Plan:
         space = load_space(self.space)
         content = hashlib.sha256(repr(space.model_dump()).encode()).hexdigest()[:16]
         limit = {"seeds_below": self.seeds_below} if self.seeds_below != UNLIMITED else {}
-        settings = flat(
+        settings = flatten(
             {
                 "schema": SCHEMA,
                 "count": self.count,
