@@ -313,7 +313,7 @@ def test_a_network_that_was_held_against_nothing_is_not_called_equal(
     [
         (["--backends", "caffe"], "no backend 'caffe'"),
         (["--backends", "numeric:caffe"], "no mode 'caffe'"),
-        (["tiny.cnn", "-n", "3", "--backends", "numeric"], "--count draws networks"),
+        (["tiny.cnn", "-n", "3", "--backends", "numeric"], "--count samples networks"),
         (["nowhere.cnn", "--backends", "numeric"], "nowhere.cnn"),
     ],
 )
