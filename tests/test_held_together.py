@@ -255,3 +255,14 @@ def test_a_row_with_the_description_of_another_network_is_refused(folder: Path) 
 @pytest.mark.parametrize("file", sorted(Path("benchmarks/data").glob("*.parquet")), ids=str)
 def test_the_shipped_data_keep_to_the_ranges(file: Path) -> None:
     assert len(read_rows(file, list(columns()))) >= 81
+
+
+@pytest.mark.parametrize("name", ["layers", "parameters", "multiply_adds", "flops"])
+def test_counts_of_a_record_are_those_of_its_network(folder: Path, name: str) -> None:
+    path = folder / OTHER / "record.json"
+    content = json.loads(path.read_text())
+    content[name] += 1
+    path.write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=rf"says .* {name}, its network has"):
+        load_network(folder / OTHER, next(one for one in load(folder) if one.key == OTHER))
+    assert OTHER in write_index(folder)

@@ -72,8 +72,8 @@ def load_run(run: str | Path) -> Record:
 def load_network(run: str | Path, record: Record) -> Network | None:
     """The network of a run, from its description; None where it has none.
 
-    Raises `StoreError` where the description cannot be read, or is of another network than
-    the record.
+    Raises `StoreError` where the description cannot be read, is of another network than the
+    record, or has other counts than the record says.
     """
     from cnngen.language import parse
     from cnngen.space.resolution import resolve
@@ -87,6 +87,10 @@ def load_network(run: str | Path, record: Record) -> Network | None:
         raise StoreError(f"{DESCRIPTION} is not a description: {error.message}") from None
     if network.id != record.id:
         raise StoreError(f"{DESCRIPTION} is that of another network, {network.id}")
+    for name in ("layers", "parameters", "multiply_adds", "flops"):
+        told, counted = getattr(record, name), getattr(network.cost, name)
+        if told != counted:
+            raise StoreError(f"{RECORD} says {told:,} {name}, its network has {counted:,}")
     return network
 
 

@@ -48,7 +48,7 @@ class Trainings(ABC):
     NAS-Bench-101, which have no description, are known by their names. A run that cannot be
     read, or whose description is not that of its record, is left out, and listed in `broken`
     with the reason once the iteration has ended. Raises `StoreError` for a row without a
-    description, or with that of another network than its `id`.
+    resolved description, or with that of another network than its `id`.
     """
 
     def __init__(self, source: Path) -> None:
@@ -131,7 +131,14 @@ def _described(text: object, origin: str) -> Network:
 
     if not isinstance(text, str) or len(text) > MAX_TEXT:
         raise StoreError(f"{origin}: the description is not text, or too long")
-    return resolve(parse(text, origin))
+    description = parse(text, origin)
+    network = resolve(description)
+    if network.description != description:
+        raise StoreError(
+            f"{origin}: the description leaves something open, so it does not say what was trained",
+            hint="Give the resolved description, as records and `cnngen sample` write it.",
+        )
+    return network
 
 
 def _cell(row: Mapping[str, object], origin: str) -> Network:
