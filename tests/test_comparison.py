@@ -156,9 +156,9 @@ def test_faults_have_the_name_of_their_mode_and_spoil_no_other(
 
 
 def test_a_mode_that_hangs_is_ended_and_named(tmp_path: Path) -> None:
-    comparison = compared(tmp_path / "out", "hang", "steady", patience=15)
+    comparison = compared(tmp_path / "out", "hang", "steady", patience=8)
     causes = {mode: record.cause for (mode, _, _), record in comparison.records.items()}
-    assert "no sign of life for 15 s" in (causes["rivals:hang"] or "")
+    assert "no sign of life for 8 s" in (causes["rivals:hang"] or "")
     assert causes["rivals:steady"] is None
 
 

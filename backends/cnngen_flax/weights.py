@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from cnngen.backend.model_access import Array, Weights
+from cnngen.backend.model_access import Array, Weights, paired
 from cnngen.errors import BackendError
 
 NAMES: dict[type[nnx.Module], dict[str, str]] = {
@@ -38,9 +38,12 @@ def parameters(model: nnx.Module) -> int:
 
 
 def set_weights(model: nnx.Module, weights: Weights) -> None:
-    """Put weights into the model, in the precision they have."""
-    for operation, name, variable in _variables(model):
-        variable.set_value(jnp.asarray(weights[operation][name]))
+    """Put weights into the model, in the precision they have.
+
+    Raises `BackendError` for weights that the model lacks, or that are not given.
+    """
+    for array, variable in paired(weights, _variables(model)):
+        variable.set_value(jnp.asarray(array))
 
 
 def _variables(model: nnx.Module) -> Iterator[tuple[str, str, nnx.Variable[jax.Array]]]:

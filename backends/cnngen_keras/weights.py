@@ -11,7 +11,7 @@ from math import prod
 import keras
 import numpy as np
 
-from cnngen.backend.model_access import Array, Weights
+from cnngen.backend.model_access import Array, Weights, paired
 from cnngen.errors import BackendError
 
 NAMES = {
@@ -47,9 +47,12 @@ def parameters(model: keras.Model) -> int:
 
 
 def set_weights(model: keras.Model, weights: Weights) -> None:
-    """Copy weights into the model, in its own precision."""
-    for operation, name, variable in _weights(model):
-        variable.assign(weights[operation][name])
+    """Copy weights into the model, in its own precision.
+
+    Raises `BackendError` for weights that the model lacks, or that are not given.
+    """
+    for array, variable in paired(weights, _weights(model)):
+        variable.assign(array)
 
 
 def _weights(model: keras.Model) -> Iterator[tuple[str, str, keras.Variable]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from cnngen.backend.model_access import Array, Weights
+from cnngen.backend.model_access import Array, Weights, paired
 from cnngen.errors import BackendError
 
 NAMES: dict[type[nn.Module], dict[str, str]] = {
@@ -41,10 +41,13 @@ def gradients(model: nn.Module) -> Weights:
 
 
 def set_weights(model: nn.Module, weights: Weights) -> None:
-    """Copy weights into the model, in its own precision."""
+    """Copy weights into the model, in its own precision.
+
+    Raises `BackendError` for weights that the model lacks, or that are not given.
+    """
     with torch.no_grad():
-        for operation, name, tensor in _weights(model):
-            tensor.copy_(_turned_back(torch.from_numpy(weights[operation][name])))
+        for array, tensor in paired(weights, _weights(model)):
+            tensor.copy_(_turned_back(torch.from_numpy(array)))
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, str, Tensor]]:

@@ -7,7 +7,7 @@ whatever the framework's, so that they can be copied from one to another.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.int64]
+Variable = TypeVar("Variable")
 
 Weights = Mapping[str, Mapping[str, Array]]
 """The weights of each operation that has any, by its name in the network: `kernel` (height,
@@ -28,6 +29,23 @@ width, inputs, outputs) and `bias` of a convolution, `kernel` (inputs, outputs) 
 dense layer, `scale`, `shift`, `mean` and `variance` of a batch norm."""
 
 Model = TypeVar("Model")
+
+
+def paired(
+    given: Weights, there: Iterable[tuple[str, str, Variable]]
+) -> Iterator[tuple[Array, Variable]]:
+    """Each given weight with the variable of the model that has its operation and name.
+
+    `there` are the model's, each with both. Raises `BackendError`, before the first pair, for
+    a weight that only one side has: it would silently keep its first value.
+    """
+    variables = {(operation, name): variable for operation, name, variable in there}
+    arrays = {(operation, name): a for operation, own in given.items() for name, a in own.items()}
+    for key in arrays.keys() - variables.keys():
+        raise BackendError(f"the model has no weight '{'.'.join(key)}'")
+    for key in variables.keys() - arrays.keys():
+        raise BackendError(f"no values are given for the weight '{'.'.join(key)}'")
+    return ((arrays[key], variable) for key, variable in variables.items())
 
 
 class Batch(NamedTuple):

@@ -1,6 +1,7 @@
 """The labels of operations, as a fixed vocabulary.
 
-Saved predictors know operations by their positions here, so a new one is added at the end.
+Saved `neural` and `graph` predictors know operations by their positions here: whoever adds one
+fits them anew.
 """
 
 from __future__ import annotations

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
+from cnngen.errors import CnnGenError
 from cnngen.network import Network
 from cnngen.operations import (
     Activate,
@@ -77,6 +79,27 @@ class Counting(NamedTuple):
     inputs: tuple[int, ...]
     shape: tuple[int, ...]
     branch: int
+
+
+NEEDED: dict[Group, str] = {"norm": "epsilon", "dropout": "rate", "convolution": "window"}
+"""What the statistics of a group read of its operations."""
+
+
+def check_groups(table: Mapping[type[Operation], Counted]) -> None:
+    """Raise `CnnGenError` for an operation without what its group's statistics read."""
+    for kind, counted in table.items():
+        if counted.group not in get_args(Group):
+            raise CnnGenError(f"the features have no group '{counted.group}' for {kind.__name__}")
+        needed = NEEDED.get(counted.group)
+        if needed is not None and not hasattr(kind, needed):
+            raise CnnGenError(
+                f"{kind.__name__} has no '{needed}', which the features of the group "
+                f"'{counted.group}' read",
+                hint="Give the operation a group of its own.",
+            )
+
+
+check_groups(COUNTED)
 
 
 def group(operation: Operation) -> Group:
