@@ -24,7 +24,7 @@ from cnngen.operations import Activate, BatchNorm, Conv2d, Dense, Dropout, Globa
 from cnngen.predict import examples, kendall
 from cnngen.report.plots import BLUE, RED, axes
 from cnngen.report.spread import Outcomes
-from cnngen.report.trainings import read_material
+from cnngen.report.trainings import read_study_data
 from cnngen.system.files import write_file
 
 
@@ -138,8 +138,8 @@ if __name__ == "__main__":
     parser.add_argument("--plots", type=Path)
     options = parser.parse_args()
 
-    material = read_material(options.source)
-    found, outcomes = material.examples, Outcomes.of(material)
+    data = read_study_data(options.source)
+    found, outcomes = data.examples, Outcomes.of(data)
     print(f"{outcomes.count:,} networks: {outcomes.statuses}")
     print(f"ended well but at chance {outcomes.at_chance}, above 90 % {outcomes.above_90}\n")
     table = pd.DataFrame(

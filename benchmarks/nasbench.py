@@ -39,9 +39,9 @@ if __name__ == "__main__":
     protocol = protocol_of(options.protocol, epochs=options.epochs)
     display = Display(options.count)
     with hold(options.out), display:
-        hire = local(options.workers)
-        with hire(data, tell_epochs([display])) as crew:
-            metering = Metering(options.country, None, crew.alone)
+        executor = local(options.workers)
+        with executor(data, tell_epochs([display])) as setup:
+            metering = Metering(options.country, None, setup.alone)
             jobs = (
                 make_job(
                     nasbench.cell_network(
@@ -55,6 +55,6 @@ if __name__ == "__main__":
                 )
                 for cell in nasbench.sample_cells(options.count, options.seed)
             )
-            records = list(train_jobs(jobs, data, options.out, crew, watches=[display]))
+            records = list(train_jobs(jobs, data, options.out, setup, watches=[display]))
         update_index(options.out)
     print(f"{len(records)} cells in {options.out}: {dict(Counter(r.status for r in records))}")

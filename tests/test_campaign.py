@@ -82,7 +82,7 @@ class Told(Watch):
 
 
 def run(plan: Plan, folder: Path, *, workers: int = 2, **options: object) -> Tally:
-    return run_campaign(plan, images(), folder, hire=local(workers), **options)  # type: ignore[arg-type]
+    return run_campaign(plan, images(), folder, executor=local(workers), **options)  # type: ignore[arg-type]
 
 
 def wanted(count: int, **options: object) -> list[str]:
@@ -238,7 +238,7 @@ def test_another_campaign_on_a_folder_is_refused_and_the_difference_named(tmp_pa
             run(other, tmp_path / "runs")
     changed = replace(images(), images=images().images + np.uint8(1))
     with pytest.raises(StoreError, match=r"data\.digest"):
-        run_campaign(plan(2), changed, tmp_path / "runs", hire=local(1))
+        run_campaign(plan(2), changed, tmp_path / "runs", executor=local(1))
     (tmp_path / "runs/campaign.json").write_text("[" * 100_000)
     with pytest.raises(StoreError, match="cannot be read"):
         run(plan(2), tmp_path / "runs")
@@ -300,7 +300,7 @@ def test_whatever_a_network_does_to_its_worker_its_record_says_and_the_others_go
     monkeypatch.setenv("STAND_IN_FAILS", fails)
     told = Told()
     tally = run_campaign(
-        plan(9), images(), tmp_path / "runs", hire=local(2, patience=3), watches=[told]
+        plan(9), images(), tmp_path / "runs", executor=local(2, patience=3), watches=[told]
     )
     check(tmp_path / "runs", ids)
     records = {record.id: record for record in load(tmp_path / "runs")}
@@ -349,7 +349,7 @@ def test_rubbish_from_a_backend_is_in_its_own_record_with_its_name_and_in_no_oth
     fails = " ".join(f"{i}:{kind.replace(' ', '-')}" for i, kind in zip(ids, RUBBISH, strict=False))
     monkeypatch.setenv("STAND_IN_FAILS", fails)
     told = Told()
-    run_campaign(plan(len(ids)), images(), tmp_path / "runs", hire=local(1), watches=[told])
+    run_campaign(plan(len(ids)), images(), tmp_path / "runs", executor=local(1), watches=[told])
     check(tmp_path / "runs", ids)
     records = {record.id: record for record in load(tmp_path / "runs")}
     for i, said in zip(ids, RUBBISH.values(), strict=False):
@@ -406,7 +406,7 @@ from cnngen.runs.campaign import local, run_campaign
 from cnngen.errors import StoreError
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-    run_campaign(stand_in.plan(3), stand_in.images(), sys.argv[1], hire=local(1))
+    run_campaign(stand_in.plan(3), stand_in.images(), sys.argv[1], executor=local(1))
 except StoreError as error:
     print(error)
 """

@@ -27,7 +27,7 @@ AHEAD = 60
 CAMPAIGN = """
 import sys, stand_in
 from cnngen.runs.campaign import local, run_campaign
-run_campaign(stand_in.plan(int(sys.argv[2])), stand_in.images(), sys.argv[1], hire=local(2))
+run_campaign(stand_in.plan(int(sys.argv[2])), stand_in.images(), sys.argv[1], executor=local(2))
 """
 
 

@@ -46,7 +46,7 @@ class Lost(Watch):
 threading.Thread(target=kill, daemon=True).start()
 tally = run_campaign(
     stand_in.plan(int(sys.argv[3])), stand_in.images(), sys.argv[1],
-    hire=on_ray(cluster.address), watches=[Lost()],
+    executor=on_ray(cluster.address), watches=[Lost()],
 )
 print("done", tally.done, tally.new, dict(tally.statuses), flush=True)
 cluster.shutdown()

@@ -23,13 +23,13 @@ from cnngen.system import process, worker
 
 
 @pytest.fixture(scope="module")
-def crew():
-    with Workers(1, patience=30) as crew:
-        yield crew
+def pool():
+    with Workers(1, patience=30) as pool:
+        yield pool
 
 
-def test_a_call_gives_what_it_gives_or_raises_what_it_raises(crew: Workers) -> None:
-    for executor in (crew, InProcess()):
+def test_a_call_gives_what_it_gives_or_raises_what_it_raises(pool: Workers) -> None:
+    for executor in (pool, InProcess()):
         assert executor.submit(math.gcd, 12, 18).result() == 6
         assert executor.submit(int, "ff", base=16).result() == 255
         assert list(executor.map(operator.neg, [1, 2, 3])) == [-1, -2, -3]
@@ -39,28 +39,28 @@ def test_a_call_gives_what_it_gives_or_raises_what_it_raises(crew: Workers) -> N
 
 @pytest.mark.parametrize("error", [EOFError, OSError, BrokenPipeError])
 def test_an_error_of_a_call_is_not_taken_for_the_end_of_its_worker(
-    crew: Workers, error: type[Exception]
+    pool: Workers, error: type[Exception]
 ) -> None:
-    pid = crew.submit(os.getpid).result()
+    pid = pool.submit(os.getpid).result()
     with pytest.raises(error, match="mine"):
-        crew.submit(fail, error("mine")).result()
-    assert crew.submit(os.getpid).result() == pid
+        pool.submit(fail, error("mine")).result()
+    assert pool.submit(os.getpid).result() == pid
 
 
-def test_what_cannot_be_sent_is_an_error_of_the_call(crew: Workers) -> None:
+def test_what_cannot_be_sent_is_an_error_of_the_call(pool: Workers) -> None:
     with pytest.raises(RuntimeError, match="cannot be sent"):
-        crew.submit(open, os.devnull).result()
+        pool.submit(open, os.devnull).result()
     with pytest.raises(AttributeError):
-        crew.submit(lambda: 1).result()
-    assert crew.submit(abs, -1).result() == 1
+        pool.submit(lambda: 1).result()
+    assert pool.submit(abs, -1).result() == 1
 
 
-def test_a_worker_that_ends_is_the_end_of_one_call_alone(crew: Workers) -> None:
+def test_a_worker_that_ends_is_the_end_of_one_call_alone(pool: Workers) -> None:
     futures = [
-        crew.submit(math.sqrt, 4),
-        crew.submit(os._exit, 3),
-        crew.submit(os.kill, 0, signal.SIGKILL),  # its whole group, which is it alone
-        crew.submit(math.sqrt, 9),
+        pool.submit(math.sqrt, 4),
+        pool.submit(os._exit, 3),
+        pool.submit(os.kill, 0, signal.SIGKILL),  # its whole group, which is it alone
+        pool.submit(math.sqrt, 9),
     ]
     assert futures[0].result() == 2
     with pytest.raises(WorkerDied, match="code 3"):
@@ -69,35 +69,35 @@ def test_a_worker_that_ends_is_the_end_of_one_call_alone(crew: Workers) -> None:
         futures[2].result()
     assert futures[3].result() == 3
     with pytest.raises(WorkerDied) as died:
-        crew.submit(os.abort).result()
+        pool.submit(os.abort).result()
     assert died.value.training_cause == "its worker was killed by SIGABRT in the framework"
 
 
-def test_a_worker_killed_amid_its_answer_has_died(crew: Workers) -> None:
-    future = crew.submit(half_an_answer)
+def test_a_worker_killed_amid_its_answer_has_died(pool: Workers) -> None:
+    future = pool.submit(half_an_answer)
     with pytest.raises(WorkerDied, match="SIGKILL"):
         future.result()
-    assert crew.submit(abs, -1).result() == 1
+    assert pool.submit(abs, -1).result() == 1
 
 
 def test_dropping_ends_what_runs_and_cancels_what_waits() -> None:
-    crew = Workers(1)
-    running, waiting = crew.submit(time.sleep, 100), crew.submit(abs, -1)
+    pool = Workers(1)
+    running, waiting = pool.submit(time.sleep, 100), pool.submit(abs, -1)
     while not running.running():
         time.sleep(0.01)
-    crew.drop()
+    pool.drop()
     assert isinstance(running.exception(), WorkerDied)
     assert waiting.cancelled()
     with pytest.raises(RuntimeError, match="no more work"):
-        crew.submit(abs, -1)
+        pool.submit(abs, -1)
 
 
 def test_workers_that_cannot_begin_are_an_error_and_no_endless_trying(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(process, "START", "raise SystemExit(1)  # {}")
-    with Workers(1) as crew, pytest.raises(CnnGenError, match="end before they begin"):
-        crew.submit(abs, -1).result()
+    with Workers(1) as pool, pytest.raises(CnnGenError, match="end before they begin"):
+        pool.submit(abs, -1).result()
 
 
 def test_what_a_worker_may_not_tell_the_system_does_not_keep_it_from_working(

@@ -24,7 +24,7 @@ from cnngen.errors import CnnGenError, StoreError
 from cnngen.network import Network
 from cnngen.predict import Example, Prediction, Predictor, Target
 from cnngen.predict.model_file import State
-from cnngen.report import Fit, StudyPlan, contests, read_material, study, write_report
+from cnngen.report import Fit, StudyPlan, contests, read_study_data, study, write_report
 from cnngen.report import fits as fits_module
 from cnngen.report.importance import importance
 from cnngen.report.page import Heading, Image, Paragraph, Table, to_html, to_markdown
@@ -163,7 +163,7 @@ def test_nothing_from_a_hostile_folder_is_markup_in_the_report(tmp_path: Path) -
     texts = ("data_name", "backend", "protocol_name", "hardware_cpu", "space")
     path = tmp_path / ("x" + EVIL.replace("/", "") + ".parquet")
     table(**dict.fromkeys(texts, EVIL)).to_parquet(path)
-    found = study(read_material(path), plan("depth", "blind"), folder=tmp_path / "out")
+    found = study(read_study_data(path), plan("depth", "blind"), folder=tmp_path / "out")
     page = write_report(found, tmp_path / "out").read_text()
     assert_harmless(page)
     assert "default-src 'none'" in page
@@ -197,13 +197,13 @@ def test_values_that_are_no_figures_are_left_out(tmp_path: Path) -> None:
     frame["test_accuracy"] = [float("inf"), float("nan"), *frame["test_accuracy"][2:]]
     frame.to_parquet(tmp_path / "odd.parquet")
     with pytest.raises(StoreError, match="test_accuracy is inf"):
-        read_material(tmp_path / "odd.parquet", networks=False)
+        read_study_data(tmp_path / "odd.parquet", networks=False)
     frame["test_accuracy"] = [float("nan"), float("nan"), *frame["test_accuracy"][2:]]
     frame.to_parquet(tmp_path / "odd.parquet")
-    material = read_material(tmp_path / "odd.parquet", networks=False)
-    assert len(material.numbers("test_accuracy")) == len(NETWORKS) - 2
-    assert len(material.numbers("train_seconds")) == 0
-    found = study(material, PLAN, folder=tmp_path)
+    data = read_study_data(tmp_path / "odd.parquet", networks=False)
+    assert len(data.numbers("test_accuracy")) == len(NETWORKS) - 2
+    assert len(data.numbers("train_seconds")) == 0
+    found = study(data, PLAN, folder=tmp_path)
     assert "seconds" not in found.spreads
 
 
@@ -214,11 +214,11 @@ def test_a_linked_sub_folder_takes_nothing_of_a_report_elsewhere(
     (out := tmp_path / "out").mkdir()
     (out / "figures").symlink_to(elsewhere)
     (out / fits_module.FOLDER).symlink_to(elsewhere)
-    material = read_material(source)
+    data = read_study_data(source)
     with pytest.raises(StoreError, match="symbolic link"):
-        study(material, plan("depth"), folder=out)
+        study(data, plan("depth"), folder=out)
     with pytest.raises(StoreError, match="symbolic link"):
-        write_report(study(material, plan("depth"), folder=tmp_path), out)
+        write_report(study(data, plan("depth"), folder=tmp_path), out)
     assert list(elsewhere.iterdir()) == []
 
 
@@ -227,7 +227,7 @@ def test_the_report_has_its_figures_as_json_and_is_the_same_each_time(
 ) -> None:
     pages = []
     for name in ("a", "b"):
-        found = study(read_material(source), plan("depth", "blind"), folder=tmp_path / "fits")
+        found = study(read_study_data(source), plan("depth", "blind"), folder=tmp_path / "fits")
         page = write_report(found, tmp_path / name)
         pages.append([page.read_bytes(), (page.parent / "report.md").read_bytes()])
 
@@ -245,31 +245,31 @@ def test_the_report_has_its_figures_as_json_and_is_the_same_each_time(
 
 
 def test_a_study_that_was_stopped_goes_on(source: Path, tmp_path: Path) -> None:
-    material = read_material(source)
+    data = read_study_data(source)
 
     def stop(task: fits_module.Task) -> None:
         if task.seed == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        study(material, plan("depth"), folder=tmp_path, on_fit=stop)
+        study(data, plan("depth"), folder=tmp_path, on_fit=stop)
     assert ByDepth.fitted == 2
-    study(material, StudyPlan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
+    study(data, StudyPlan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
     assert ByDepth.fitted == 4, "the third split, and the largest networks"
     broken = ("", "[1]", '{"tau": "x"}', "{}")
     for path, content in zip(sorted((tmp_path / "fits").glob("*.json")), broken, strict=True):
         path.write_text(content)
-    study(material, StudyPlan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
+    study(data, StudyPlan(("depth",), ("accuracy",), 3, 0), folder=tmp_path)
     assert ByDepth.fitted == 8, "what cannot be read is made anew"
 
 
 def test_other_figures_are_fitted_anew(source: Path, tmp_path: Path) -> None:
-    study(read_material(source), StudyPlan(("depth",), ("accuracy",), 1, 0), folder=tmp_path)
+    study(read_study_data(source), StudyPlan(("depth",), ("accuracy",), 1, 0), folder=tmp_path)
     frame = table()
     frame.loc[5, "test_accuracy"] /= 2
     frame.to_parquet(tmp_path / "other.parquet")
     study(
-        read_material(tmp_path / "other.parquet"),
+        read_study_data(tmp_path / "other.parquet"),
         StudyPlan(("depth",), ("accuracy",), 1, 0),
         folder=tmp_path,
     )
@@ -284,15 +284,15 @@ def test_predictors_are_judged_by_networks_and_data_that_they_have_not_seen(
     frame = table()
     frame["data_name"] = ["digits"] * 30 + ["letters"] * 25 + ["few"] * 5
     frame.to_parquet(tmp_path / "several.parquet")
-    material = read_material(tmp_path / "several.parquet")
-    found = study(material, plan("depth", repeats=1), folder=tmp_path)
+    data = read_study_data(tmp_path / "several.parquet")
+    found = study(data, plan("depth", repeats=1), folder=tmp_path)
     judged = {fit.unlike: (fit.train, fit.test) for fit in found.unlike}
     assert judged == {
         fits_module.LARGEST: (48, 12),
         "digits": (30, 30),
         "letters": (35, 25),
     }
-    parts = fits_module.Task("depth", "accuracy", 0, largest=True).parts(material.examples)
+    parts = fits_module.Task("depth", "accuracy", 0, largest=True).parts(data.examples)
     largest = min(len(example.network) for example in parts.test)
     assert all(len(example.network) <= largest for example in (*parts.train, *parts.validation))
     page = write_report(found, tmp_path).read_text()
@@ -305,7 +305,7 @@ def test_a_data_set_without_a_figure_is_not_judged_by_it(tmp_path: Path) -> None
     frame.loc[frame["data_name"] == "letters", "energy_total_energy"] = np.nan
     frame.to_parquet(tmp_path / "half.parquet")
     asked = StudyPlan(("depth",), ("accuracy", "energy"), 1, 0)
-    found = study(read_material(tmp_path / "half.parquet"), asked, folder=tmp_path)
+    found = study(read_study_data(tmp_path / "half.parquet"), asked, folder=tmp_path)
     assert [(fit.target, fit.unlike) for fit in found.unlike] == [
         ("accuracy", fits_module.LARGEST),
         ("accuracy", "digits"),
@@ -322,8 +322,8 @@ def test_several_sources_are_one_material_and_each_data_set_has_its_row(tmp_path
     frame[:35].to_parquet(paths[0])
     frame[35:].to_parquet(paths[1])
     asked = StudyPlan(("depth",), ("accuracy",), 1, 0)
-    found = study(read_material(*paths), asked, folder=tmp_path)
-    assert len(found.material) == len(found.material.examples) == 60
+    found = study(read_study_data(*paths), asked, folder=tmp_path)
+    assert len(found.data) == len(found.data.examples) == 60
     assert {
         fit.unlike: fit.test for fit in found.unlike if fit.unlike in ("digits", "letters")
     } == {
@@ -339,7 +339,7 @@ def test_several_sources_are_one_material_and_each_data_set_has_its_row(tmp_path
         figures = re.findall(r">([\d.]+)</td>", row)
         assert (figures[0], figures[3]) == (str(len(rows)), median)
     with pytest.raises(StoreError, match="was given twice"):
-        read_material(*paths, paths[1])
+        read_study_data(*paths, paths[1])
 
 
 def test_a_file_is_read_once_for_its_table_and_its_networks(
@@ -349,9 +349,9 @@ def test_a_file_is_read_once_for_its_table_and_its_networks(
     monkeypatch.setattr(
         trainings, "read_rows", lambda *asked: read.append(asked) or read_rows(*asked)
     )
-    material = read_material(source)
+    data = read_study_data(source)
     assert len(read) == 1
-    assert len(material.examples) == len(material) > 0
+    assert len(data.examples) == len(data) > 0
 
 
 def test_there_is_a_learning_curve_for_each_predictor_asked_for(
@@ -359,10 +359,10 @@ def test_there_is_a_learning_curve_for_each_predictor_asked_for(
 ) -> None:
     monkeypatch.setattr(fits_module, "SIZES", (10, 20, 50))
     asked = StudyPlan(("depth",), ("accuracy",), 2, 1, curve=("blind", "depth"))
-    found = study(read_material(source), asked, folder=tmp_path)
+    found = study(read_study_data(source), asked, folder=tmp_path)
     points = {(fit.predictor, fit.train) for fit in found.curves}
     assert points == set(product(("blind", "depth"), (10, 20))), "60 networks are too few for 50"
-    first = study(read_material(source), plan("depth", "blind"), folder=tmp_path)
+    first = study(read_study_data(source), plan("depth", "blind"), folder=tmp_path)
     assert {fit.predictor for fit in first.curves} == {"depth"}
     with pytest.raises(CnnGenError, match="no predictor 'nobody'"):
         StudyPlan(("depth",), curve=("nobody",))
@@ -419,25 +419,25 @@ def test_what_a_training_did_not_reach_is_no_figure_of_the_report(tmp_path: Path
     statuses = ["out_of_memory", "nan", "error", "time_budget", "dead"]
     frame = table().iloc[: len(statuses) + 1].assign(status=[*statuses, "ok"])
     frame.to_parquet(tmp_path / "some.parquet")
-    material = read_material(tmp_path / "some.parquet", networks=False)
-    assert len(material) == len(statuses) + 1
-    assert len(material.numbers("train_seconds")) == 1
-    assert len(material.numbers("energy_total_energy")) == 1
-    assert len(material.numbers("test_accuracy")) == 2
+    data = read_study_data(tmp_path / "some.parquet", networks=False)
+    assert len(data) == len(statuses) + 1
+    assert len(data.numbers("train_seconds")) == 1
+    assert len(data.numbers("energy_total_energy")) == 1
+    assert len(data.numbers("test_accuracy")) == 2
     frame.assign(status="finished").to_parquet(tmp_path / "some.parquet")
     with pytest.raises(StoreError, match="has the status 'finished'"):
-        read_material(tmp_path / "some.parquet", networks=False)
+        read_study_data(tmp_path / "some.parquet", networks=False)
 
 
 def test_spreads_and_outcomes_are_counted(tmp_path: Path) -> None:
     frame = table().iloc[:5].copy()
     frame["test_accuracy"] = [0.1, 0.12, 0.5, 0.95, 1.0]
     frame.to_parquet(tmp_path / "five.parquet")
-    material = read_material(tmp_path / "five.parquet", networks=False)
-    spread = Spread.of(material.numbers("test_accuracy"))
+    data = read_study_data(tmp_path / "five.parquet", networks=False)
+    spread = Spread.of(data.numbers("test_accuracy"))
     assert (spread.least, spread.quarter, spread.median, spread.most) == (0.1, 0.12, 0.5, 1.0)
     # Chance is a tenth and three standard errors of 359 images: below 0.15.
-    assert Outcomes.of(material) == Outcomes(5, {"ok": 4, "dead": 1}, 1, 2)
+    assert Outcomes.of(data) == Outcomes(5, {"ok": 4, "dead": 1}, 1, 2)
 
 
 def test_equal_spreads_are_told_from_unequal_ones() -> None:
@@ -454,7 +454,7 @@ def test_trees_say_what_a_figure_hangs_on(tmp_path: Path) -> None:
     frame = table()
     frame["test_accuracy"] = np.log(frame["parameters"]) / 20
     frame.to_parquet(tmp_path / "weights.parquet")
-    known = read_material(tmp_path / "weights.parquet").examples
+    known = read_study_data(tmp_path / "weights.parquet").examples
     found = importance(known, "accuracy", repeats=2)
     assert "parameters" in [one.feature for one in found[:3]], found[:5]
     assert found[0].fall > 0.1
@@ -465,7 +465,7 @@ def test_figures_without_networks_are_studied_without_predictors(tmp_path: Path)
     frame = table().drop(columns="description").iloc[:3]
     frame["description"] = None
     frame.to_parquet(tmp_path / "cells.parquet")
-    beside = read_material(tmp_path / "cells.parquet", networks=False)
+    beside = read_study_data(tmp_path / "cells.parquet", networks=False)
     assert beside.examples == []
     found = study(beside, plan("depth"), folder=tmp_path / "out", beside=beside)
     page = write_report(found, tmp_path / "out").read_text()
@@ -513,6 +513,6 @@ def test_mistakes_are_told_with_code_2(
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(StoreError, match="cannot be read as a Parquet file"):
-        read_material(tmp_path / "x.parquet")
+        read_study_data(tmp_path / "x.parquet")
     with pytest.raises(CnnGenError):
         StudyPlan(("depth",), ("beauty",))  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from cnngen.errors import CnnGenError
 from cnngen.language.grammar import grammar
 from cnngen.network.adjacency import graph
 from cnngen.predict import PREDICTORS, Prediction
-from cnngen.report import Material
+from cnngen.report import StudyData
 from cnngen.training.data.dataset import splits
 
 LINE = 100
@@ -75,7 +75,7 @@ SAID: dict[str, Callable[[Path], Any]] = {
         lambda _: Prediction(np.array([0.91]), np.array([0.02])),
     "<Prediction for 1,000 networks: 1 ± 0, 1 ± 0, 1 ± 0, …>":
         lambda _: Prediction(np.ones(1000), np.zeros(1000)),
-    "<Material digits: 0 trainings>": lambda _: Material("digits", record_table(), []),
+    "<StudyData digits: 0 trainings>": lambda _: StudyData("digits", record_table(), []),
     "<Grammar of ": lambda _: grammar(),
     "<Rule that starts with ": lambda _: grammar().start,
 }  # fmt: skip

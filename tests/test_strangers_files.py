@@ -25,7 +25,7 @@ from cnngen import load_data
 from cnngen.errors import CnnGenError, DataError, StoreError
 from cnngen.predict import examples
 from cnngen.predict.model import SHIPPED, Model
-from cnngen.report.trainings import read_material
+from cnngen.report.trainings import read_study_data
 
 ROUNDS = 60
 ODD: list[object] = [None, True, -1, 0, 1.5, 1e400, math.nan, 10**400, "x", [], {}, [[]], "\ud800"]
@@ -170,7 +170,7 @@ def test_a_flipped_table_is_read_or_refused(tmp_path: Path) -> None:
     broken = (flipped(good, chance) for _ in range(3 * ROUNDS))
 
     def read() -> None:
-        read_material(file)
+        read_study_data(file)
 
     assert refused(broken, file, read) > ROUNDS
 
@@ -195,11 +195,11 @@ from pathlib import Path
 from cnngen.training.data import load_data
 from cnngen.errors import CnnGenError
 from cnngen.predict import examples, load
-from cnngen.report.trainings import read_material
+from cnngen.report.trainings import read_study_data
 
 def read(file):
     if file.suffix == ".parquet":
-        for ask in (examples, lambda file: read_material(file, networks=False)):
+        for ask in (examples, lambda file: read_study_data(file, networks=False)):
             try:
                 ask(file)
             except CnnGenError as error:

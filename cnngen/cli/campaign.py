@@ -125,11 +125,11 @@ def campaign(
         tdp=tdp,
         shard=Shard(*shard) if shard else WHOLE,
     )
-    hire = local(workers, patience=patience * 3600)
+    executor = local(workers, patience=patience * 3600)
     if ray is not None:
         from cnngen.runs.campaign.ray import on_ray
 
-        hire = on_ray(ray)
+        executor = on_ray(ray)
     stop = threading.Event()
     images = load_data(data)
     display = Display(len(plan))
@@ -148,7 +148,7 @@ def campaign(
                 plan,
                 images,
                 out,
-                hire=hire,
+                executor=executor,
                 idle_seconds=idle,
                 repair=repair,
                 watches=watches,

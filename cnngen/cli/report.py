@@ -59,20 +59,20 @@ def report(
     cnngen report runs/digits runs/cifar10  # each judged by what the other taught
     """
     from cnngen.cli.output import print_json, progress_bars, say_broken
-    from cnngen.report import StudyPlan, Task, read_material, study, write_report
+    from cnngen.report import StudyPlan, Task, read_study_data, study, write_report
 
     wanted = cast("list[Target]", name_list(targets))
     curves = None if curve is None else tuple(name_list(curve))
     plan = StudyPlan(tuple(name_list(predictors)), tuple(wanted), repeats, curve=curves)
     with progress_bars() as progress:
         reading = progress.add_task("Reading")
-        material = read_material(
+        data = read_study_data(
             *sources,
             on_progress=lambda done, of: progress.update(reading, completed=done, total=of),
             on_broken=say_broken,
         )
-        other = None if beside is None else read_material(beside, networks=False)
-        count = len(plan.all(material.examples))
+        other = None if beside is None else read_study_data(beside, networks=False)
+        count = len(plan.all(data.examples))
         fitting = progress.add_task("Fitting", total=count or None)
 
         def on_fit(task: Task) -> None:
@@ -80,7 +80,7 @@ def report(
             what = f"{task.predictor} for {task.target}, seed {task.seed}{more}"
             progress.update(fitting, advance=1, description=f"Fitting {what}")
 
-        found = study(material, plan, folder=out, beside=other, on_fit=on_fit)
+        found = study(data, plan, folder=out, beside=other, on_fit=on_fit)
     page = write_report(found, out)
     if as_json:
         print_json(found.figures())

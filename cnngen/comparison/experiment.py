@@ -21,7 +21,7 @@ from cnngen.errors import BackendError, CnnGenError, DataError, StoreError
 from cnngen.language import parse
 from cnngen.network import Network
 from cnngen.runs.campaign import (
-    Crew,
+    ExecutorSetup,
     Job,
     Metering,
     Watch,
@@ -147,8 +147,8 @@ def _train(
         """Train a block. Raises `BackendError` when its mode must be given up."""
         jobs = _jobs(design, block, by_id, data, frameworks.get(block.mode))
         runs = mode_folder(folder, block.mode)
-        with _worker(block.mode, design, handed, patience, watches) as crew:
-            for record in train_jobs(jobs, data, runs, crew, watches=watches, stop=stop):
+        with _worker(block.mode, design, handed, patience, watches) as setup:
+            for record in train_jobs(jobs, data, runs, setup, watches=watches, stop=stop):
                 errors[block.mode] = errors[block.mode] + 1 if record.status == "error" else 0
                 if errors[block.mode] == GIVE_UP:
                     raise BackendError(f"{GIVE_UP} trainings in a row failed: {record.cause}")
@@ -234,7 +234,7 @@ def _worker(
     data: SharedData,
     patience: float,
     watches: Sequence[Watch],
-) -> Iterator[Crew]:
+) -> Iterator[ExecutorSetup]:
     """Start one worker process for a mode; it warms up before its first training."""
     parsed = parse_mode(mode)
     # Frameworks cache compiled code among temporary files; a shared cache would favour later runs.
@@ -248,7 +248,7 @@ def _worker(
             files=[data.file],
         ) as workers:
             warm = _Warm(workers, parsed.backend, design)
-            yield Crew(warm, data, lambda: 1, alone=True)
+            yield ExecutorSetup(warm, data, lambda: 1, alone=True)
 
 
 class _Warm(Executor):

@@ -1,6 +1,6 @@
 """Study a data set of trainings and write a report.
 
-    found = study(read_material("runs/digits"), StudyPlan(("trees", "neural")), folder="report")
+    found = study(read_study_data("runs/digits"), StudyPlan(("trees", "neural")), folder="report")
     write_report(found, "report")
 
 All figures come from the trainings. Random splits use the seeds 0, 1, 2 …
@@ -13,11 +13,15 @@ from pathlib import Path
 from cnngen.report.fits import Fit, Task
 from cnngen.report.significance import Contest, contests
 from cnngen.report.study import Study, StudyPlan, study
-from cnngen.report.trainings import Material, read_material
+from cnngen.report.trainings import StudyData, read_study_data
 from cnngen.system.files import write_file
 
 Plan = StudyPlan
 """The former name of `StudyPlan`."""
+
+Material = StudyData
+read_material = read_study_data
+"""The names that these had in 0.1.0."""
 
 PICTURES = "figures"
 
@@ -49,10 +53,12 @@ __all__ = [
     "Material",
     "Plan",
     "Study",
+    "StudyData",
     "StudyPlan",
     "Task",
     "contests",
     "read_material",
+    "read_study_data",
     "study",
     "write_report",
 ]

@@ -14,7 +14,7 @@ from cnngen.report.page import Block, Heading, Image, Paragraph, Table
 from cnngen.report.significance import TEST_OVER_TRAIN, figures
 from cnngen.report.spread import Outcomes, Spread
 from cnngen.report.study import Study
-from cnngen.report.trainings import Material
+from cnngen.report.trainings import StudyData
 
 UNITS: dict[Target, tuple[float, str]] = {
     "accuracy": (100.0, "percentage points"),
@@ -36,7 +36,7 @@ MOST_ROWS = 20
 
 def title(study: Study) -> str:
     """Return the report's title."""
-    return f"A study of {len(study.material):,} networks: {study.material.name}"
+    return f"A study of {len(study.data):,} networks: {study.data.name}"
 
 
 def chapters(study: Study) -> list[Block]:
@@ -55,16 +55,16 @@ def chapters(study: Study) -> list[Block]:
 
 
 def _trainings(study: Study) -> Iterator[Block]:
-    material = study.material
+    data = study.data
     yield Heading("What was trained, and how")
     columns = ("backend", "versions_framework", "data_name", "space", "protocol_name")
     rows = [
         [*map(str, texts), "unknown" if np.isnan(epochs) else f"{epochs:g}", f"{count:,}"]
-        for (*texts, epochs), count in material.said(*columns, "protocol_epochs").items()
+        for (*texts, epochs), count in data.counts(*columns, "protocol_epochs").items()
     ]
     heads = ("backend", "framework", "data", "space", "protocol", "epochs", "networks")
     yield Table(heads, rows[:MOST_ROWS], texts=5)
-    machines = [f"{cpu} ({count:,})" for (cpu,), count in material.said("hardware_cpu").items()]
+    machines = [f"{cpu} ({count:,})" for (cpu,), count in data.counts("hardware_cpu").items()]
     yield Paragraph(f"Trained on: {', '.join(machines[:MOST_ROWS])}.")
     yield Paragraph(_energy_note(study))
     statuses = ", ".join(f"{name} {count:,}" for name, count in study.outcomes.statuses.items())
@@ -73,11 +73,11 @@ def _trainings(study: Study) -> Iterator[Block]:
 
 def _energy_note(study: Study) -> str:
     """Describe how time and energy were found."""
-    if study.material.energy_is_measured:
+    if study.data.energy_is_measured:
         return "Energy was measured by the machine's counters. Time is wall time."
     parts = ", ".join(
         f"CPU {cpu}, RAM {ram}, GPU {gpu} ({count:,})"
-        for (cpu, ram, gpu), count in study.material.said(
+        for (cpu, ram, gpu), count in study.data.counts(
             "energy_cpu_method", "energy_ram_method", "energy_gpu_method"
         ).items()
     )
@@ -92,13 +92,13 @@ def _accuracy(study: Study) -> Iterator[Block]:
     if "accuracy" not in study.spreads:
         yield Paragraph("No training reached a test accuracy.")
         return
-    name = study.material.name
+    name = study.data.name
     rows = [_accuracy_row(name, study.spreads["accuracy"], study.outcomes)]
-    parts = [one for one in study.material.by_data() if len(one.numbers("test_accuracy"))]
+    parts = [one for one in study.data.by_data() if len(one.numbers("test_accuracy"))]
     for one in parts:
         spread = Spread.of(one.numbers("test_accuracy"))
         rows.append(_accuracy_row(f"on {one.name}", spread, Outcomes.of(one)))
-    shown = {f"on {one.name}": one for one in parts} or {name: study.material}
+    shown = {f"on {one.name}": one for one in parts} or {name: study.data}
     if study.beside and study.beside_spread and study.beside_outcomes:
         shown[study.beside.name] = study.beside
         rows.append(_accuracy_row(study.beside.name, study.beside_spread, study.beside_outcomes))
@@ -122,7 +122,7 @@ def _accuracy(study: Study) -> Iterator[Block]:
     if study.beside and study.beside_spread:
         cells = study.beside_spread
         yield Paragraph(
-            f"The middle half of {study.material.name} spans "
+            f"The middle half of {study.data.name} spans "
             f"{(ours.three_quarters - ours.quarter) * 100:.1f} percentage points, that of "
             f"{study.beside.name} {(cells.three_quarters - cells.quarter) * 100:.1f}; the standard "
             f"deviations are {ours.spread * 100:.1f} and {cells.spread * 100:.1f}. Brown and "
@@ -167,15 +167,15 @@ def _size_and_energy(study: Study) -> Iterator[Block]:
     ]
     heads = ("networks", "least", "quarter", "median", "three quarters", "most")
     yield Table(("", *heads), rows)
-    name = study.material.name
-    layers = _values(study.material, "layers")
+    name = study.data.name
+    layers = _values(study.data, "layers")
     if len(layers):
         picture = plots.histogram({name: layers}, "layers (operations, the input among them)")
         yield Image("layers", "Layers of the networks.", picture)
-    energy = _values(study.material, "energy_total_energy") * 1e6
+    energy = _values(study.data, "energy_total_energy") * 1e6
     energy = energy[energy > 0]
     if len(energy):
-        kind = "measured" if study.material.energy_is_measured else "modelled"
+        kind = "measured" if study.data.energy_is_measured else "modelled"
         yield Image(
             "energy",
             f"Energy of a training, {kind} (the paper's figure 5); the axis is logarithmic.",
@@ -186,13 +186,13 @@ def _size_and_energy(study: Study) -> Iterator[Block]:
             f"Accuracy against {kind} energy. On the line, no network improves one without "
             "worsening the other.",
             plots.scatter(
-                study.material.table["energy_total_energy"].to_numpy() * 1e6,
-                study.material.table["test_accuracy"].to_numpy() * 100,
+                study.data.table["energy_total_energy"].to_numpy() * 1e6,
+                study.data.table["test_accuracy"].to_numpy() * 100,
                 (f"{kind} energy of a training (mWh)", "test accuracy (%)"),
                 study.front,
             ),
         )
-        front = study.material.table.iloc[study.front]
+        front = study.data.table.iloc[study.front]
         shown = ["test_accuracy", "energy_total_energy", "layers", "parameters"]
         front_rows = [
             [str(key)[:16], f"{a:.1%}", f"{e * 1e6:.3g}", f"{n:.0f}", short(round(w))]
@@ -384,5 +384,5 @@ def _p(p: float | None) -> str:
     return f"{p:.2g}" if p >= 1e-6 else "less than 1e-6"
 
 
-def _values(material: Material, column: str) -> Floats:
-    return np.array(material.numbers(column), np.float64)
+def _values(data: StudyData, column: str) -> Floats:
+    return np.array(data.numbers(column), np.float64)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnngen.predict.examples import trainability
 from cnngen.predict.predictor import Floats
-from cnngen.report.trainings import Material
+from cnngen.report.trainings import StudyData
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,9 +52,9 @@ class Outcomes:
     above_90: int
 
     @classmethod
-    def of(cls, material: Material) -> Outcomes:
+    def of(cls, data: StudyData) -> Outcomes:
         """Count the outcomes of trainings."""
-        table = material.table
+        table = data.table
         learnt = [
             trainability(
                 row["status"],
@@ -67,7 +67,7 @@ class Outcomes:
         ended = table["status"] == "ok"
         return cls(
             len(table),
-            {status: count for (status,), count in material.said("status").items()},
+            {status: count for (status,), count in data.counts("status").items()},
             int((ended & (np.array(learnt) == 0)).sum()),
             int((table["test_accuracy"] > 0.9).sum()),
         )

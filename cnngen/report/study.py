@@ -17,7 +17,7 @@ from cnngen.report.fits import Fit, Task, curve_tasks, fit_all, known, tasks, un
 from cnngen.report.importance import Importance, importance
 from cnngen.report.significance import Contest, contests
 from cnngen.report.spread import Outcomes, Spread, p_of_equal_spreads, pareto
-from cnngen.report.trainings import Material
+from cnngen.report.trainings import StudyData
 
 if TYPE_CHECKING:
     from cnngen.network import Network
@@ -86,8 +86,8 @@ class Study:
     `shown` are the networks to draw, with their accuracies, as "best", "median" and "worst".
     """
 
-    material: Material
-    beside: Material | None
+    data: StudyData
+    beside: StudyData | None
     plan: StudyPlan
     outcomes: Outcomes
     spreads: dict[str, Spread]
@@ -103,17 +103,17 @@ class Study:
     importance: list[Importance]
 
     def __repr__(self) -> str:
-        trainings = counted(len(self.material), "training")
-        return f"<Study of {shorten(self.material.name)}: {trainings}, {len(self.fits)} fits>"
+        trainings = counted(len(self.data), "training")
+        return f"<Study of {shorten(self.data.name)}: {trainings}, {len(self.fits)} fits>"
 
     def figures(self) -> dict[str, object]:
         """Return all figures as JSON-compatible values."""
-        table = self.material.table
+        table = self.data.table
         front = table.iloc[self.front][["test_accuracy", "energy_total_energy", "parameters"]]
         whole: dict[str, object] = {
-            "source": self.material.name,
-            "networks": len(self.material),
-            "energy_is_measured": self.material.energy_is_measured,
+            "source": self.data.name,
+            "networks": len(self.data),
+            "energy_is_measured": self.data.energy_is_measured,
             "seeds": list(range(self.plan.repeats)),
             "outcomes": asdict(self.outcomes),
             "spreads": {name: asdict(spread) for name, spread in self.spreads.items()},
@@ -151,11 +151,11 @@ SPREADS = {
 
 
 def study(
-    material: Material,
+    data: StudyData,
     plan: StudyPlan | None = None,
     *,
     folder: str | Path,
-    beside: Material | None = None,
+    beside: StudyData | None = None,
     on_fit: Callable[[Task], None] | None = None,
 ) -> Study:
     """Study trainings: the distribution of their figures, and how well predictors predict them.
@@ -165,30 +165,30 @@ def study(
     unknown or lacks a package.
     """
     plan = plan or StudyPlan()
-    folder, examples = Path(folder), material.examples
-    table = material.table
+    folder, examples = Path(folder), data.examples
+    table = data.table
     spreads = {
-        name: Spread.of(material.numbers(column) * factor)
+        name: Spread.of(data.numbers(column) * factor)
         for name, (column, factor) in SPREADS.items()
-        if len(material.numbers(column))
+        if len(data.numbers(column))
     }
     both = table[["test_accuracy", "energy_total_energy"]].to_numpy()
     complete = np.flatnonzero(~np.isnan(both).any(axis=1))
     front = pareto(both[complete, 0].tolist(), both[complete, 1].tolist())
     fits = fit_all(examples, plan.fits(examples), folder, on_fit)
-    accuracies = np.asarray(material.numbers("test_accuracy"), np.float64)
+    accuracies = np.asarray(data.numbers("test_accuracy"), np.float64)
     other = None if beside is None else beside.numbers("test_accuracy")
     return Study(
-        material,
+        data,
         beside,
         plan,
-        Outcomes.of(material),
+        Outcomes.of(data),
         spreads,
         None if other is None or not len(other) else Spread.of(other),
         None if beside is None else Outcomes.of(beside),
         None if other is None else p_of_equal_spreads(accuracies, np.asarray(other, np.float64)),
         [int(complete[i]) for i in front],
-        _shown(material),
+        _shown(data),
         fits,
         contests(fits),
         fit_all(examples, plan.unlike(examples), folder, on_fit),
@@ -197,12 +197,12 @@ def study(
     )
 
 
-def _shown(material: Material) -> dict[str, tuple[Network, float]]:
+def _shown(data: StudyData) -> dict[str, tuple[Network, float]]:
     """Return the best, the median and the worst successful network, with their accuracies."""
     ranked = sorted(
         (
             (accuracy, example.network)
-            for example in material.examples
+            for example in data.examples
             if (accuracy := example.targets["accuracy"]) is not None and example.status == "ok"
         ),
         key=lambda pair: (pair[0], pair[1].id),

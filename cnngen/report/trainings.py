@@ -33,7 +33,7 @@ ENERGY = ("energy_cpu_method", "energy_ram_method", "energy_gpu_method")
 
 
 @dataclass(frozen=True, repr=False)
-class Material:
+class StudyData:
     """Trainings as a table, a row each, and as examples for predictors.
 
     There are no examples where the networks have no descriptions.
@@ -47,13 +47,13 @@ class Material:
         return len(self.table)
 
     def __repr__(self) -> str:
-        return f"<Material {shorten(self.name)}: {counted(len(self), 'training')}>"
+        return f"<StudyData {shorten(self.name)}: {counted(len(self), 'training')}>"
 
     def numbers(self, column: str) -> pd.Series[float]:
         """The figures of a column that are there."""
         return self.table[column].dropna()
 
-    def said(self, *columns: str) -> dict[tuple[Any, ...], int]:
+    def counts(self, *columns: str) -> dict[tuple[Any, ...], int]:
         """Count the trainings by the values of columns, the most frequent first."""
         groups = self.table.groupby(list(columns), sort=False, dropna=False)
         counts = groups.size().sort_values(ascending=False)
@@ -61,12 +61,12 @@ class Material:
             key if isinstance(key, tuple) else (key,): int(count) for key, count in counts.items()
         }
 
-    def by_data(self) -> list[Material]:
+    def by_data(self) -> list[StudyData]:
         """The trainings of each data set for themselves, if there are several."""
         if self.table["data_name"].nunique() < 2:
             return []
         return [
-            Material(str(name), rows, [one for one in self.examples if one.data == name])
+            StudyData(str(name), rows, [one for one in self.examples if one.data == name])
             for name, rows in self.table.groupby("data_name", sort=False)
         ]
 
@@ -76,13 +76,13 @@ class Material:
         return not (self.table[list(ENERGY)] == "modelled").to_numpy().any()
 
 
-def read_material(
+def read_study_data(
     *sources: str | Path,
     on_progress: Callable[[int, int], None] | None = None,
     on_broken: Callable[[Path, str], None] | None = None,
     networks: bool = True,
-) -> Material:
-    """Read folders of runs, or Parquet files with the columns of their index, as one material;
+) -> StudyData:
+    """Read folders of runs, or Parquet files with the columns of their index, as the data of one study;
     without `networks`, only the figures.
 
     Of what may come from a stranger, only the columns in `NUMBERS` and `TEXTS` are taken, as
@@ -106,7 +106,7 @@ def read_material(
         else []
     )
     titles = [_title(trainings.source) for trainings in read]
-    return Material(" and ".join(titles), pd.concat(tables), found)
+    return StudyData(" and ".join(titles), pd.concat(tables), found)
 
 
 def _title(source: Path) -> str:

@@ -13,7 +13,7 @@ from cnngen.runs.campaign.campaign import (
     tell_epochs,
     train_jobs,
 )
-from cnngen.runs.campaign.executors import Crew, Hire, in_process, local
+from cnngen.runs.campaign.executors import ExecutorFactory, ExecutorSetup, in_process, local
 from cnngen.runs.campaign.jobs import Job, Metering
 from cnngen.runs.campaign.plan import WHOLE, Plan, Shard
 from cnngen.runs.campaign.worker_pool import InProcess, Workers
@@ -21,8 +21,8 @@ from cnngen.system.process import WorkerDied
 
 __all__ = [
     "WHOLE",
-    "Crew",
-    "Hire",
+    "ExecutorFactory",
+    "ExecutorSetup",
     "InProcess",
     "Job",
     "Metering",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.network import Network
-from cnngen.runs.campaign.executors import Crew, Hire
+from cnngen.runs.campaign.executors import ExecutorFactory, ExecutorSetup
 from cnngen.runs.campaign.jobs import Job, Metering, failed, keep, train_job
 from cnngen.runs.campaign.plan import Plan, as_begun, claim
 from cnngen.runs.campaign.worker_pool import Report
@@ -113,7 +113,7 @@ def run_campaign(
     data: Dataset,
     folder: str | Path,
     *,
-    hire: Hire,
+    executor: ExecutorFactory,
     idle_seconds: float = 0.0,
     repair: bool = False,
     watches: Sequence[Watch] = (),
@@ -121,7 +121,7 @@ def run_campaign(
 ) -> Tally:
     """Train the networks of a plan, and keep each in a folder.
 
-    `hire` says who works: `local(workers)`, or `on_ray(address)` of `cnngen.runs.campaign.ray`.
+    `executor` says who works: `local(workers)`, or `on_ray(address)` of `cnngen.runs.campaign.ray`.
     What is there already is not trained again. Once `stop` is set, nothing new begins, and
     what has begun is waited for. `repair` moves runs that cannot be read to the sub-folder
     `.broken` and trains them anew. `idle_seconds` of an idle machine are measured before the
@@ -143,8 +143,8 @@ def run_campaign(
     with hold(folder):
         plan = as_begun(plan, folder)
         claim(folder, plan.settings(data))
-        with hire(data, tell_epochs(watches)) as crew:
-            metering = Metering(plan.country, plan.tdp, crew.alone, idle_seconds)
+        with executor(data, tell_epochs(watches)) as setup:
+            metering = Metering(plan.country, plan.tdp, setup.alone, idle_seconds)
             jobs = (
                 make_job(
                     draw.network,
@@ -160,7 +160,7 @@ def run_campaign(
             written = time.monotonic()
             try:
                 for _ in train_jobs(
-                    jobs, data, folder, crew, repair=repair, watches=watches, stop=stop
+                    jobs, data, folder, setup, repair=repair, watches=watches, stop=stop
                 ):
                     if time.monotonic() - written > INDEX_EVERY:
                         update_index(folder)
@@ -180,7 +180,7 @@ def train_jobs(
     jobs: Iterable[Job],
     data: Dataset,
     folder: Path,
-    crew: Crew,
+    setup: ExecutorSetup,
     *,
     again: bool = False,
     repair: bool = False,
@@ -204,15 +204,15 @@ def train_jobs(
     def begin(job: Job) -> None:
         for watch in watches:
             watch.began(job)
-        place = None if crew.remote else folder
-        at_work[crew.executor.submit(train_job, job, crew.data, place, again)] = job
+        place = None if setup.remote else folder
+        at_work[setup.executor.submit(train_job, job, setup.data, place, again)] = job
 
     while True:
         if stop is not None and stop.is_set():
             out_of_jobs = True
             for future in [future for future in at_work if future.cancel()]:
                 del at_work[future]
-        while not out_of_jobs and len(at_work) < crew.slots():
+        while not out_of_jobs and len(at_work) < setup.slots():
             try:
                 job = next(todo, None)
             except CnnGenError as error:
@@ -257,7 +257,7 @@ def train_jobs(
                 trained = failed(job, data, status, f"{job.backend}: {cause}")
                 trained = keep(job, trained, folder, again)
             else:
-                if crew.remote:
+                if setup.remote:
                     trained = keep(job, trained, folder, again)
             for watch in watches:
                 watch.ended(trained.record, new=True)

@@ -13,7 +13,7 @@ from cnngen.training.data.shared import SharedData, shared
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class ExecutorSetup:
     """An executor, and the data set in the form in which its jobs get it.
 
     `slots` says how many jobs it should have at a time; `alone`, whether a model has the
@@ -28,33 +28,33 @@ class Crew:
     remote: bool = False
 
 
-Hire = Callable[[Dataset, Report], AbstractContextManager[Crew]]
-"""Makes a crew for a data set; epochs are to be told to the report as they end."""
+ExecutorFactory = Callable[[Dataset, Report], AbstractContextManager[ExecutorSetup]]
+"""Starts an executor for a data set; epochs are to be told to the report as they end."""
 
 
-def local(workers: int = 1, *, patience: float = PATIENCE) -> Hire:
+def local(workers: int = 1, *, patience: float = PATIENCE) -> ExecutorFactory:
     """Worker processes on this machine, the data set in memory that they share.
 
     A worker that gives no sign of life for `patience` seconds is killed.
     """
 
     @contextmanager
-    def hire(data: Dataset, report: Report) -> Iterator[Crew]:
+    def start(data: Dataset, report: Report) -> Iterator[ExecutorSetup]:
         with (
             shared(data) as handed,
             Workers(workers, report, patience=patience, files=[handed.file]) as executor,
         ):
             # One more than there are workers waits, so that none has to.
-            yield Crew(executor, handed, lambda: workers + 1, alone=workers == 1)
+            yield ExecutorSetup(executor, handed, lambda: workers + 1, alone=workers == 1)
 
-    return hire
+    return start
 
 
-def in_process() -> Hire:
+def in_process() -> ExecutorFactory:
     """This process itself: nothing to start, and nothing to outlive a model that crashes."""
 
     @contextmanager
-    def hire(data: Dataset, report: Report) -> Iterator[Crew]:
-        yield Crew(InProcess(report), data, lambda: 1, alone=True)
+    def start(data: Dataset, report: Report) -> Iterator[ExecutorSetup]:
+        yield ExecutorSetup(InProcess(report), data, lambda: 1, alone=True)
 
-    return hire
+    return start

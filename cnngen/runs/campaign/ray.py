@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 from cnngen.errors import CnnGenError
-from cnngen.runs.campaign.executors import Crew, Hire
+from cnngen.runs.campaign.executors import ExecutorFactory, ExecutorSetup
 from cnngen.runs.campaign.worker_pool import Report
 from cnngen.system.process import WorkerDied
 from cnngen.training.data import Dataset
@@ -33,8 +33,10 @@ OURS = Path(__file__).parents[3]
 """The folder that this package is in."""
 
 
-def on_ray(address: str = "auto", *, cores: float = 1, gpus: float | None = None) -> Hire:
-    """A crew of a cluster's nodes, each model with some cores, and a GPU where there are any.
+def on_ray(
+    address: str = "auto", *, cores: float = 1, gpus: float | None = None
+) -> ExecutorFactory:
+    """An executor of a cluster's nodes, each model with some cores, and a GPU where there are any.
 
     `address` is what `ray.init` takes. CNNGen and the framework must be installed on every
     node; the data set is sent to each once, and runs are sent back, so no folder is shared.
@@ -42,7 +44,7 @@ def on_ray(address: str = "auto", *, cores: float = 1, gpus: float | None = None
     """
 
     @contextmanager
-    def hire(data: Dataset, report: Report) -> Iterator[Crew]:
+    def start(data: Dataset, report: Report) -> Iterator[ExecutorSetup]:
         try:
             # Ray puts the working folder first on its workers' paths; ours is on them anyway.
             with chdir(OURS):
@@ -58,11 +60,11 @@ def on_ray(address: str = "auto", *, cores: float = 1, gpus: float | None = None
             _ = data.digest  # computed here, and sent with the rest
             # Ray gives a task the object that a reference stands for.
             sent = cast(Dataset, ray.put(data))
-            yield Crew(executor, sent, executor.slots, alone=False, remote=True)
+            yield ExecutorSetup(executor, sent, executor.slots, alone=False, remote=True)
         finally:
             ray.shutdown()
 
-    return hire
+    return start
 
 
 class RayExecutor(Executor):
