@@ -17,7 +17,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import cnngen
-import cnngen.network
+from cnngen.network.network import id_of_text
 from cnngen.runs.parquet_index import read_index, update_index, write_index
 from cnngen.runs.record import make_record
 from cnngen.runs.table import table
@@ -47,9 +47,7 @@ def records(count: int) -> list[tuple[str, str, str]]:
         classes = 10 + number
         own = text.replace("units=10, activation=linear", f"units={classes}, activation=linear")
         own = own.replace("output(10)", f"output({classes})")
-        other = replace(
-            record, id=cnngen.network.id_of_text(own), test_accuracy=number % 1000 / 1000
-        )
+        other = replace(record, id=id_of_text(own), test_accuracy=number % 1000 / 1000)
         made.append((other.key, other.to_json(), own))
     return made
 

@@ -34,6 +34,12 @@ class Rows(NamedTuple):
     right: re.Pattern[str]
 
 
+def walk(description: Description) -> list[Layer | Merge | str]:
+    """The walk of a description that follows the grammar. Raises as `check` does."""
+    check(description)
+    return list(description.walk())
+
+
 def check(description: Description) -> None:
     """Check that a description follows the grammar, so that its text parses to the same tree.
 

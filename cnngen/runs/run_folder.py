@@ -75,12 +75,15 @@ def load_network(run: str | Path, record: Record) -> Network | None:
     Raises `StoreError` where the description cannot be read, is of another network than the
     record, or has other counts than the record says.
     """
+    text = _text(Path(run))
+    return None if text is None else _network(text, record)
+
+
+def _network(text: str, record: Record) -> Network:
+    """The network of a description, held against the record."""
     from cnngen.language import parse
     from cnngen.space.resolution import resolve
 
-    text = _text(Path(run))
-    if text is None:
-        return None
     try:
         network = resolve(parse(text, DESCRIPTION))
     except CnnGenError as error:
@@ -127,7 +130,7 @@ def read_record(run: Path) -> Record:
         raise StoreError(f"{RECORD} is that of another run, {record.key}")
     text = _text(run)
     if text is not None and id_of_text(text) != record.id:
-        load_network(run, record)
+        _network(text, record)
     return record
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MOVED = {
     "cnngen.adjacency": "cnngen.network.adjacency",
@@ -38,15 +39,21 @@ MOVED = {
 """Old name, new name: those that the documentation has named."""
 
 
-class _Finder(MetaPathFinder, Loader):
-    """Imports a moved module as the module that it has become."""
+class _Finder:
+    """Imports a moved module as the module that it has become.
+
+    A finder and a loader by its methods: to derive from `importlib.abc` would take as long
+    as all else that `import cnngen` does.
+    """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(name, self) if name in MOVED else None
+        return ModuleSpec(name, self) if name in MOVED else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
+        import warnings
+
         new = MOVED[spec.name]
         warnings.warn(f"{spec.name} is now {new}", DeprecationWarning, stacklevel=2)
         module = ModuleType(spec.name, f"Now `{new}`.")

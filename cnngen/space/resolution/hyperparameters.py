@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random as random_module
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from math import prod
@@ -43,10 +43,8 @@ def resolve(
     Raises `DescriptionError` for a tree that does not follow the grammar, `ResolveError` if the
     description contradicts itself or the arguments, and `SpaceError` for an invalid space.
     """
-    sentence.check(description)
-    return resolve_sentence(
-        description, space=space, input_shape=input_shape, classes=classes, seed=seed
-    )
+    items = sentence.walk(description)
+    return _resolve(description, items, load_space(space), input_shape, classes, seed)
 
 
 def resolve_sentence(
@@ -58,11 +56,22 @@ def resolve_sentence(
     seed: int = 0,
 ) -> Network:
     """Resolve a description that is known to follow the grammar, without checking it."""
-    space = load_space(space)
+    items = description.walk()
+    return _resolve(description, items, load_space(space), input_shape, classes, seed)
+
+
+def _resolve(
+    description: Description,
+    walk: Iterable[Item],
+    space: Space,
+    input_shape: tuple[int, int, int] | None,
+    classes: int | None,
+    seed: int,
+) -> Network:
     random = random_module.Random(seed).random
     shape = _input_shape(description, input_shape)
     classes = _classes(description, classes)
-    items = [_closed(item, space, random) for item in description.walk()]
+    items = [_closed(item, space, random) for item in walk]
     activation = space.convolution.activations.draw(random)
     mode: MergeMode = space.merge.modes.draw(random)
     items = [
