@@ -89,7 +89,7 @@ class Backend(ABC):
         raise BackendError(f"the {self.name} backend cannot train")
 
     def runner(self) -> Runner[Any]:
-        """What runs emitted source, so that it can be held against other backends'.
+        """A runner of emitted source, so that its results can be compared with other backends'.
 
         Loads the framework.
         """
@@ -102,7 +102,7 @@ class Backend(ABC):
         labels: NDArray[np.int64],
         seed: int = 0,
     ) -> Signals:
-        """What the network with first weights makes of images (N, height, width, channels).
+        """Signals of the network with its first weights on images (N, height, width, channels).
 
         `seed` decides the weights.
         """

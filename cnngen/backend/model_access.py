@@ -1,4 +1,4 @@
-"""What a backend's author writes so that its models can be held against those of others.
+"""Access to an emitted model: its weights, outputs and gradients, by names every backend shares.
 
 A runner runs what the backend emits, in this process. Weights have names and axes of their own,
 whatever the framework's, so that they can be copied from one to another.
@@ -79,7 +79,7 @@ class Runner(ABC, Generic[Model]):
 
     @abstractmethod
     def outputs(self, model: Model, images: Array) -> Array:
-        """What the model gives after training: running statistics in batch norms, no dropout."""
+        """The outputs as after training: batch norms use running statistics, dropout is off."""
 
     def gradients(self, model: Model, batch: Batch) -> tuple[float, Weights]:
         """The mean cross-entropy of the logits, and its gradient for each trained weight.

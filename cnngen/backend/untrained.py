@@ -1,4 +1,4 @@
-"""What an untrained network makes of a batch of images, as its backend measures it.
+"""Figures of an untrained network on a batch of images, as its backend measures them.
 
 Predictors read these; a backend with the capability `signals` gives them.
 """

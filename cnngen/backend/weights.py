@@ -26,7 +26,7 @@ def pack(arrays: Arrays, told: object = None) -> bytes:
 
 
 def unpack(packed: bytes) -> tuple[dict[str, npt.NDArray[Any]], Any]:
-    """What `pack` was given."""
+    """Return the arrays and the message that `pack` was given."""
     with np.load(BytesIO(packed), allow_pickle=False) as file:
         arrays = dict(file)
     return arrays, json.loads(str(arrays.pop(TOLD)))

@@ -21,7 +21,7 @@ MAX_LAYERS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class TextSettings:
-    """What is used where a text leaves something open: input shape, classes, space and seed.
+    """Values for what a text leaves open: input shape, classes, space and seed.
 
     Without `dimensions`, texts are parsed but not resolved: the fallback of a server when
     resolving took too long.

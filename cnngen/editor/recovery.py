@@ -77,7 +77,7 @@ def parse_on(source: Source) -> ParseResult:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What may come next at the end of a text that is still being written.
+    """The words that may come next at the end of a text that is still being written.
 
     `words` are words and signs, `patterns` are names and numbers. Inside the brackets of a layer,
     `layer` is its word, `given` its hyper-parameters so far, and `parameter` the one whose value

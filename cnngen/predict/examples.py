@@ -34,7 +34,7 @@ TELLS: Mapping[Status, frozenset[Target]] = {
     "error": frozenset({"trainability"}),
 }
 """Of which targets a training tells, by how it ended. What was stopped early took less time and
-energy than the protocol asks for, and weights that are no numbers have no accuracy. A dead
+energy than the protocol asks for, and weights that are not numbers have no accuracy. A dead
 training has gone its whole way, and tells of all, unless the protocol gave it up."""
 
 LIMITS: Mapping[Target, float] = {"accuracy": 1, "time": inf, "energy": inf, "trainability": 1}

@@ -31,7 +31,7 @@ MAX_ITEM = 8
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a predictor has learnt: JSON-compatible values, and arrays of numbers.
+    """The learnt part of a predictor: JSON-compatible values, and arrays of numbers.
 
     Arrays are named by paths such as `members/0/weights`.
     """

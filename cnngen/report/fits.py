@@ -72,7 +72,7 @@ class Task:
 
     @property
     def unlike(self) -> str:
-        """What distinguishes the test networks from the training networks; "" if nothing."""
+        """How the test networks differ from the training networks; "" if they do not."""
         return LARGEST if self.largest else self.held_out or ""
 
     def parts(self, examples: Sequence[Example]) -> Split:

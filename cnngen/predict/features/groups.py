@@ -82,7 +82,7 @@ class Counting(NamedTuple):
 
 
 NEEDED: dict[Group, str] = {"norm": "epsilon", "dropout": "rate", "convolution": "window"}
-"""What the statistics of a group read of its operations."""
+"""The attribute that the statistics of a group read of its operations."""
 
 
 def check_groups(table: Mapping[type[Operation], Counted]) -> None:
