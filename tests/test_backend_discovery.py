@@ -74,12 +74,12 @@ def declare(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, "cnngen_toy", raising=False)
 
     plugins._declared.cache_clear()
-    get_backend.cache_clear()
+    plugins._made.cache_clear()
     yield install
     monkeypatch.undo()
     sys.modules.pop("cnngen_toy", None)
     plugins._declared.cache_clear()
-    get_backend.cache_clear()
+    plugins._made.cache_clear()
 
 
 OURS = {"flax", "keras", "onnx", "torch"}

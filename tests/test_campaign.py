@@ -24,7 +24,6 @@ import pytest
 import stand_in
 from stand_in import images, plan
 
-from cnngen.backend import get_backend
 from cnngen.errors import CnnGenError, DataError, StoreError
 from cnngen.runs.campaign import Job, Plan, Shard, Tally, Watch, Workers, local, run_campaign
 from cnngen.runs.merge import merge_folders
@@ -49,10 +48,10 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "log"))
     (tmp_path / "log").touch()
     plugins._declared.cache_clear()
-    get_backend.cache_clear()
+    plugins._made.cache_clear()
     yield path
     plugins._declared.cache_clear()
-    get_backend.cache_clear()
+    plugins._made.cache_clear()
 
 
 class Told(Watch):

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import rivals
 
-from cnngen.backend import get_backend
 from cnngen.cli.app import run
 from cnngen.comparison import Comparison, compare, read_comparison
 from cnngen.errors import BackendError, CnnGenError, StoreError
@@ -37,10 +36,10 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("RIVALS_LOG", str(tmp_path / "log"))
     (tmp_path / "log").touch()
     plugins._declared.cache_clear()
-    get_backend.cache_clear()
+    plugins._made.cache_clear()
     yield tmp_path / "log"
     plugins._declared.cache_clear()
-    get_backend.cache_clear()
+    plugins._made.cache_clear()
 
 
 class Training(NamedTuple):

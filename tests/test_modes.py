@@ -13,7 +13,6 @@ from pathlib import Path
 import numeric
 import pytest
 
-from cnngen.backend import get_backend
 from cnngen.backend.mode_process import Mode, ModeError, ModeProcess, parse_mode
 from cnngen.errors import BackendError
 from cnngen.system import plugins
@@ -26,7 +25,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         plugins._declared.cache_clear()
         yield
     plugins._declared.cache_clear()
-    get_backend.cache_clear()
+    plugins._made.cache_clear()
 
 
 def test_a_mode_is_a_backend_and_perhaps_how_its_framework_is_run() -> None:

@@ -48,7 +48,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         plugins._declared.cache_clear()
         yield
     plugins._declared.cache_clear()
-    get_backend.cache_clear()
+    plugins._made.cache_clear()
 
 
 def tiny() -> Network:

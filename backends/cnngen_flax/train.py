@@ -19,6 +19,7 @@ from flax import nnx
 
 from cnngen.backend.model_access import Weights
 from cnngen.network import Network
+from cnngen.system.machine import usable_cores
 from cnngen.training.data import Dataset, Splits, splits
 from cnngen.training.data.dataset import Labels
 from cnngen.training.progress import TrainingProgress, check_parameters
@@ -90,7 +91,7 @@ def threads() -> int:
     limit = os.environ.get("NPROC", "")
     if limit.isdecimal():
         return int(limit)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
 def _train(

@@ -15,6 +15,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 from cnngen.errors import BackendError
+from cnngen.system.machine import usable_cores
 
 ENGINES = {
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
@@ -86,7 +87,7 @@ def start() -> str:
 
 def machine(name: str) -> tuple[str, int, str | None]:
     """The device of a started engine: `cpu` or `cuda`, its threads, and the GPU's name."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     match name:
         case "tensorflow":
             import tensorflow as tf  # type: ignore[import-untyped]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from cnngen.backend.interface import Backend
 from cnngen.system.plugins import BACKENDS
 
@@ -13,7 +11,6 @@ def backend_names() -> list[str]:
     return list(BACKENDS.declared())
 
 
-@cache
 def get_backend(name: str) -> Backend:
     """The backend of that name.
 

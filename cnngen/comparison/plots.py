@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from cnngen.comparison.comparison import Comparison
 from cnngen.comparison.measures import FIGURES, Figure, Measure
-from cnngen.errors import counted, printable
+from cnngen.errors import counted
+from cnngen.system import markup
 from cnngen.system.files import write_file
 
 if TYPE_CHECKING:
@@ -59,8 +60,12 @@ def plot(comparison: Comparison, figure: Figure) -> bytes | None:
         return None
     modes, networks = comparison.modes, comparison.design.networks
     counts = f"{counted(len(networks), 'network')}, {counted(comparison.design.repeats, 'seed')}"
-    setting = _plain(f"{comparison.design.data.name}, {counts}")
-    caption = [line for text in comparison.provenance for line in textwrap.wrap(_plain(text), 108)]
+    setting = markup.matplotlib_text(f"{comparison.design.data.name}, {counts}")
+    caption = [
+        line
+        for text in comparison.provenance
+        for line in textwrap.wrap(markup.matplotlib_text(text), 108)
+    ]
     with mpl.rc_context({"svg.hashsalt": "cnngen", "svg.fonttype": "none", "font.size": 9}):
         height = 1.1 + 0.42 * len(modes) + 0.14 * len(caption)
         picture = Picture(figsize=(WIDTH, height), layout="constrained")
@@ -90,11 +95,6 @@ def plot(comparison: Comparison, figure: Figure) -> bytes | None:
         out = BytesIO()
         picture.savefig(out, format="svg", metadata={"Date": None})
     return out.getvalue()
-
-
-def _plain(text: str) -> str:
-    """Escape a text so that matplotlib does not read it as a formula."""
-    return printable(text).replace("$", r"\$")
 
 
 def _draw(

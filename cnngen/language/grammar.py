@@ -191,7 +191,8 @@ def _compile_body(peg: Any, compiled: dict[int, Expression]) -> Expression:
             raise NotImplementedError(f"grammar.tx uses {kind}, which the parser does not support")
 
 
-def _parts(e: Expression) -> tuple[Expression, ...]:
+def parts(e: Expression) -> tuple[Expression, ...]:
+    """Return the expressions that an expression is made of."""
     match e:
         case Sequence():
             return e.parts
@@ -207,7 +208,7 @@ def _reachable(start: Expression) -> tuple[Expression, ...]:
     found = {start: None}
     pending: list[Expression] = [start]
     while pending:
-        new = [part for part in _parts(pending.pop()) if part not in found]
+        new = [part for part in parts(pending.pop()) if part not in found]
         found.update(dict.fromkeys(new))
         pending += new
     return tuple(found)
@@ -223,8 +224,8 @@ def _find_first(e: Expression) -> None:
         else:
             e.first_words = {e.literal: None}
         return
-    parts = _parts(e)
-    for part in parts:
+    own = parts(e)
+    for part in own:
         _find_first(part)
         if isinstance(e, Choice):
             e.by_word |= dict.fromkeys(part.first_words, part)
@@ -233,4 +234,4 @@ def _find_first(e: Expression) -> None:
         if isinstance(e, Sequence) and not part.nullable:
             break
     some = any if isinstance(e, Choice) else all
-    e.nullable = isinstance(e, Repeat) or some(part.nullable for part in parts)
+    e.nullable = isinstance(e, Repeat) or some(part.nullable for part in own)

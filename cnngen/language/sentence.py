@@ -16,7 +16,16 @@ from cnngen.errors import DescriptionError
 from cnngen.language import parser
 from cnngen.language.build import SYNONYMS
 from cnngen.language.formatter import format
-from cnngen.language.grammar import Assign, Choice, Expression, Repeat, Rule, Sequence, grammar
+from cnngen.language.grammar import (
+    Assign,
+    Choice,
+    Expression,
+    Repeat,
+    Rule,
+    Sequence,
+    grammar,
+    parts,
+)
 from cnngen.language.tree import KINDS, Body, Description, Layer, Merge
 
 _MERGE = "M"
@@ -119,20 +128,8 @@ def _assignments(e: Expression, seen: dict[int, None]) -> Iterator[Assign]:
     seen[id(e)] = None
     if isinstance(e, Assign):
         yield e
-    for part in _parts(e):
+    for part in parts(e):
         yield from _assignments(part, seen)
-
-
-def _parts(e: Expression) -> tuple[Expression, ...]:
-    match e:
-        case Sequence():
-            return e.parts
-        case Choice():
-            return e.options
-        case Repeat() | Assign() | Rule():
-            return (e.part,)
-        case _:
-            return ()
 
 
 def _pattern(e: Expression) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from math import inf, isfinite, isnan
+from math import inf, isnan
 from pathlib import Path
 from typing import Literal
 
@@ -36,9 +36,6 @@ TELLS: Mapping[Status, frozenset[Target]] = {
 """Of which targets a training tells, by how it ended. What was stopped early took less time and
 energy than the protocol asks for, and weights that are not numbers have no accuracy. A dead
 training has gone its whole way, and tells of all, unless the protocol gave it up."""
-
-LIMITS: Mapping[Target, float] = {"accuracy": 1, "time": inf, "energy": inf, "trainability": 1}
-"""The largest value of each target; the least is 0."""
 
 SETTING = ("backend", "protocol_name", "hardware_cpu")
 
@@ -178,14 +175,9 @@ def _target(target: Target, row: Mapping[str, object], origin: str) -> float | N
         )
     if figure is None or isnan(figure):
         return None
-    if not 0 <= figure <= LIMITS[target] or not isfinite(figure):
-        unit = {"accuracy": "a share from 0 to 1", "trainability": "1 or 0"}
-        hint = "Divide percentages by 100." if target == "accuracy" and 1 < figure <= 100 else None
-        raise StoreError(
-            f"{origin}: {column} is {_quoted(value)}, it must be "
-            f"{unit.get(target, 'a number from 0')}",
-            hint=hint,
-        )
+    # The ranges of all columns of records were checked when the trainings were read.
+    if target == "trainability" and not 0 <= figure <= 1:
+        raise StoreError(f"{origin}: {column} is {_quoted(value)}, it must be 1 or 0")
     return figure
 
 

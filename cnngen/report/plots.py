@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnngen.errors import printable
 from cnngen.predict.predictor import Floats
+from cnngen.system import markup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,8 +43,8 @@ def axes(x: str, y: str, height: float = 3.0) -> Iterator[tuple[Axes, Picture]]:
     with mpl.rc_context({"svg.hashsalt": "cnngen", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         drawn = figure.subplots()
-        drawn.set_xlabel(_plain(x))
-        drawn.set_ylabel(_plain(y))
+        drawn.set_xlabel(markup.matplotlib_text(x))
+        drawn.set_ylabel(markup.matplotlib_text(y))
         for side in ("top", "right"):
             drawn.spines[side].set_visible(False)
         yield drawn, picture
@@ -69,7 +69,7 @@ def histogram(
     with axes(x, "share of networks (%)") as (drawn, picture):
         for number, (name, values) in enumerate(groups.items()):
             weights = np.full(len(values), 100 / len(values))
-            label = _plain(f"{name} ({len(values):,})")
+            label = markup.matplotlib_text(f"{name} ({len(values):,})")
             if number:
                 drawn.hist(
                     values, steps, weights=weights, histtype="step", color=RED, lw=1.6, label=label
@@ -117,7 +117,7 @@ def boxes(groups: Mapping[str, Floats], y: str) -> bytes:
         for at, values in zip(positions, groups.values(), strict=True):
             beside = at + random.uniform(-0.12, 0.12, len(values))
             drawn.plot(beside, values, ".", color=BLUE, markersize=4, alpha=0.7)
-        drawn.set_xticks(list(positions), [_plain(name) for name in groups])
+        drawn.set_xticks(list(positions), [markup.matplotlib_text(name) for name in groups])
         drawn.grid(axis="y", alpha=0.3)
     return picture.svg
 
@@ -125,7 +125,7 @@ def boxes(groups: Mapping[str, Floats], y: str) -> bytes:
 def bars(values: Mapping[str, tuple[float, float]], x: str) -> bytes:
     """Draw horizontal bars of (mean, deviation), the first one on top."""
     with axes(x, "", height=0.7 + 0.22 * len(values)) as (drawn, picture):
-        names = [_plain(name) for name in values]
+        names = [markup.matplotlib_text(name) for name in values]
         means, spreads = zip(*values.values(), strict=True)
         drawn.barh(range(len(names)), means, xerr=spreads, color=BLUE, ecolor=GREY)
         drawn.set_yticks(range(len(names)), names)
@@ -140,7 +140,9 @@ def curves(lines: Mapping[str, Mapping[int, Floats]], labels: tuple[str, str]) -
         looks = zip(cycle(COLOURS), cycle("os^vDP"), cycle(("-", "--", "-.", ":")))
         for (name, groups), (colour, marker, dash) in zip(lines.items(), looks, strict=False):
             means = [float(own.mean()) for own in groups.values()]
-            drawn.plot(list(groups), means, dash, color=colour, lw=1.4, label=_plain(name))
+            drawn.plot(
+                list(groups), means, dash, color=colour, lw=1.4, label=markup.matplotlib_text(name)
+            )
             xs = [x for x, own in groups.items() for _ in own]
             figures = np.concatenate(list(groups.values()))
             drawn.plot(xs, figures, marker, color=colour, markersize=3.5, alpha=0.7)
@@ -152,8 +154,3 @@ def curves(lines: Mapping[str, Mapping[int, Floats]], labels: tuple[str, str]) -
         if len(lines) > 1:
             drawn.legend(frameon=False)
     return picture.svg
-
-
-def _plain(text: str) -> str:
-    """Escape a text so that matplotlib does not read it as a formula."""
-    return printable(text).replace("$", r"\$")

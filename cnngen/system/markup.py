@@ -1,4 +1,4 @@
-"""HTML of texts and tables, in which nothing but its own tags is markup."""
+"""Texts that HTML and matplotlib do not take for markup, and tables of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from cnngen.errors import printable
 def text(content: str) -> str:
     """A text that HTML takes for nothing but text."""
     return html.escape(printable(content))
+
+
+def matplotlib_text(content: str) -> str:
+    """A text that matplotlib does not take for a formula."""
+    return printable(content).replace("$", r"\$")
 
 
 def table(

@@ -75,12 +75,8 @@ class PluginGroup:
         return plugin
 
     def make(self, name: str) -> Any:
-        """An instance of a plugin, made without arguments. Raises as `load` does."""
-        plugin = self.load(name)
-        try:
-            return plugin()
-        except Exception as error:
-            raise self.error(f"{self.noun} '{name}' cannot be made: {error}") from error
+        """The instance of a plugin, made once, without arguments. Raises as `load` does."""
+        return _made(self, name)
 
 
 BACKENDS = PluginGroup(
@@ -100,6 +96,15 @@ PREDICTORS = PluginGroup(
         "graph": "cnngen.predict.graph:GraphPredictor",
     },
 )
+
+
+@cache
+def _made(group: PluginGroup, name: str) -> Any:
+    plugin = group.load(name)
+    try:
+        return plugin()
+    except Exception as error:
+        raise group.error(f"{group.noun} '{name}' cannot be made: {error}") from error
 
 
 @cache
