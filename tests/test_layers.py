@@ -27,6 +27,7 @@ LAYERS = (
     "runs",
     "comparison",
     "predict",
+    "search",
     "report",
     "editor",
     "cli",

@@ -96,6 +96,15 @@ PREDICTORS = PluginGroup(
         "graph": "cnngen.predict.graph:GraphPredictor",
     },
 )
+SEARCHERS = PluginGroup(
+    "cnngen.searchers",
+    "search method",
+    "cnngen.search:Searcher",
+    interface=1,
+    own={
+        "random": "cnngen.search.methods.random:RandomSearch",
+    },
+)
 
 
 @cache
