@@ -3,9 +3,9 @@
 from cnngen.search.problem import (
     OBJECTIVES,
     Candidate,
+    Evaluation,
     Losses,
     Objective,
-    Evaluation,
     Problem,
     objectives_named,
 )
@@ -16,9 +16,9 @@ __all__ = [
     "INTERFACE",
     "OBJECTIVES",
     "Candidate",
+    "Evaluation",
     "Losses",
     "Objective",
-    "Evaluation",
     "Problem",
     "Searcher",
     "SpaceSearcher",
