@@ -155,6 +155,26 @@ def test_the_shipped_model_ranks_the_good_above_the_hopeless(
     assert "Learnt from" in shown
 
 
+def test_a_figure_of_a_network_unlike_the_known_ones_never_stands_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [tmp_path / folder / "net.cnn" for folder in ("large", "small")]
+    for name, shape in zip(names, ((32, 32, 3), (8, 8, 1)), strict=True):
+        name.parent.mkdir()
+        name.write_text(paper(1, shape, seed=3)[0].to_text())
+    assert run(["predict", *map(str, names)]) == 0
+    large, small = capsys.readouterr().out.splitlines()[1:3]
+    assert large.startswith(str(names[0]))
+    assert small.startswith(str(names[1]))
+    assert large.count("outside: ") == 4
+    assert "outside" not in small
+    assert run(["predict", *map(str, names), "--json"]) == 0
+    unlike, like = json.loads(capsys.readouterr().out)
+    for target in ("accuracy", "time", "energy", "trainability"):
+        assert unlike[target]["outside"] == unlike["outside"] != []
+        assert "outside" not in like[target]
+
+
 def test_predicting_loads_no_framework_and_no_trainer() -> None:
     program = (
         "import sys; from cnngen.cli.app import run; "

@@ -294,3 +294,38 @@ def on_a_terminal(*arguments: str) -> str:
     os.close(master)
     done.wait()
     return said.decode()
+
+
+def wide_table() -> Rows:
+    table = output.table_of("network", "figure")
+    for number in range(3):
+        table.add_row(f"{number}-{'n' * 300}", f"outside: {number} %")
+    return table
+
+
+def test_a_piped_table_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(wide_table())
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split(maxsplit=1) for line in lines] == [
+        [f"{number}-{'n' * 300}", f"outside: {number} %"] for number in range(3)
+    ]
+
+
+def test_on_a_narrow_terminal_each_cell_keeps_its_characters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    narrow = output.PlainConsole()
+    monkeypatch.setattr(narrow, "_force_terminal", True)
+    narrow.size = (40, 20)
+    monkeypatch.setattr(output, "console", narrow)
+    with narrow.capture() as capture:
+        output.print_table(wide_table())
+    shown = re.sub(r"\x1b\[[\d;]*m", "", capture.get())
+    assert "".join(shown.split()).count("n" * 300) == 3
+    for number in range(3):
+        assert f"  figure outside: {number} %" in shown.splitlines()
+
+
+def test_lines_of_boxes_have_plainer_forms() -> None:
+    for encoding in ("ascii", "cp1252"):
+        assert "┌─┬━┐│┃╭╯".encode(encoding, FALLBACK) == b"+-+-+||++"

@@ -243,10 +243,8 @@ def backends(as_json: Json = False) -> None:
 
     cnngen backends
     """
-    from rich.table import Table
-
     from cnngen.backend import backend_names, get_backend
-    from cnngen.cli.output import console, print_json
+    from cnngen.cli.output import print_json, print_table, table_of
 
     found: list[dict[str, Any]] = []
     for name in backend_names():
@@ -269,12 +267,12 @@ def backends(as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    table = Table("backend", "framework", "can", "modes", box=None, header_style="bold")
+    table = table_of("backend", "framework", "can", "modes")
     for row in found:
         framework = row["framework"] or f"missing: {row['missing']}"
         modes = ", ".join(row["modes"])
         table.add_row(str(row["name"]), str(framework), ", ".join(row["can"]), modes)
-    console.print(table)
+    print_table(table)
 
 
 def protocol_of(

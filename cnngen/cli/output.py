@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 from cnngen.errors import CnnGenError, printable_lines
 from cnngen.network import Network
@@ -21,11 +23,24 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
 
+UNBOUNDED = 100_000
+"""Width of a stream that is no terminal: nothing is cut or wrapped to a screen that isn't there."""
+
+
 class PlainConsole(Console):
     """A console that prints strings literally: no markup, no emoji, no escape sequences."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        width, height = super().size
+        return ConsoleDimensions(width if self.is_terminal else UNBOUNDED, height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -38,6 +53,41 @@ class PlainConsole(Console):
 console = PlainConsole()
 progress_console = PlainConsole(stderr=True)
 """Progress is printed on stderr, so that stdout can be piped."""
+
+
+def table_of(*headings: str) -> Table:
+    """Create a table without lines, with these columns; more can be added."""
+    return Table(*headings, box=None, header_style="bold", pad_edge=False)
+
+
+def print_table(table: Table) -> None:
+    """Print a table without losing a character of a cell.
+
+    On a terminal that is too narrow for it, each row becomes a paragraph, a cell to a line.
+    Elsewhere, lines are as long as the table needs.
+    """
+    if console.is_terminal:
+        wide = console.options.update(width=UNBOUNDED)
+        if console.measure(table, options=wide).minimum > console.width:
+            _print_paragraphs(table)
+        else:
+            console.print(table)
+        return
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        console.print(line.rstrip(), soft_wrap=True)
+
+
+def _print_paragraphs(table: Table) -> None:
+    first, *others = table.columns
+    heading = str(first.header)
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        console.print(Text.assemble((f"{heading} " if heading else "", "bold"), *cells[:1]))
+        for column, cell in zip(others, cells[1:], strict=True):
+            if str(cell):
+                name = " ".join(str(column.header).split())
+                console.print(Text.assemble("  ", (f"{name} " if name else "", "bold"), cell))
 
 
 def progress_bars(*more: ProgressColumn, disable: bool = False) -> Progress:

@@ -56,8 +56,8 @@ def predict(
 ) -> None:
     """Predict accuracy, training time and energy of networks, without training them.
 
-    Each figure comes with an interval that is meant to contain nine of ten,
-    and a warning if the network is unlike those the model was fitted to.
+    Each figure comes with an interval that is meant to contain nine of ten.
+    It is marked "outside" if the network is unlike those the model was fitted to.
 
     cnngen predict lenet.cnn
     cnngen predict nets/*.cnn --json | jq '.[].accuracy'
@@ -98,7 +98,8 @@ def predict(
 
         print_json(
             [
-                {"file": str(file), "id": network.id, **_figures(predictions, at)}
+                {"file": str(file), "id": network.id}
+                | _figures(predictions, at, warnings[at])
                 | {"outside": warnings[at]}
                 for at, (file, network) in enumerate(zip(files, networks, strict=True))
             ]
@@ -131,13 +132,17 @@ def _network(
     )
 
 
-def _figures(predictions: Mapping[Target, Prediction], at: int) -> dict[str, object]:
+def _figures(
+    predictions: Mapping[Target, Prediction], at: int, outside: Sequence[str]
+) -> dict[str, object]:
     return {
         target: {
             "mean": float(p.mean[at]),
             "std": float(p.std[at]),
             "low": float(p.low[at]),
             "high": float(p.high[at]),
+            # Beside each figure too: whoever picks one out takes its warning along.
+            **({"outside": list(outside)} if outside else {}),
             **({"note": p.note} if p.note else {}),
         }
         for target, p in predictions.items()
@@ -150,27 +155,27 @@ def _show(
     warnings: Sequence[Sequence[str]],
     model: Model,
 ) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    from cnngen.cli.output import console
+    from cnngen.cli.output import console, print_table, table_of
 
-    rows = Table(box=None, header_style="bold", pad_edge=False)
-    rows.add_column("network", no_wrap=True, overflow="ellipsis", min_width=10)
+    rows = table_of()
+    rows.add_column("network", no_wrap=True)
     for target in predictions:
         rows.add_column(HEADINGS[target], justify="right", no_wrap=True)
     for at, file in enumerate(files):
+        # The word stands in the cell of each figure: a cell that is copied keeps it.
+        doubt = "outside: " if warnings[at] else ""
         cells = [
-            _cell(target, *(float(ends[at]) for ends in (p.mean, p.low, p.high)))
+            doubt + _cell(target, *(float(ends[at]) for ends in (p.mean, p.low, p.high)))
             for target, p in predictions.items()
         ]
-        mark = " *" if warnings[at] else ""
-        rows.add_row(*map(Text, (printable(file.name) + mark, *cells)))
-    console.print(rows)
+        rows.add_row(*map(Text, (printable(str(file)), *cells)))
+    print_table(rows)
     for file, outside in zip(files, warnings, strict=True):
         if outside:
             reasons = "; ".join(outside)
-            text = f"* {printable(file.name)} lies outside what the model has seen: {reasons}."
+            text = f"{printable(str(file))} lies outside what the model has seen: {reasons}."
             console.print(Text(text, "yellow"))
     for note in filter(None, (p.note for p in predictions.values())):
         console.print(Text(f"{note}.", "yellow"))

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
-from rich.table import Table
 from rich.text import Text
 
-from cnngen.cli.output import console, progress_console
+from cnngen.cli.output import console, print_table, progress_console, table_of
 from cnngen.cli.progress import Display
 from cnngen.comparison import (
     FIGURES,
@@ -103,7 +102,7 @@ def _show_modes(comparison: Comparison) -> None:
         "above\nidle (J)": lambda m: m.net_energy,
         "a right\none (J)": lambda m: m.energy_per_correct,
     }
-    rows = Table(box=None, header_style="bold", pad_edge=False)
+    rows = table_of()
     rows.add_column("mode", no_wrap=True)
     for name in ("runs", "right", *columns):
         rows.add_column(name, justify="right", no_wrap=True)
@@ -113,7 +112,7 @@ def _show_modes(comparison: Comparison) -> None:
         row = [mode, f"{len(good)}/{len(every)}", _mean_share(m.accuracy for m in good)]
         row += [_median(of(measure) for measure in good) for of in columns.values()]
         rows.add_row(*map(Text, row))
-    console.print(rows)
+    print_table(rows)
     console.print(
         "Medians of all trainings. Right: the mean share of test images classified correctly, and "
         "the energy of a training for each of them.",
@@ -128,7 +127,7 @@ def _show_pairs(verdicts: Sequence[Verdict], over: str) -> None:
     figures = list(dict.fromkeys(verdict.figure for verdict in verdicts))
     if "net_energy" in figures:
         figures.remove("energy")
-    rows = Table(box=None, header_style="bold", pad_edge=False)
+    rows = table_of()
     rows.add_column(f"Over {over}", no_wrap=True)
     for figure in figures:
         rows.add_column(FIGURES[figure].needs, justify="right")
@@ -138,7 +137,7 @@ def _show_pairs(verdicts: Sequence[Verdict], over: str) -> None:
             Text(f"{second} / {first}"), *(Text(_cell(cells[figure])) for figure in figures)
         )
     console.print()
-    console.print(rows)
+    print_table(rows)
     console.print(
         "Ratios with their 95 % intervals; in parentheses alone where two are not told apart.",
         style="dim",
@@ -170,9 +169,10 @@ def _unequal(comparison: Comparison) -> Iterator[str]:
         for (network, first, second), agreed in comparison.agreements.items()
         if not agreed.agrees
     ]
-    yield from unequal[:MOST_UNEQUAL]
-    if len(unequal) > MOST_UNEQUAL:
-        yield f"… and {len(unequal) - MOST_UNEQUAL} more are unequal."
+    shown = MOST_UNEQUAL if console.is_terminal else len(unequal)
+    yield from unequal[:shown]
+    if len(unequal) > shown:
+        yield f"… and {len(unequal) - shown} more are unequal."
 
 
 def _mean_share(values: Iterable[float | None]) -> str:

@@ -12,20 +12,22 @@ from statistics import fmean
 from rich.table import Table
 from rich.text import Text
 
-from cnngen.cli.output import console
+from cnngen.cli.output import console, print_table, table_of
 from cnngen.errors import printable
 from cnngen.network.cost import short
 from cnngen.runs.record import COLUMNS, Record, best_first
 
 MOST_ROWS = 40
 MOST_CAUSES = 10
+"""Most rows and causes on a terminal. A file or another program gets all."""
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def print_records(records: Sequence[Record]) -> None:
     """Print records as a table, the best first, with the provenance of the energy figures."""
     one_setting = len({(r.backend, r.data.name, r.protocol.name) for r in records}) == 1
-    rows = Table(box=None, header_style="bold", pad_edge=False)
+    rows = table_of()
     for name in COLUMNS:
         rows.add_column(name, justify="left" if name == "network" else "right", no_wrap=True)
     if not one_setting:
@@ -33,7 +35,8 @@ def print_records(records: Sequence[Record]) -> None:
     if any(r.status != "ok" for r in records):
         rows.add_column("status", no_wrap=True)
     ordered = best_first(records)
-    for r in ordered[:MOST_ROWS]:
+    shown = MOST_ROWS if console.is_terminal else len(ordered)
+    for r in ordered[:shown]:
         row = r.cells()
         if not one_setting:
             row.append(_setting(r))
@@ -41,14 +44,15 @@ def print_records(records: Sequence[Record]) -> None:
         rows.add_row(*map(_line, row))
     if one_setting:
         console.print(_line(_setting(records[0])), style="bold")
-    console.print(rows)
-    if len(ordered) > MOST_ROWS:
-        console.print(f"… and {len(ordered) - MOST_ROWS:,} more", style="dim")
+    print_table(rows)
+    if len(ordered) > shown:
+        console.print(f"… and {len(ordered) - shown:,} more", style="dim")
     causes = [f"{r.id[:8]} {r.status}: {r.cause}" for r in records if r.cause is not None]
-    for cause in causes[:MOST_CAUSES]:
+    shown = MOST_CAUSES if console.is_terminal else len(causes)
+    for cause in causes[:shown]:
         console.print(_line(cause))
-    if len(causes) > MOST_CAUSES:
-        console.print(f"… and {len(causes) - MOST_CAUSES:,} more causes", style="dim")
+    if len(causes) > shown:
+        console.print(f"… and {len(causes) - shown:,} more causes", style="dim")
     for line in (*dict.fromkeys(map(_worth, records)), *_others(records)):
         console.print(_line(line), style="dim")
 
@@ -92,7 +96,7 @@ def print_record(record: Record, run: Path) -> None:
             facts[f"  {entry.name}"] = f"{size:,} bytes"
     for name, fact in facts.items():
         rows.add_row(_line(name), _line(fact.strip()))
-    console.print(rows)
+    print_table(rows)
     for line in (_worth(record), *_others([record])):
         console.print(_line(line), style="dim")
 

@@ -23,6 +23,9 @@ FALLBACK = "cnngen-plainer"
 
 _PLAINER = {
     **dict(zip("▁▂▃▄▅▆▇█", "_.-~=+*#", strict=True)),
+    **dict.fromkeys("─━╴╶╸╺═╌┄", "-"),
+    **dict.fromkeys("│┃╵╷║╎┆", "|"),
+    **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯┏┓┗┛┡┩╇╔╗╚╝╠╣╦╩╬", "+"),
     **dict(
         zip(
             "–—−‘’“”•×÷→←≤≥✓✗·",

@@ -133,14 +133,12 @@ def _networks(
 
 
 def _show(verifier: Verifier, found: Sequence[Verification]) -> None:
-    from rich.table import Table
-
-    from cnngen.cli.output import console
+    from cnngen.cli.output import console, print_table, table_of
     from cnngen.comparison.equality.tolerances import WHAT
 
     for mode, framework in verifier.frameworks.items():
         console.print(f"{mode}: {framework}", markup=False)
-    table = Table("pair", "precision", *WHAT, "equal", box=None, header_style="bold")
+    table = table_of("pair", "precision", *WHAT, "equal")
     for (one, other), pairs in _by_pair(found).items():
         for number, precision in enumerate(_precisions(pairs)):
             name = "" if number else f"{one} – {other}"
@@ -151,7 +149,7 @@ def _show(verifier: Verifier, found: Sequence[Verification]) -> None:
             )
             table.add_row(name, precision, *cells, f"{equal} of {len(pairs)}")
     if table.row_count:
-        console.print(table)
+        print_table(table)
     for verification in found:
         if verifier.frameworks and not verification.pairs and not verification.faults:
             what = verification.network.name or verification.network.id

@@ -48,13 +48,13 @@ export class Prediction {
         "div",
         {},
         element("dt", {}, name),
-        element("dd", {}, format(mean), between ? element("small", {}, between) : null),
+        element("dd", {}, outside.length ? element("small", {}, "guess") : null, format(mean), between ? element("small", {}, between) : null),
       );
     });
     const unlike = `It differs from the networks the model was fitted to: ${outside.join("; ")}.`;
     this.sheet.replaceChildren(
+      outside.length ? notice(unlike, "Its figures are guesses.") : "",
       element("dl", { className: "figures large" }, ...cards),
-      outside.length ? notice(unlike, "Treat the figures with caution.") : "",
       element("p", { className: "hint" }, "The ranges are meant to contain nine of ten such networks. "),
       ...forecasts.filter(({ note }) => note).map(({ note }) => element("p", { className: "hint" }, `${note}.`)),
       ...origin.map((text) => element("p", { className: "hint" }, `Learnt from ${text}.`)),
