@@ -78,6 +78,6 @@ def test_pictures_can_be_learnt():
         for count in (1, 9)
     )
     known = [Example(few, {"accuracy": 0.9}, ""), Example(many, {"accuracy": 0.2}, "")] * 8
-    predictor = ImagePredictor(pixels=32, epochs=12, batch=8).fit(known, "accuracy")
+    predictor = ImagePredictor(pixels=32, epochs=30, batch=8).fit(known, "accuracy")
     predicted = predictor.predict([few, many]).mean
     assert predicted[0] - predicted[1] > 0.1
