@@ -25,6 +25,7 @@ LAYERS = (
     "training",
     "backend",
     "runs",
+    "diagnosis",
     "comparison",
     "predict",
     "search",

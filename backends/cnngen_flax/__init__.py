@@ -52,6 +52,13 @@ class FlaxBackend(Backend):
 
         jnp.zeros(1).block_until_ready()
 
+    def devices(self) -> tuple[str, ...]:
+        self.prepare()
+        import jax
+
+        cards = [device for device in jax.devices() if device.platform != "cpu"]
+        return (*(f"{card.device_kind} ({card.platform}:{card.id})" for card in cards), "cpu")
+
     def train(
         self,
         source: str,

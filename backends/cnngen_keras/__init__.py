@@ -53,6 +53,12 @@ class KerasBackend(Backend):
             ) from None
         import cnngen_keras.train  # noqa: F401
 
+    def devices(self) -> tuple[str, ...]:
+        """The device of Keras's engine: its first GPU if there is one, then the processor."""
+        self.prepare()
+        _, _, gpu = engine.machine(engine.engine())
+        return (gpu, "cpu") if gpu else ("cpu",)
+
     def train(
         self,
         source: str,

@@ -67,6 +67,13 @@ class TorchBackend(Backend):
         if torch.cuda.is_available():
             torch.zeros(1, device="cuda")
 
+    def devices(self) -> tuple[str, ...]:
+        self.prepare()
+        import torch
+
+        cards = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+        return (*(f"{torch.cuda.get_device_name(card)} (cuda:{card})" for card in cards), "cpu")
+
     def train(
         self,
         source: str,

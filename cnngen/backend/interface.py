@@ -71,6 +71,13 @@ class Backend(ABC):
         Called before energy is measured; may be called often.
         """
 
+    def devices(self) -> tuple[str, ...]:
+        """Names of the devices that trainings can use, the one that they take first.
+
+        Loads the framework. Empty where the backend cannot tell.
+        """
+        return ()
+
     def train(
         self,
         source: str,

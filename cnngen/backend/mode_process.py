@@ -7,6 +7,7 @@ hang or to print, reaches ours as an error with the mode's name.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -100,6 +101,13 @@ class ModeProcess:
         """
         return self.call(_framework).decode()
 
+    def devices(self) -> tuple[str, ...]:
+        """Names of the devices that the mode's framework can use, the one that it takes first.
+
+        Raises `ModeError` where it is not installed, or cannot be loaded.
+        """
+        return tuple(map(str, json.loads(self.call(_devices))))
+
     def call(
         self, fn: Callable[Concatenate[str, P], bytes], /, *args: P.args, **kwargs: P.kwargs
     ) -> bytes:
@@ -183,3 +191,8 @@ def _framework(name: str) -> bytes:
     version = installed(name)
     get_backend(name).prepare()
     return version
+
+
+def _devices(name: str) -> bytes:
+    installed(name)
+    return json.dumps(get_backend(name).devices()).encode()

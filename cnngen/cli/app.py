@@ -10,7 +10,18 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cnngen.cli import campaign, compare, describe, lsp, measure, predict, report, studio, verify
+from cnngen.cli import (
+    campaign,
+    compare,
+    describe,
+    doctor,
+    lsp,
+    measure,
+    predict,
+    report,
+    studio,
+    verify,
+)
 from cnngen.cli.terminal import delivered, doors
 from cnngen.errors import CnnGenError, printable_lines
 
@@ -59,7 +70,13 @@ app.callback(invoke_without_command=True)(measure.first)
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Describe": (describe.check, describe.format_, describe.sample),
     "Generate": (describe.generate, describe.draw, measure.backends),
-    "Measure": (measure.train, campaign.campaign, measure.show, measure.export),
+    "Measure": (
+        measure.train,
+        campaign.campaign,
+        measure.show,
+        measure.export,
+        doctor.doctor,
+    ),
     "Data sets of runs": (campaign.index, campaign.merge),
     "Compare": (verify.verify, compare.compare),
     "Predict": (predict.predict, report.report),

@@ -12,12 +12,24 @@ from cnngen.training.data.digits import load_digits
 from cnngen.training.data.folder import load_folder
 from cnngen.training.data.npz import load_npz
 from cnngen.training.data.parquet import load_parquet
-from cnngen.training.data.vision import VISION, load_vision
+from cnngen.training.data.vision import VISION, VISION_FILES, load_vision
 
 
 def known_datasets() -> tuple[str, ...]:
     """List the names of the data sets that need no path."""
     return ("digits", *VISION)
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """Return the folder of named data sets: `root`, else CNNGEN_DATA, else `~/.cache/cnngen`."""
+    return Path(root or os.environ.get("CNNGEN_DATA") or Path.home() / ".cache" / "cnngen")
+
+
+def dataset_files(name: str, *, root: str | Path | None = None) -> Path | None:
+    """Return where the files of a named data set are; None where they would be downloaded."""
+    folder = data_root(root)
+    kept = (folder / name, folder / "torchvision" / VISION_FILES[name])
+    return next((path for path in kept if path.exists()), None)
 
 
 def load_data(name: str | Path, *, root: str | Path | None = None) -> Dataset:
@@ -31,7 +43,7 @@ def load_data(name: str | Path, *, root: str | Path | None = None) -> Dataset:
     if str(name) == "digits":
         return load_digits()
     if str(name) in VISION:
-        root = Path(root or os.environ.get("CNNGEN_DATA") or Path.home() / ".cache" / "cnngen")
+        root = data_root(root)
         here = root / str(name)
         return _load_path(here) if here.exists() else load_vision(str(name), root / "torchvision")
     path = Path(name)

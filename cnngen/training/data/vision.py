@@ -29,6 +29,17 @@ VISION: Mapping[str, tuple[str, tuple[Mapping[str, object], Mapping[str, object]
 }
 """By our name: torchvision's class, and its arguments for the training and the test part."""
 
+VISION_FILES: Mapping[str, str] = {
+    "cifar10": "cifar-10-batches-py",
+    "cifar100": "cifar-100-python",
+    "fashion-mnist": "FashionMNIST/raw",
+    "kmnist": "KMNIST/raw",
+    "mnist": "MNIST/raw",
+    "stl10": "stl10_binary",
+    "svhn": "train_32x32.mat",
+}
+"""What torchvision's download of each leaves in its folder."""
+
 CHANNELS_FIRST = ("stl10", "svhn")
 
 

@@ -123,6 +123,16 @@ class Meter:
                 except Exception as error:
                     window.cause = _cause(error)
 
+    def examine(self) -> Provenance:
+        """Find out how the energy of each component would be determined on this machine.
+
+        Raises `CnnGenError` if CodeCarbon fails.
+        """
+        try:
+            return instrument(os.getpid(), self._setting).provenance
+        except Exception as error:
+            raise CnnGenError(f"no energy can be measured: {_cause(error)}") from None
+
     def measure_idle(self) -> float:
         """Measure the idle machine now, for the following windows, and return its power in W.
 
