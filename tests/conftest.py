@@ -1,9 +1,11 @@
-"""Settings of all tests: threads of their processes, and a notice if no browser is installed."""
+"""Settings of all tests: threads of their processes, their order, and a notice if no browser is
+installed."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 from browser import HINT, LACKING, executable
@@ -17,8 +19,19 @@ settings.load_profile("busy")
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
+# Hundreds of processes load a framework; compiling PyTorch's modules takes longer than running them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # A run in the background begins with Ctrl-C ignored, and what it starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+LONGEST = ("test_campaign_kills", "test_campaign_ray", "test_keras_source", "test_keras_training")
+"""Modules of few tests that take long. If they came last, one core would wait for another."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
