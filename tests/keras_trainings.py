@@ -148,6 +148,7 @@ def trainings(engine: str) -> dict:
             "foreign": foreign(),
             "lost": lost(),
             "half": run(SMALL, replace(EVERYTHING, precision="bfloat16")),
+            "scaled": run(SMALL, replace(EVERYTHING, precision="float16")),
             "memory": run(SMALL, Protocol(), change=("    inputs", fails)),
             "fault": run(SMALL, Protocol(), change=("Flatten(", "Flotten(")),
         }

@@ -206,9 +206,13 @@ def test_what_a_callback_raises_is_no_fault_of_the_network(engine: str) -> None:
 
 def test_another_seed_and_another_precision_train_another_way() -> None:
     ran = trained("torch")
-    assert len({tuple(figures(ran[name])) for name in ("once", "other", "half")}) == 3
+    assert len({tuple(figures(ran[name])) for name in ("once", "other", "half", "scaled")}) == 4
     loss = ran["once"]["epochs"][-1]["train_loss"]
-    assert ran["half"]["epochs"][-1]["train_loss"] == pytest.approx(loss, rel=0.05)
+    for name, precision in (("half", "bfloat16"), ("scaled", "float16")):
+        assert ran[name]["epochs"][-1]["train_loss"] == pytest.approx(loss, rel=0.05)
+        assert ran[name]["precision"] == precision
+    assert ran["half"]["skipped_steps"] is None
+    assert 0 <= ran["scaled"]["skipped_steps"] < 20
 
 
 def test_two_engines_that_cannot_live_together_are_refused_with_a_way_out() -> None:

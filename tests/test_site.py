@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -14,6 +15,7 @@ import griffe
 import pytest
 import yaml
 from browser import Tab, browsing
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect
 
 import cnngen
@@ -104,9 +106,15 @@ def test_the_search_works_in_a_page_opened_as_a_file(site: Path) -> None:
     with browsing() as browser:
         tab = Tab(browser.new_page())
         tab.page.goto((site / "index.html").as_uri())
-        tab.page.locator("input.md-search__input").fill("sample_description")
         found = tab.page.locator("li.md-search-result__item a[href*='reference/cnngen']").first
-        expect(found).to_be_visible(timeout=30_000)
+        for _ in range(10):
+            # On a busy machine, what is typed before the index has been read may be lost.
+            tab.page.locator("input.md-search__input").fill("")
+            tab.page.locator("input.md-search__input").fill("sample_description")
+            with suppress(PlaywrightTimeout):
+                found.wait_for(timeout=20_000)
+                break
+        expect(found).to_be_visible()
         assert tab.requests
         assert all(url.startswith(("file:", "data:", "blob:")) for url in tab.requests)
         assert not tab.complaints

@@ -570,6 +570,8 @@ status string
 cause string
 cause_epoch Int64
 device string
+precision string
+skipped_steps Int64
 test_accuracy float64
 validation_accuracy float64
 train_accuracy float64

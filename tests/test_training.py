@@ -21,10 +21,18 @@ from cnngen import Dataset, Network, Protocol, load_data, parse, resolve
 from cnngen.errors import BackendFault, CnnGenError, DataError
 from cnngen.training.data import splits
 from cnngen.training.progress import TrainingProgress
-from cnngen.training.protocol import PROTOCOLS, Epoch, TrainingResult, batch_sizes
+from cnngen.training.protocol import (
+    PROTOCOLS,
+    Epoch,
+    TrainingResult,
+    batch_sizes,
+    precision_on,
+)
 from cnngen_torch import TorchBackend
 from cnngen_torch import train as trainer
 from cnngen_torch.batches import flip_crop, on_device, pixels
+from cnngen_torch.optimizers import OPTIMIZERS
+from cnngen_torch.precision import Descent
 from cnngen_torch.train import load
 
 LENET = """input
@@ -73,11 +81,22 @@ def test_a_small_network_learns_the_digits() -> None:
     assert result.epochs[-1].train_loss < result.epochs[0].train_loss / 4
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_training_is_what_a_textbook_loop_does(optimizer: str) -> None:
+HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "precision"),
+    [("adam", "float32"), ("sgd", "float32"), ("adam", "float16"), ("sgd", "bfloat16")],
+)
+def test_training_is_what_a_textbook_loop_does(optimizer: str, precision: str) -> None:
     data, net = load_data("digits"), network()
-    protocol = Protocol(epochs=2, optimizer=optimizer, schedule="cosine", warmup=0.5)  # type: ignore[arg-type]
+    protocol = replace(
+        Protocol(epochs=2, schedule="cosine", warmup=0.5), optimizer=optimizer, precision=precision
+    )
     result = run(protocol)
+    half = torch.autocast("cpu", HALF.get(precision), enabled=precision in HALF)
+    scaler = torch.amp.GradScaler("cpu", enabled=precision == "float16")
+    assert result.precision == precision
 
     parts = splits(data, protocol)
     torch.manual_seed(0)
@@ -103,20 +122,25 @@ def test_training_is_what_a_textbook_loop_does(optimizer: str) -> None:
             share = (done + 1) / warm if done < warm - 1 else after if done >= warm else 1.0
             chosen.param_groups[0]["lr"] = 1e-3 * share
             chosen.zero_grad()
-            logits = model(x)
-            loss = criterion(logits, y)
-            loss.backward()
-            chosen.step()
+            with half:
+                logits = model(x)
+                loss = criterion(logits, y)
+            scaler.scale(loss).backward()
+            scaler.step(chosen)
+            scaler.update()
             total += loss.item() * len(rows)
             hits += int((logits.argmax(1) == y).sum())
             done += 1
-        assert epoch.train_loss == pytest.approx(total / len(shuffled), rel=1e-4)
-        assert epoch.train_accuracy == pytest.approx(hits / len(shuffled), abs=2e-3)
+        rough = 1e-4 if precision == "float32" else 5e-3
+        assert epoch.train_loss == pytest.approx(total / len(shuffled), rel=rough)
+        assert epoch.train_accuracy == pytest.approx(
+            hits / len(shuffled), abs=2e-3 if precision == "float32" else 0.02
+        )
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), half:
         x = torch.tensor(data.images[parts.test].transpose(0, 3, 1, 2) / 255.0, dtype=torch.float32)
         loss = criterion(model(x), torch.tensor(data.labels[parts.test]))
-    assert result.test_loss == pytest.approx(loss.item(), rel=1e-4)
+    assert result.test_loss == pytest.approx(loss.item(), rel=rough)
 
 
 def test_images_for_validation_and_test_teach_nothing() -> None:
@@ -194,6 +218,50 @@ def test_a_loss_that_is_no_number_is_a_status_with_its_epoch() -> None:
     assert (result.status, result.cause_epoch, len(result.epochs)) == ("nan", 1, 1)
     assert "loss became nan in epoch 1" in str(result.cause)
     assert result.test_accuracy is None
+
+
+def test_a_loss_that_runs_over_in_float16_alone_is_told_apart() -> None:
+    net = network(
+        "input conv(filters=4, kernel=3, activation=relu) flatten dense(units=8) dense output"
+    )
+    source = net.to_source("torch").replace("return self.dense2(x)", "return self.dense2(x) * 1e6")
+    half = run(Protocol(epochs=3, precision="float16"), source=source, text=str(net.description))
+    assert (half.status, half.cause_epoch) == ("nan", 1)
+    assert str(half.cause).endswith("computed in float16; in float32 it is finite")
+    whole = run(Protocol(epochs=1), source=source, text=str(net.description))
+    assert whole.status != "nan"
+
+
+def test_a_scaled_step_that_runs_over_changes_nothing_and_is_counted() -> None:
+    for kind in OPTIMIZERS.values():
+        weight = nn.Parameter(torch.tensor([1.0, 2.0]))
+        reference = nn.Parameter(weight.detach().clone())
+        scaled = Descent(kind([weight]), "float16", torch.device("cpu"))
+        plain = Descent(kind([reference]), "float32", torch.device("cpu"))
+        for step in range(4):
+            spoiled = step == 1
+            scaled.step((weight * (float("inf") if spoiled else 3.0)).sum(), 0.1)
+            if not spoiled:
+                plain.step((reference * 3.0).sum(), 0.1)
+            torch.testing.assert_close(weight, reference)
+        assert (scaled.skipped_steps, plain.skipped_steps) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "capability", "taken"),
+    [
+        ("auto", None, "float32"),
+        ("auto", (7, 5), "float16"),
+        ("auto", (8, 0), "bfloat16"),
+        ("tf32", None, "float32"),
+        ("tf32", (7, 0), "float32"),
+        ("tf32", (9, 0), "tf32"),
+        ("float16", None, "float16"),
+        ("float32", (9, 0), "float32"),
+    ],
+)
+def test_each_device_has_its_precision(asked, capability, taken) -> None:
+    assert precision_on(asked, capability) == taken
 
 
 def test_a_test_loss_that_is_no_number_leaves_no_accuracy() -> None:
@@ -349,7 +417,7 @@ def test_a_schedule_warms_up_in_a_line_and_falls_as_a_cosine() -> None:
         {"warmup": math.nan},
         {"augmentation": "mixup"},
         {"abort_dead": 0},
-        {"precision": "float16"},
+        {"precision": "float8"},
     ],
 )
 def test_a_protocol_that_cannot_be_followed_is_refused(wrong: dict[str, object]) -> None:

@@ -26,13 +26,37 @@ ONCE: dict[str, bool | str] = {"xla_backend_optimization_level": "0"}
 Arrays = list[jax.Array]
 
 
+FIRST_FACTOR = 2.0**16
+GROWTH_STEPS = 2000
+"""The first factor of a float16 loss, and after how many steps without an overflow it doubles, as
+in `torch.amp.GradScaler`."""
+
+
+class Scaling(NamedTuple):
+    """The factor of a float16 loss, without which small gradients would be 0: it doubles after
+    `GROWTH_STEPS` finite steps in a row (`finite`), and halves when gradients run over. Such a
+    step changes nothing else, and is counted in `skipped`."""
+
+    factor: jax.Array
+    finite: jax.Array
+    skipped: jax.Array
+
+    def after(self, is_finite: jax.Array) -> Scaling:
+        """The scaling of the next step."""
+        grows = self.finite + 1 == GROWTH_STEPS
+        factor = jnp.where(is_finite, jnp.where(grows, 2.0, 1.0), 0.5) * self.factor
+        finite = jnp.where(is_finite & ~grows, self.finite + 1, 0)
+        return Scaling(factor, finite, self.skipped + ~is_finite)
+
+
 class State(NamedTuple):
     """All that a step changes: trained weights, the layers' running statistics and random
-    numbers, and the optimizer's moments."""
+    numbers, the optimizer's moments, and the scaling of the loss if there is one."""
 
     weights: Arrays
     others: Arrays
     moments: optax.OptState
+    scaling: Scaling | None = None
 
 
 class Learnt(NamedTuple):
@@ -47,12 +71,15 @@ class Learnt(NamedTuple):
 class Learner:
     """One model in training mode with its optimizer. Its methods are pure."""
 
-    def __init__(self, model: nnx.Module, optimizer: str) -> None:
+    def __init__(self, model: nnx.Module, optimizer: str, *, scaled: bool = False) -> None:
         self.rule = RULES[optimizer]()
         self.graph, weights, *others = nnx.split(model, nnx.Param, ...)
         leaves, self.weights = jax.tree.flatten(weights)
         rest, self.others = jax.tree.flatten(others)
-        self.start = State(leaves, rest, self.rule.init(leaves))
+        # Each array is a buffer of its own, since a step may take them over.
+        counts = (jnp.zeros((), jnp.int32) for _ in range(2))
+        scaling = Scaling(jnp.asarray(FIRST_FACTOR), *counts) if scaled else None
+        self.start = State(leaves, rest, self.rule.init(leaves), scaling)
 
     def model(self, weights: Arrays, others: Arrays) -> nnx.Module:
         """The model with these arrays in it."""
@@ -64,14 +91,15 @@ class Learner:
     def gradients(
         self, state: State, images: jax.Array, labels: jax.Array
     ) -> tuple[Arrays, Learnt]:
-        """The gradient of the mean loss for each weight."""
+        """The gradient of the mean loss for each weight, multiplied by the scaling's factor."""
 
         def loss_of(weights: Arrays) -> tuple[jax.Array, Learnt]:
             model = self.model(weights, state.others)
             logits = apply(model, images)
             loss = cross_entropy(logits, labels).mean()
             others = jax.tree.leaves(nnx.state(model, nnx.Not(nnx.Param)))
-            return loss, Learnt(loss, logits.argmax(axis=1), others)
+            factor = 1.0 if state.scaling is None else state.scaling.factor
+            return loss * factor, Learnt(loss, logits.argmax(axis=1), others)
 
         gradients, learnt = jax.grad(loss_of, has_aux=True)(state.weights)
         return gradients, learnt
@@ -81,11 +109,22 @@ class Learner:
     ) -> tuple[State, Learnt]:
         """Learn from a batch."""
         gradients, learnt = self.gradients(state, images, labels)
+        scaling = state.scaling
+        if scaling is not None:
+            gradients = [gradient / scaling.factor for gradient in gradients]
         updates, moments = self.rule.update(gradients, state.moments)
         weights = [
             weight - rate * update for weight, update in zip(state.weights, updates, strict=True)
         ]
-        return State(weights, learnt.others, moments), learnt
+        if scaling is None:
+            return State(weights, learnt.others, moments), learnt
+        is_finite = jnp.array([jnp.isfinite(gradient).all() for gradient in gradients]).all()
+
+        def kept(new: jax.Array, old: jax.Array) -> jax.Array:
+            return jnp.where(is_finite, new, old)
+
+        weights, moments = jax.tree.map(kept, (weights, moments), (state.weights, state.moments))
+        return State(weights, learnt.others, moments, scaling.after(is_finite)), learnt
 
     def logits(self, state: State, images: jax.Array) -> jax.Array:
         """The logits in evaluation mode."""

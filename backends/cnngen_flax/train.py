@@ -23,11 +23,21 @@ from cnngen.system.machine import usable_cores
 from cnngen.training.data import Dataset, Splits, splits
 from cnngen.training.data.dataset import Labels
 from cnngen.training.progress import TrainingProgress, check_parameters
-from cnngen.training.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
+from cnngen.training.protocol import (
+    Epoch,
+    Precision,
+    Protocol,
+    TrainingResult,
+    batch_sizes,
+    evaluation_batch,
+    precision_on,
+)
 from cnngen_flax.batches import flip_crop, pixels
 from cnngen_flax.learner import ONCE, Learner, State, cross_entropy
 from cnngen_flax.settings import own_settings
 from cnngen_flax.weights import parameters, set_weights
+
+HALVES = {"bfloat16": jnp.dtype(jnp.bfloat16), "float16": jnp.dtype(jnp.float16)}
 
 EVALUATION_NUMBERS = {"cpu": 2**23, "cuda": 2**28}
 """The size of a batch of evaluation, in numbers that all operations together put out."""
@@ -54,9 +64,13 @@ def train(
     device, gpu = machine()
     parts = splits(data, protocol)
     progress = TrainingProgress(protocol, data.labels[parts.train], on_epoch)
-    with progress.kept(NO_MEMORY):
-        _train(source, network, data, parts, protocol, weights, progress)
-    return progress.result(device, threads(), gpu)
+    precision = precision_on(protocol.precision, capability())
+    skipped: int | None = None
+    # By default XLA multiplies float32 in TF32 where a GPU has it.
+    products = "tensorfloat32" if precision == "tf32" else "float32"
+    with progress.kept(NO_MEMORY), jax.default_matmul_precision(products):
+        skipped = _train(source, network, data, parts, protocol, precision, weights, progress)
+    return progress.result(device, threads(), gpu, precision, skipped)
 
 
 def load(source: str, seed: int = 0, name: str = "emitted") -> nnx.Module:
@@ -86,6 +100,15 @@ def machine() -> tuple[str, str | None]:
     return ("cpu", None) if on_cpu else ("cuda", str(device.device_kind))
 
 
+def capability() -> tuple[int, int] | None:
+    """The compute capability of the GPU; None on a CPU."""
+    known = getattr(jax.devices()[0], "compute_capability", None)
+    if known is None:
+        return None
+    major, _, minor = str(known).partition(".")
+    return int(major), int(minor or 0)
+
+
 def threads() -> int:
     """The number of XLA's threads on a CPU."""
     limit = os.environ.get("NPROC", "")
@@ -100,17 +123,18 @@ def _train(
     data: Dataset,
     parts: Splits,
     protocol: Protocol,
+    precision: Precision,
     start: Weights | None,
     progress: TrainingProgress,
-) -> None:
-    """The training from the first weights to the test."""
+) -> int | None:
+    """The training from the first weights to the test. Returns the steps left out by loss scaling."""
     model = load(source, protocol.seed, network.id)
     check_parameters(network, parameters(model))
     if start is not None:
         set_weights(model, start)
-    if protocol.precision == "bfloat16":
-        _halve(model)
-    learner = Learner(model, protocol.optimizer)
+    if (half := HALVES.get(precision)) is not None:
+        _halve(model, half)
+    learner = Learner(model, protocol.optimizer, scaled=precision == "float16")
     state = learner.start
     images, labels = on_device(data)
     sizes = batch_sizes(len(parts.train), protocol.batch)
@@ -181,6 +205,7 @@ def _train(
         if not progress.goes_on(judged.is_constant):
             break
     progress.test(lambda: evaluate(parts.test).figures)
+    return None if state.scaling is None else int(state.scaling.skipped)
 
 
 @lru_cache(maxsize=1)
@@ -189,11 +214,11 @@ def on_device(data: Dataset) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(data.images), jnp.asarray(data.labels, jnp.int32)
 
 
-def _halve(model: nnx.Module) -> None:
-    """Let layers compute in bfloat16 from now on; their weights stay float32."""
+def _halve(model: nnx.Module, dtype: jnp.dtype) -> None:
+    """Let layers compute in a precision from now on; their weights stay float32."""
     for _, module in nnx.iter_children(model):
         if isinstance(module, nnx.Conv | nnx.Linear | nnx.BatchNorm):
-            module.dtype = jnp.bfloat16
+            module.dtype = dtype
 
 
 def _room(network: Network, images: int) -> int:

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -109,6 +110,47 @@ def machine(name: str) -> tuple[str, int, str | None]:
             threads = 0
     # For TensorFlow zero means as many as there are cores, and JAX does not tell the number.
     return "cuda" if gpu else "cpu", threads or cores or 1, gpu
+
+
+def capability(name: str) -> tuple[int, int] | None:
+    """The compute capability of a started engine's GPU; None on a CPU."""
+    match name:
+        case "tensorflow":
+            import tensorflow as tf
+
+            cards = tf.config.list_physical_devices("GPU")
+            details = tf.config.experimental.get_device_details(cards[0]) if cards else {}
+            return details.get("compute_capability")
+        case "torch":
+            import torch
+
+            return torch.cuda.get_device_capability() if torch.cuda.is_available() else None
+        case _:
+            from cnngen_flax.train import capability
+
+            return capability()
+
+
+def tf32(name: str, on: bool) -> AbstractContextManager[object]:
+    """Let a started engine multiply float32 in TF32 or not: on GPUs that have it, each does by
+    default."""
+    match name:
+        case "tensorflow":
+            import tensorflow as tf
+
+            tf.config.experimental.enable_tensor_float_32_execution(on)
+            return nullcontext()
+        case "torch":
+            from cnngen_torch.precision import tf32
+
+            return tf32(on)
+        case _:
+            import jax
+
+            precision: AbstractContextManager[object] = jax.default_matmul_precision(
+                "tensorfloat32" if on else "float32"
+            )
+            return precision
 
 
 def _foreign(name: str) -> str | None:

@@ -20,16 +20,23 @@ from cnngen.network import Network
 from cnngen.training.data import Dataset, splits
 from cnngen.training.data.dataset import Labels
 from cnngen.training.progress import TrainingProgress, check_parameters
-from cnngen.training.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
+from cnngen.training.protocol import (
+    Epoch,
+    Protocol,
+    TrainingResult,
+    batch_sizes,
+    evaluation_batch,
+    precision_on,
+)
 from cnngen_keras.batches import Batches
-from cnngen_keras.engine import machine
+from cnngen_keras.engine import capability, machine, tf32
 from cnngen_keras.settings import own_settings
 from cnngen_keras.weights import parameters, set_weights
 
 EVALUATION_NUMBERS = 2**23
 """The size of a batch of evaluation, in numbers that all operations together put out."""
 
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+POLICIES = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 NO_MEMORY = ("allocate memory", "out of memory", "OOM when", "RESOURCE_EXHAUSTED", "bad_alloc")
 """How the engines say it."""
@@ -64,8 +71,16 @@ def train(
     progress = TrainingProgress(protocol, data.labels[parts.train], on_epoch)
     watch = _Watch(progress, training, validation or unshuffled(parts.train))
     clock = [_Clock(progress, len(sizes))] if protocol.time_budget else []
-    policy = POLICIES[protocol.precision]
-    with own_settings(policy=policy), _seed(protocol.seed), progress.kept(NO_MEMORY):
+    engine = keras.config.backend()
+    precision = precision_on(protocol.precision, capability(engine))
+    policy = POLICIES.get(precision)
+    steps = [_Steps()] if precision == "float16" else []
+    with (
+        own_settings(policy=policy),
+        tf32(engine, precision == "tf32"),
+        _seed(protocol.seed),
+        progress.kept(NO_MEMORY),
+    ):
         emitted = load(source, network.id)
         check_parameters(network, parameters(emitted))
         if weights is not None:
@@ -75,12 +90,13 @@ def train(
             training,
             epochs=protocol.epochs,
             validation_data=validation,
-            callbacks=[watch, *clock],
+            callbacks=[watch, *clock, *steps],
             shuffle=False,
             verbose=0,
         )
         progress.test(lambda: _score(model, test))
-    return progress.result(device, threads, gpu)
+    skipped = steps[0].skipped if steps else None
+    return progress.result(device, threads, gpu, precision, skipped)
 
 
 def load(source: str, name: str = "emitted") -> keras.Model:
@@ -160,6 +176,22 @@ class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         if batch + 1 < self.steps and self.progress.is_over():
             self.model.stop_training = True
+
+
+class _Steps(keras.callbacks.Callback):  # type: ignore[misc]
+    """Counts the steps that loss scaling leaves out, in which float16 gradients run over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+        self.skipped = 0
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        self.steps += 1
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        # The wrapped optimizer counts what it has applied.
+        self.skipped = self.steps - int(self.model.optimizer.inner_optimizer.iterations)
 
 
 class _Rates(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]

@@ -7,24 +7,44 @@ That bookkeeping is a seventh of a step of a LeNet on 8x8 images. The kernels ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 
-class Optimizer(Protocol):
-    """Changes weights by their gradients, which it then drops."""
+class Optimizer:
+    """Changes weights by their gradients, which it then drops.
 
-    def step(self, rate: float | Tensor) -> None:
-        """One update. A rate in a CUDA graph must be a tensor: numbers stay as captured."""
+    Where gradients are scaled, `torch.amp.GradScaler` sets `grad_scale`, by which the kernels
+    divide them, and `found_inf`, which is 1 where they ran over: then nothing changes. Both are
+    gone after the step.
+    """
 
-
-class Adam:
-    """Adam with Keras's epsilon, so that both backends follow one protocol."""
+    _step_supports_amp_scaling = True
 
     def __init__(self, weights: Iterable[nn.Parameter]) -> None:
         self.weights: list[Tensor] = list(weights)
+        self.param_groups = [{"params": self.weights}]
+        self.skipped = torch.zeros((), device=self.weights[0].device)
+        """How many steps changed nothing because scaled gradients ran over."""
+
+    def step(self, rate: float | Tensor) -> None:
+        """One update. A rate in a CUDA graph must be a tensor: numbers stay as captured."""
+        raise NotImplementedError
+
+    def _scaling(self) -> dict[str, Tensor | None]:
+        """The arguments of kernels for scaled gradients; counts a step that will be left out."""
+        found_inf: Tensor | None = getattr(self, "found_inf", None)
+        if found_inf is not None:
+            self.skipped += found_inf
+        return {"grad_scale": getattr(self, "grad_scale", None), "found_inf": found_inf}
+
+
+class Adam(Optimizer):
+    """Adam with Keras's epsilon, so that both backends follow one protocol."""
+
+    def __init__(self, weights: Iterable[nn.Parameter]) -> None:
+        super().__init__(weights)
         self.means = [torch.zeros_like(weight) for weight in self.weights]
         self.squares = [torch.zeros_like(weight) for weight in self.weights]
         # One count for all: torch.optim adds 1 to a tensor of each weight.
@@ -34,7 +54,10 @@ class Adam:
     @torch.no_grad()
     def step(self, rate: float | Tensor) -> None:
         """One update; the gradients are None afterwards."""
+        scaling = self._scaling()
         self.steps += 1
+        if (found_inf := scaling["found_inf"]) is not None:
+            self.steps -= found_inf
         torch._fused_adam_(
             self.weights,
             _taken(self.weights),
@@ -49,14 +72,15 @@ class Adam:
             eps=1e-7,
             amsgrad=False,
             maximize=False,
+            **scaling,
         )
 
 
-class SGD:
+class SGD(Optimizer):
     """Stochastic gradient descent with a momentum of 0.9."""
 
     def __init__(self, weights: Iterable[nn.Parameter]) -> None:
-        self.weights: list[Tensor] = list(weights)
+        super().__init__(weights)
         self.momenta = [torch.zeros_like(weight) for weight in self.weights]
 
     @torch.no_grad()
@@ -73,6 +97,7 @@ class SGD:
             nesterov=False,
             maximize=False,
             is_first_step=False,
+            **self._scaling(),
         )
 
 

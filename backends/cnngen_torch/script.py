@@ -39,6 +39,11 @@ _DEVICE = """\
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu"
     )
+    parser.add_argument(
+        "--amp",
+        action="store_true",
+        help="mixed precision: bfloat16, or float16 on GPUs without it",
+    )
 """
 
 _TRAINING = """\
@@ -51,6 +56,10 @@ _TRAINING = """\
     torch.manual_seed(args.seed)
     net = Net().to(args.device)
     optimizer = torch.optim.Adam(net.parameters(), lr=args.learning_rate)
+    kind = torch.device(args.device).type
+    no_bfloat16 = kind == "cuda" and not torch.cuda.is_bf16_supported(False)
+    half = torch.float16 if no_bfloat16 else torch.bfloat16
+    scaler = torch.amp.GradScaler(kind, enabled=args.amp and no_bfloat16)
     batches = -(-len(x_train) // args.batch)
     for epoch in range(1, args.epochs + 1):
         net.train()
@@ -60,10 +69,12 @@ _TRAINING = """\
         # normalisation could not take.
         order = torch.randperm(len(x_train), device=args.device)
         for batch in order.tensor_split(batches):
-            loss = F.cross_entropy(net(pixels(x_train[batch])), y_train[batch])
+            with torch.autocast(kind, half, enabled=args.amp):
+                loss = F.cross_entropy(net(pixels(x_train[batch])), y_train[batch])
             optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
             total += loss.detach() * len(batch)
         mean = total.item() / len(x_train)
         seconds = time.perf_counter() - start

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
-from math import nan
+from math import isfinite, nan
 from types import ModuleType
 
 import torch
@@ -20,10 +20,18 @@ from cnngen.backend.model_access import Weights
 from cnngen.network import Network
 from cnngen.training.data import Dataset, Splits, splits
 from cnngen.training.progress import TrainingProgress, check_parameters
-from cnngen.training.protocol import Epoch, Protocol, TrainingResult, batch_sizes, evaluation_batch
+from cnngen.training.protocol import (
+    Epoch,
+    Protocol,
+    TrainingResult,
+    batch_sizes,
+    evaluation_batch,
+    precision_on,
+)
 from cnngen_torch import compiles
 from cnngen_torch.batches import flip_crop, on_device, pixels, taken
 from cnngen_torch.optimizers import OPTIMIZERS
+from cnngen_torch.precision import Descent, autocast, capability, tf32
 from cnngen_torch.settings import own_settings
 from cnngen_torch.weights import set_weights
 
@@ -66,12 +74,20 @@ def train(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     cards = [device] if device.type == "cuda" else []
     parts = splits(data, protocol)
-    with _threads(network, protocol) as threads, torch.random.fork_rng(cards):
+    precision = precision_on(protocol.precision, capability(device))
+    skipped: int | None = None
+    with (
+        _threads(network, protocol) as threads,
+        torch.random.fork_rng(cards),
+        tf32(precision == "tf32"),
+    ):
         progress = TrainingProgress(protocol, data.labels[parts.train], on_epoch)
         with progress.kept(NO_MEMORY, torch.OutOfMemoryError):
-            _train(source, network, data, parts, protocol, device, progress, weights)
+            skipped = _train(
+                source, network, data, parts, protocol, device, precision, progress, weights
+            )
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    return progress.result(device.type, threads, gpu)
+    return progress.result(device.type, threads, gpu, precision, skipped)
 
 
 def load(source: str, name: str = "emitted") -> nn.Module:
@@ -99,10 +115,11 @@ def _train(
     parts: Splits,
     protocol: Protocol,
     device: torch.device,
+    precision: str,
     progress: TrainingProgress,
     weights: Weights | None,
-) -> None:
-    """The training from the first weights to the test."""
+) -> int | None:
+    """The training from the first weights to the test. Returns the steps left out by loss scaling."""
     torch.manual_seed(protocol.seed)
     shuffle = torch.Generator().manual_seed(protocol.seed)
     # Channels last: 1.0 to 1.4 times as fast on a CPU, and the layout of tensor cores.
@@ -111,7 +128,7 @@ def _train(
     if weights is not None:
         set_weights(model, weights)
     model = as_run(model.to(device).to(memory_format=torch.channels_last))
-    optimizer = OPTIMIZERS[protocol.optimizer](model.parameters())
+    descent = Descent(OPTIMIZERS[protocol.optimizer](model.parameters()), precision, device)
     images, labels = on_device(data, device)
     train, validation, test = (
         torch.from_numpy(part).to(device) for part in (parts.train, parts.validation, parts.test)
@@ -119,24 +136,21 @@ def _train(
     sizes = batch_sizes(len(train), protocol.batch)
     room = evaluation_batch(EVALUATION_NUMBERS[device.type], network.cost.activations)
     take = flip_crop if protocol.augmentation == "flip_crop" else taken
-    half = protocol.precision == "bfloat16"
-    precision = torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
 
     def step(chosen: Tensor, right: Tensor, rate: float | Tensor) -> tuple[Tensor, Tensor]:
-        with precision:
+        with autocast(precision, device):
             logits = model(pixels(take(images, chosen)))
             loss = F.cross_entropy(logits, right)
-        torch.autograd.backward(loss)
-        optimizer.step(rate)
+        descent.step(loss, rate)
         return loss.detach(), logits.argmax(1)
 
     @torch.inference_mode()
-    def evaluate(rows: Tensor) -> _Score:
+    def evaluate(rows: Tensor, precision: str = precision) -> _Score:
         model.eval()
         right = labels[rows]
         losses, guesses = [], []
         for chosen, answers in _split(rows, right, room):
-            with precision:
+            with autocast(precision, device):
                 logits = model(pixels(taken(images, chosen)))
                 losses.append(F.cross_entropy(logits, answers))
             guesses.append(logits.argmax(1))
@@ -166,10 +180,13 @@ def _train(
             break
         trained, validated = _score(losses, guesses, right), evaluate(validation)
         progress.end(trained.figures, validated.figures)
+        if descent.scaler is not None and not isfinite(trained.loss):
+            progress.in_float32(evaluate(train, "float32").loss, precision)
         judged = validated if len(validation) else trained
         if not progress.goes_on(judged.is_constant):
             break
     progress.test(lambda: evaluate(test).figures)
+    return descent.skipped_steps
 
 
 @dataclass(frozen=True, slots=True)

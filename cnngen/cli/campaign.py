@@ -21,6 +21,7 @@ from cnngen.cli.options import (
     Flops,
     Layers,
     Parameters,
+    PrecisionName,
     ProtocolName,
     Range,
     Seed,
@@ -57,6 +58,7 @@ def campaign(
     parameters: Parameters = None,
     flops: Flops = None,
     epochs: Epochs = None,
+    precision: PrecisionName = None,
     time_budget: Annotated[
         float | None, typer.Option("--time-budget", help="Time limit of a model, in seconds.")
     ] = None,
@@ -117,7 +119,9 @@ def campaign(
     plan = Plan(
         count=count,
         space=space,
-        protocol=protocol_of(protocol, epochs=epochs, time_budget=time_budget, early=early),
+        protocol=protocol_of(
+            protocol, epochs=epochs, time_budget=time_budget, early=early, precision=precision
+        ),
         backend=backend,
         seed=seed,
         bounds=Bounds(layers or Range(), parameters or Range(), flops or Range()),

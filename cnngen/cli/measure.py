@@ -20,6 +20,7 @@ from cnngen.cli.options import (
     Epochs,
     Files,
     Json,
+    PrecisionName,
     ProtocolName,
     Seed,
     Space,
@@ -82,6 +83,7 @@ def train(
     data: Data = "digits",
     protocol: ProtocolName = "quick",
     epochs: Epochs = None,
+    precision: PrecisionName = None,
     out: Out = Path("runs"),
     space: Space = "paper",
     seed: Seed = 0,
@@ -98,6 +100,7 @@ def train(
     cnngen train lenet.cnn
     cnngen train nets/*.cnn --data cifar10 --protocol paper --country FRA
     cnngen train lenet.cnn --backend keras --json
+    cnngen train lenet.cnn --precision auto
     """
     from cnngen.cli.describe import read_description
     from cnngen.cli.output import print_json
@@ -108,7 +111,7 @@ def train(
 
     metering = Metering(country, tdp)
     metering.meter()  # refuses an unknown country now
-    chosen = protocol_of(protocol, epochs=epochs)
+    chosen = protocol_of(protocol, epochs=epochs, precision=precision)
     descriptions = [read_description(file) for file in files]
     images = load_data(data)
     shape, classes = images.input_shape, images.classes
@@ -281,6 +284,7 @@ def protocol_of(
     epochs: int | None = None,
     time_budget: float | None = None,
     early: int | None = None,
+    precision: str | None = None,
 ) -> Protocol:
     """Return a protocol by its name, with the given values instead of its own.
 
@@ -295,4 +299,6 @@ def protocol_of(
         protocol = replace(protocol, name=f"{name}-{epochs}-epochs", epochs=epochs)
     if time_budget is not None:
         protocol = replace(protocol, time_budget=time_budget)
+    if precision is not None:
+        protocol = replace(protocol, precision=precision)  # type: ignore[arg-type]
     return protocol if early is None else replace(protocol, abort_dead=early)

@@ -101,10 +101,14 @@ Data = Annotated[
     ),
 ]
 ProtocolName = Annotated[
-    str, typer.Option("--protocol", "-p", help="Protocol: quick, paper, standard.")
+    str, typer.Option("--protocol", "-p", help="Protocol: quick, paper, standard, amp.")
 ]
 Epochs = Annotated[
     int | None, typer.Option("--epochs", min=1, help="Epochs instead of the protocol's.")
+]
+PrecisionName = Annotated[
+    str | None,
+    typer.Option("--precision", help="float32, tf32, bfloat16, float16, or auto: the device's."),
 ]
 Country = Annotated[
     str | None,

@@ -99,6 +99,8 @@ class Record:
     cause: str | None
     cause_epoch: int | None = None
     device: Text
+    precision: Text | None = None
+    skipped_steps: int | None = None
     test_accuracy: float | None
     validation_accuracy: float | None
     train_accuracy: float | None
@@ -238,6 +240,8 @@ def make_record(
         cause=result.cause,
         cause_epoch=result.cause_epoch,
         device=result.device,
+        precision=result.precision,
+        skipped_steps=result.skipped_steps,
         test_accuracy=_known("test_accuracy", result.test_accuracy),
         validation_accuracy=_known("validation_accuracy", last.validation_accuracy)
         if last

@@ -35,6 +35,7 @@ class TrainingProgress:
         self._on_epoch = on_epoch
         self._cause: str | None = None
         self._cause_epoch: int | None = None
+        self._nan_because = ""
         self._epochs: list[Epoch] = []
         self._dead = 0
         self._test: tuple[float | None, float | None] = None, None
@@ -58,6 +59,11 @@ class TrainingProgress:
             except Exception as error:
                 raise _CallersOwn(error) from error
 
+    def in_float32(self, loss: float, precision: str) -> None:
+        """Note the loss of images, in float32, for which that in a lower precision is not finite."""
+        here = "is finite" if isfinite(loss) else f"is {loss}"
+        self._nan_because = f", computed in {precision}; in float32 it {here}"
+
     def goes_on(self, is_constant: Callable[[], bool]) -> bool:
         """Return whether another epoch follows the one that has ended.
 
@@ -67,7 +73,8 @@ class TrainingProgress:
         epoch, protocol = self._epochs[-1], self._protocol
         if not isfinite(epoch.train_loss):
             # Weights that are NaN stay NaN.
-            self._stop("nan", f"the training loss became {epoch.train_loss} in epoch {self.number}")
+            cause = f"the training loss became {epoch.train_loss} in epoch {self.number}"
+            self._stop("nan", cause + self._nan_because)
             return False
         dead = epoch.train_accuracy <= self._by_chance and is_constant()
         self._dead = self._dead + 1 if dead else 0
@@ -116,8 +123,15 @@ class TrainingProgress:
             first = (told.strip().splitlines() or [type(error).__name__])[0]
             self._stop("out_of_memory" if lacks else "error", first[:300])
 
-    def result(self, device: str, threads: int | None, gpu: str | None) -> TrainingResult:
-        """Return the result of the training, with the device that computed it."""
+    def result(
+        self,
+        device: str,
+        threads: int | None,
+        gpu: str | None,
+        precision: str = "float32",
+        skipped_steps: int | None = None,
+    ) -> TrainingResult:
+        """Return the result of the training, with the device and precision that computed it."""
         loss, accuracy = self._test
         return TrainingResult(
             status=self.status,
@@ -130,6 +144,8 @@ class TrainingProgress:
             threads=threads,
             gpu=gpu,
             cause_epoch=self._cause_epoch,
+            precision=precision,
+            skipped_steps=skipped_steps,
         )
 
     def _stop(self, status: Status, cause: str) -> None:

@@ -11,7 +11,9 @@ from cnngen.errors import CnnGenError, counted
 
 Split = Literal["official", "pooled"]
 Optimizer = Literal["adam", "sgd"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16", "float16", "auto"]
+"""What convolutions and products compute in; weights stay float32. `auto` is the device's fastest
+that keeps to float32's range of results: see `docs/training.md`."""
 Schedule = Literal["constant", "cosine"]
 Augmentation = Literal["none", "flip_crop"]
 Status = Literal["ok", "nan", "out_of_memory", "time_budget", "dead", "error"]
@@ -86,7 +88,9 @@ class Protocol:
         if not 0 <= self.validation_share < 1:
             yield f"its validation share is {self.validation_share}, it must be from 0 to below 1"
         if self.precision not in get_args(Precision):
-            yield f"unknown precision '{self.precision}'"
+            yield (
+                f"unknown precision '{self.precision}'; one of: {', '.join(get_args(Precision))}"
+            )
         if not 0 <= self.seed < 2**63:
             yield f"its seed is {self.seed}, it must be from 0 to 2^63 - 1"
         if self.time_budget is not None and not (
@@ -112,10 +116,32 @@ PROTOCOLS: dict[str, Protocol] = {
     "quick": Protocol(),
     "paper": Protocol("paper", epochs=36),
     "standard": Protocol("standard", epochs=36, split="official"),
+    "amp": Protocol("amp", epochs=36, split="official", precision="auto"),
 }
-"""The named protocols. `paper` pools all images and splits them 80/20, takes 20 % of the training
+"""The named protocols. `amp` is `standard` in mixed precision where the device has it. `paper` pools all images and splits them 80/20, takes 20 % of the training
 images for validation, and trains 36 epochs with Adam in batches of 64.
 """
+
+
+AMPERE = (8, 0)
+"""The compute capability of NVIDIA GPUs from which they have TF32 and bfloat16."""
+
+
+def precision_on(asked: Precision, capability: tuple[int, int] | None) -> Precision:
+    """Return the precision that a protocol's stands for on a device; never `auto`.
+
+    `capability` is the compute capability of the GPU, None for a CPU. `auto` is bfloat16 from
+    Ampere on, float16 on GPUs before, and float32 on a CPU. `tf32` is float32 where there is none.
+    """
+    modern = capability is not None and capability >= AMPERE
+    match asked:
+        case "auto" if capability is not None:
+            return "bfloat16" if modern else "float16"
+        case "auto":
+            return "float32"
+        case "tf32" if not modern:
+            return "float32"
+    return asked
 
 
 def batch_sizes(images: int, batch: int) -> list[int]:
@@ -166,7 +192,9 @@ class TrainingResult:
     """The result of a training. Figures that were not reached are None.
 
     `cause_epoch` is the epoch, from 1, in which the cause arose. `threads` is the number of
-    threads of the framework; `gpu` is the name of the GPU, if one was used.
+    threads of the framework; `gpu` is the name of the GPU, if one was used. `precision` is what
+    convolutions and products computed in, never `auto`. `skipped_steps` counts the steps that loss
+    scaling left out because float16 gradients ran over; None without loss scaling.
     """
 
     status: Status
@@ -179,6 +207,8 @@ class TrainingResult:
     threads: int | None = None
     gpu: str | None = None
     cause_epoch: int | None = None
+    precision: str | None = None
+    skipped_steps: int | None = None
 
     def __repr__(self) -> str:
         epochs = counted(len(self.epochs), "epoch")
