@@ -29,6 +29,7 @@ format: .venv/installed-dev
 soak: .venv/installed-dev
 	$(BIN)/python benchmarks/soak.py
 	$(BIN)/python benchmarks/heap.py
+	$(BIN)/python benchmarks/variation.py --laws 10000
 	$(BIN)/python benchmarks/verify.py --count 100
 
 bench: .venv/installed-dev

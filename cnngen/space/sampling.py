@@ -186,7 +186,7 @@ def sample_description(
     """
     space = load_space(space)
     limit = min(max_layers or space.max_layers, space.max_layers)
-    return _Sampler(space, random.Random(seed).random, limit).description()
+    return SentenceSampler(space, random.Random(seed).random, limit).description()
 
 
 def _mix(seed: int, number: int, purpose: str = "attempt") -> int:
@@ -195,47 +195,69 @@ def _mix(seed: int, number: int, purpose: str = "attempt") -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-class _Sampler:
-    """Draws one description. Recursion is limited by the space's `max_depth`, at most 100."""
+class SentenceSampler:
+    """Draws a description or its parts, with open hyper-parameters.
 
-    def __init__(self, space: Space, random: Random, limit: int) -> None:
+    `random` draws from [0, 1). Once it has drawn `limit` layers, `layers` of them before its first,
+    no more merges are nested. Recursion is limited by the space's `max_depth`, at most 100.
+    """
+
+    def __init__(self, space: Space, random: Random, limit: int, layers: int = 0) -> None:
         self.space = space
         self.random = random
         self.limit = limit
-        self.layers = 0
+        self.layers = layers
 
     def description(self) -> Description:
+        """A whole sentence."""
         features: list[Node] = []
         for _ in range(self.between(self.space.features.count)):
-            if self.chance(self.space.features.merge):
-                features.append(self.merge(self.space.merge.bodies, 1))
-            else:
-                features.append(self.draw(self.space.convolution.kinds))
-            if self.chance(self.space.features.dropout):
-                features.append(LAYERS["dropout"])
-            if self.chance(self.space.features.pooling):
-                features.append(self.draw(self.space.pooling.kinds))
+            features += self.extraction()
+        return Description(tuple(features), self.head())
+
+    def extraction(self) -> list[Node]:
+        """A convolution or a merge of the main column, and the dropout and pooling behind it."""
+        chain: list[Node] = []
+        if self.chance(self.space.features.merge):
+            chain.append(self.merge(self.space.merge.bodies, 1))
+        else:
+            chain.append(self.draw(self.space.convolution.kinds))
+        if self.chance(self.space.features.dropout):
+            chain.append(LAYERS["dropout"])
+        if self.chance(self.space.features.pooling):
+            chain.append(self.draw(self.space.pooling.kinds))
+        return chain
+
+    def head(self) -> tuple[Layer, ...]:
+        """The interstice and the dense layers."""
         head = [self.draw(self.space.classification.interstices)]
         for _ in range(self.between(self.space.classification.dense)):
             if self.chance(self.space.classification.dropout):
                 head.append(LAYERS["dropout"])
             head.append(LAYERS["dense"])
-        return Description(tuple(features), tuple(head))
+        return tuple(head)
 
     def merge(self, bodies: tuple[int, int], depth: int) -> Merge:
+        """A merge of so many bodies, at a depth counted from 1."""
         count = self.between(bodies)
         return Merge(None, tuple(self.body(count, depth) for _ in range(count)))
 
     def body(self, count: int, depth: int) -> Body:
+        """One of `count` bodies of a merge."""
         left = self.left(depth)
         merge = self.space.merge
         if count == 1 and self.chance(merge.empty_right):
             return Body(left, ())
+        return Body(left, self.right())
+
+    def right(self) -> tuple[Layer, ...]:
+        """The right side of a body, where it is not Empty."""
         kinds = self.space.convolution.kinds
-        right = [self.draw(kinds) for _ in range(self.between(merge.right_convolutions))]
-        return Body(left, tuple(right))
+        count = self.between(self.space.merge.right_convolutions)
+        return tuple(self.draw(kinds) for _ in range(count))
 
     def left(self, depth: int) -> tuple[Node, ...]:
+        """The left side of a body."""
         merge = self.space.merge
         chain: list[Node] = []
         if self.chance(merge.pooling_first):
