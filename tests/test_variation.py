@@ -12,7 +12,7 @@ from cnngen.errors import CnnGenError, SpaceError
 from cnngen.network import Network
 from cnngen.space import Space, load_space
 from cnngen.space.sampling import Bounds, sample, sample_many
-from cnngen.space.variation import OPERATORS, Variant, cross, distance, inside, vary
+from cnngen.space.variation import OPERATORS, Variant, cross, edit_distance, inside, vary
 from cnngen.space.variation.draft import Draft
 from cnngen_torch.train import load
 
@@ -203,7 +203,7 @@ def test_any_sentence_of_a_small_space_is_reached(tmp_path: Path) -> None:
             steps += 1
             assert steps < 200, f"{here.to_text()} does not become {target.to_text()}"
             found = [vary(here, space, seed=1000 * steps + i).network for i in range(25)]
-            here = min(found, key=lambda one: distance(one, target))
+            here = min(found, key=lambda one: edit_distance(one, target))
 
 
 def test_bounds_hold(tmp_path: Path) -> None:
@@ -251,11 +251,13 @@ def test_unknown_operators_and_unequal_images_are_refused() -> None:
 def test_the_distance_is_a_metric() -> None:
     networks = list(sample_many(12, "compact", seed=9))
     for a in networks:
-        assert distance(a, a) == 0
+        assert edit_distance(a, a) == 0
         for b in networks:
-            assert distance(a, b) == distance(b, a)
-            assert (distance(a, b) == 0) == (a.id == b.id)
-            assert all(distance(a, c) <= distance(a, b) + distance(b, c) for c in networks)
+            assert edit_distance(a, b) == edit_distance(b, a)
+            assert (edit_distance(a, b) == 0) == (a.id == b.id)
+            assert all(
+                edit_distance(a, c) <= edit_distance(a, b) + edit_distance(b, c) for c in networks
+            )
     changed = vary(networks[0], "compact", seed=3, operators=["change"])
     assert not changed.reopened
-    assert 0 < distance(networks[0], changed.network) < 4
+    assert 0 < edit_distance(networks[0], changed.network) < 4

@@ -8,7 +8,7 @@ from cnngen.language.tree import Layer, Merge, layer_text
 from cnngen.network import Network
 
 
-def distance(first: Network, second: Network) -> float:
+def edit_distance(first: Network, second: Network) -> float:
     """Return how many edits lead from one sentence to another.
 
     A layer or a bracket of a merge that is put in, left out or of another kind counts 1, other

@@ -249,7 +249,7 @@ def written(core: Core) -> Node:
     return Merge(core.mode, tuple(bodies))
 
 
-def outside(draft: Draft, space: Space) -> str | None:
+def first_fault(draft: Draft, space: Space) -> str | None:
     """Return what in a draft the space cannot draw, in words; None if it could be drawn.
 
     Open hyper-parameters can be drawn. Filters and units follow from the layers around them, so

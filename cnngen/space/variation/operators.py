@@ -2,7 +2,7 @@
 
 An operator keeps to the numbers of things that a space allows, and leaves the hyper-parameters of
 what it puts in open. What an edit cannot be told beforehand, such as a depth or a share of 0, is
-checked behind it (`cnngen.space.variation.draft.outside`).
+checked behind it (`cnngen.space.variation.draft.first_fault`).
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ def put(owner: Any, key: int | str, layer: Layer) -> None:
         owner[key] = layer
 
 
-def replace(site: Site) -> Iterator[Edit]:
+def replacing(site: Site) -> Iterator[Edit]:
     """Draw a part anew, by the rule of the space that the part is of."""
     for row in site.rows():
         for number in range(len(row.items)):
@@ -272,7 +272,7 @@ def _renew_right(site: Site, body: DraftBody) -> None:
     body.right[:] = site.sampler.right()
 
 
-def insert(site: Site) -> Iterator[Edit]:
+def inserting(site: Site) -> Iterator[Edit]:
     """Put a fresh part in: an extraction, a convolution, a body, a nested merge, a dense layer, a
     dropout, a pooling, or a right branch where there is none."""
     for row in site.rows():
@@ -310,7 +310,7 @@ def _nest(site: Site, left: DraftLeft, number: int, depth: int) -> None:
     left.runs.insert(number + 1, run)
 
 
-def delete(site: Site) -> Iterator[Edit]:
+def deleting(site: Site) -> Iterator[Edit]:
     """Take a part out: what `insert` puts in."""
     for row in site.rows():
         if row.may_shrink:
@@ -334,7 +334,7 @@ def _unnest(left: DraftLeft, number: int) -> None:
     del left.runs[number + 1]
 
 
-def duplicate(site: Site) -> Iterator[Edit]:
+def duplicating(site: Site) -> Iterator[Edit]:
     """Put a copy of a part behind it, with its hyper-parameters."""
     for row in site.rows():
         if row.may_grow:
@@ -342,14 +342,14 @@ def duplicate(site: Site) -> Iterator[Edit]:
                 yield row.what, partial(row.double, number)
 
 
-def swap(site: Site) -> Iterator[Edit]:
+def swapping(site: Site) -> Iterator[Edit]:
     """Exchange two neighbours of the same list."""
     for row in site.rows():
         for number in range(len(row.items) - 1):
             yield row.what, partial(row.exchange, number)
 
 
-def wrap(site: Site) -> Iterator[Edit]:
+def wrapping(site: Site) -> Iterator[Edit]:
     """Put a run of convolutions into the left branch of a new merge, whose right branch is drawn."""
     section = site.space.merge
     least, most = section.left_convolutions
@@ -404,7 +404,7 @@ def _merge_around(site: Site, units: list[DraftUnit], bodies: Counts) -> DraftMe
     return DraftMerge(None, made)
 
 
-def unwrap(site: Site) -> Iterator[Edit]:
+def unwrapping(site: Site) -> Iterator[Edit]:
     """Take a merge away and leave the convolutions of its first left branch in its place."""
     space = site.space
     for number, one in enumerate(site.draft.extractions):
@@ -438,7 +438,7 @@ def _unwrap_extraction(site: Site, number: int, one: Extraction) -> None:
     site.draft.extractions[number : number + 1] = made
 
 
-def change(site: Site) -> Iterator[Edit]:
+def changing(site: Site) -> Iterator[Edit]:
     """Give one hyper-parameter another value, a layer another kind, a merge another mode, or all
     layers another activation.
 
@@ -504,7 +504,7 @@ def _activate(site: Site, activation: str) -> None:
             _give(site, owner, key, "activation", [activation])
 
 
-def cross(site: Site, other: Draft) -> Iterator[Edit]:
+def crossing(site: Site, other: Draft) -> Iterator[Edit]:
     """Put a part of another network in the place of a part of the same rule."""
     donor = Site(other, site.space, site.random, site.sampler.limit)
     gifts: dict[str, list[Any]] = {}
@@ -540,13 +540,13 @@ def _take_tail(site: Site, number: int, tail: Sequence[Extraction]) -> None:
 
 
 OPERATORS: dict[str, Callable[[Site], Iterator[Edit]]] = {
-    "replace": replace,
-    "insert": insert,
-    "delete": delete,
-    "duplicate": duplicate,
-    "swap": swap,
-    "wrap": wrap,
-    "unwrap": unwrap,
-    "change": change,
+    "replace": replacing,
+    "insert": inserting,
+    "delete": deleting,
+    "duplicate": duplicating,
+    "swap": swapping,
+    "wrap": wrapping,
+    "unwrap": unwrapping,
+    "change": changing,
 }
 """The operators of one parent, by name. Each lists the edits that are possible."""

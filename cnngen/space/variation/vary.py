@@ -15,7 +15,7 @@ from cnngen.operations import WORDS
 from cnngen.space.sampling import NO_BOUNDS, Bounds
 from cnngen.space.space import Space, load_space
 from cnngen.space.variation import operators as edits
-from cnngen.space.variation.draft import Draft, outside
+from cnngen.space.variation.draft import Draft, first_fault
 from cnngen.space.variation.operators import Edit, Site, layer_at, layers_of, places, put
 from cnngen.space.variation.repair import resolved
 from cnngen.system.ranges import MAX_SEED
@@ -92,7 +92,7 @@ def cross(
     donor = _inside(second, space)
 
     def possible(site: Site) -> tuple[str, list[Edit]]:
-        return "cross", list(edits.cross(site, donor))
+        return "cross", list(edits.crossing(site, donor))
 
     return _child((first, second), space, seed, bounds, possible)
 
@@ -109,14 +109,14 @@ def inside(network: Network, space: str | Path | Space, bounds: Bounds = NO_BOUN
         draft = Draft.of(network.description)
     except SpaceError as error:
         return error.message
-    return outside(draft, load_space(space)) or bounds.broken_by(network)
+    return first_fault(draft, load_space(space)) or bounds.broken_by(network)
 
 
 def _inside(network: Network, space: Space) -> Draft:
     if not network.is_described:
         raise SpaceError("a network without a description cannot be varied")
     draft = Draft.of(network.description)
-    fault = outside(draft, space)
+    fault = first_fault(draft, space)
     if fault is not None:
         raise SpaceError(
             f"the network is outside the space '{space.name}', which does not draw {fault}",
@@ -147,7 +147,7 @@ def _child(
         kinds = list(dict.fromkeys(what for what, _ in choices))
         what = site.pick(kinds)
         site.pick([edit for own, edit in choices if own == what])()
-        if outside(draft, space) is not None:
+        if first_fault(draft, space) is not None:
             continue
         style.give(draft)
         network, reopened = resolved(draft, space, int(random() * (MAX_SEED + 1)))
