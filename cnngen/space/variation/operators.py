@@ -243,7 +243,7 @@ def put(owner: Any, key: int | str, layer: Layer) -> None:
         owner[key] = layer
 
 
-def replacing(site: Site) -> Iterator[Edit]:
+def renewing(site: Site) -> Iterator[Edit]:
     """Draw a part anew, by the rule of the space that the part is of."""
     for row in site.rows():
         for number in range(len(row.items)):
@@ -540,7 +540,7 @@ def _take_tail(site: Site, number: int, tail: Sequence[Extraction]) -> None:
 
 
 OPERATORS: dict[str, Callable[[Site], Iterator[Edit]]] = {
-    "replace": replacing,
+    "replace": renewing,
     "insert": inserting,
     "delete": deleting,
     "duplicate": duplicating,
