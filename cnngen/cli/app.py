@@ -19,6 +19,7 @@ from cnngen.cli import (
     measure,
     predict,
     report,
+    search,
     studio,
     verify,
 )
@@ -78,6 +79,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         doctor.doctor,
     ),
     "Data sets of runs": (campaign.index, campaign.merge),
+    "Search": (search.search,),
     "Compare": (verify.verify, compare.compare),
     "Predict": (predict.predict, report.report),
     "Edit": (studio.studio, lsp.lsp),

@@ -41,14 +41,34 @@ def _shape(text: str) -> ImageShape:
     return ImageShape(*map(int, match.groups()))
 
 
+UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+"""What a letter behind a number of a range multiplies it by."""
+
+_END = r"(?:(\d{1,15}(?:\.\d{1,6})?)([kKMGT]?))?"
+
+
 def _range(text: str) -> Range:
-    match = re.fullmatch(r"(\d{0,15}):(\d{0,15})", text.replace(",", "").replace("_", ""))
+    match = re.fullmatch(f"{_END}:{_END}", text.replace(",", "").replace("_", ""))
     if match is None or text == ":":
-        raise typer.BadParameter(f"'{text}' is not a range such as 10:40, 10: or :40 (LEAST:MOST)")
-    ends = Range(*(int(end) if end else None for end in match.groups()))
+        raise typer.BadParameter(
+            f"'{text}' is not a range such as 10:40, 10: or :2.5M (LEAST:MOST, with k, M or G)"
+        )
+    low, low_unit, high, high_unit = match.groups()
+    ends = Range(_number(low, low_unit), _number(high, high_unit))
     if ends.least is not None and ends.most is not None and ends.least > ends.most:
         raise typer.BadParameter(f"'{text}' is empty: it runs from more to less")
     return ends
+
+
+def _number(digits: str | None, unit: str | None) -> int | None:
+    """The number that digits and a unit stand for, exactly."""
+    if digits is None:
+        return None
+    whole, _, part = digits.partition(".")
+    scaled = int(whole + part) * UNITS[(unit or "").replace("K", "k")]
+    if scaled % int(10 ** len(part)):
+        raise typer.BadParameter(f"'{digits}{unit}' is not a whole number")
+    return scaled // int(10 ** len(part))
 
 
 def name_list(text: str) -> list[str]:
@@ -81,13 +101,16 @@ Layers = Annotated[
 Parameters = Annotated[
     Range | None,
     typer.Option(
-        "--parameters", parser=_range, metavar="FROM:TO", help="Bounds on the number of weights."
+        "--parameters",
+        parser=_range,
+        metavar="FROM:TO",
+        help="Bounds on the number of weights: 1k:2M.",
     ),
 ]
 Flops = Annotated[
     Range | None,
     typer.Option(
-        "--flops", parser=_range, metavar="FROM:TO", help="Bounds on the FLOPs per image."
+        "--flops", parser=_range, metavar="FROM:TO", help="Bounds on the FLOPs per image: :10M."
     ),
 ]
 Backend = Annotated[

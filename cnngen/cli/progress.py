@@ -34,7 +34,7 @@ class Display(Watch):
             TextColumn("{task.fields[note]}", markup=False),
             disable=not progress_console.is_terminal,
         )
-        self._all = self._progress.add_task(self.what, total=total, note="")
+        self._all = self._progress.add_task(self.what, total=total or None, note="")
         self._bars: dict[str, TaskID] = {}
         self._line_at = time.monotonic()
 
@@ -87,12 +87,17 @@ class Display(Watch):
         if (bar := self._bars.pop(key, None)) is not None:
             self._progress.remove_task(bar)
 
+    def pace(self) -> str:
+        """The note beside the bar of all."""
+        return pace(self.tally)
+
     def _count(self) -> None:
         done = self.tally.done + self.tally.unreadable
-        self._progress.update(self._all, completed=done, note=pace(self.tally))
+        self._progress.update(self._all, completed=done, note=self.pace())
         if not progress_console.is_terminal and time.monotonic() - self._line_at > LINE_EVERY:
             self._line_at = time.monotonic()
-            self.say(f"{done:,} of {self.tally.total:,} {self.what}, {pace(self.tally)}")
+            of = f" of {self.tally.total:,}" if self.tally.total else ""
+            self.say(f"{done:,}{of} {self.what}, {self.pace()}")
 
 
 def pace(tally: Tally) -> str:

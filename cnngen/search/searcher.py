@@ -10,9 +10,11 @@ from collections.abc import Callable
 from random import Random
 from typing import ClassVar, Protocol
 
+from cnngen.errors import SpaceError
 from cnngen.network import Network
 from cnngen.search.problem import Candidate, Evaluation, Problem
 from cnngen.space.sampling import draws
+from cnngen.space.variation import cross, inside, vary
 from cnngen.system.ranges import MAX_SEED
 
 INTERFACE = 1
@@ -137,13 +139,40 @@ class SpaceSearcher(Searcher):
         """
         for _ in range(TRIES):
             seed = random.randrange(MAX_SEED + 1)
-            variant = make(seed)
+            try:
+                variant = make(seed)
+            except SpaceError:  # no child meets the bounds
+                break
             if variant.network.id not in self.asked:
                 ids = tuple(parent.id for parent in parents)
                 return Candidate(
                     variant.network, variant.operator, ids, seed, reopened=variant.reopened
                 )
         return self.fresh()
+
+    def mutant(self, random: Random, parent: Network) -> Candidate:
+        """A child of one network, as `cnngen.space.variation.vary` makes it.
+
+        A starting point outside the space has none: then a network is drawn.
+        """
+        space, bounds = self.problem.space, self.problem.bounds
+        if inside(parent, space) is not None:
+            return self.fresh()
+        return self.child(
+            random, lambda seed: vary(parent, space, seed=seed, bounds=bounds), parent
+        )
+
+    def crossed(self, random: Random, first: Network, second: Network) -> Candidate:
+        """A child of two networks, as `cnngen.space.variation.cross` makes it; see `mutant`."""
+        space, bounds = self.problem.space, self.problem.bounds
+        if inside(first, space) is not None or inside(second, space) is not None:
+            return self.fresh()
+        return self.child(
+            random,
+            lambda seed: cross(first, second, space, seed=seed, bounds=bounds),
+            first,
+            second,
+        )
 
     def _noted(self, candidate: Candidate) -> Candidate:
         self.asked.add(candidate.network.id)

@@ -103,6 +103,10 @@ SEARCHERS = PluginGroup(
     interface=1,
     own={
         "random": "cnngen.search.methods.random:RandomSearch",
+        "evolution": "cnngen.search.methods.evolution:Evolution",
+        "nsga2": "cnngen.search.methods.nsga2:Nsga2",
+        "model": "cnngen.search.methods.model:ModelSearch",
+        "halving": "cnngen.search.methods.halving:Halving",
     },
 )
 

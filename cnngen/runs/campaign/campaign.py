@@ -103,9 +103,9 @@ class Tally(Watch):
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it goes on at this pace."""
+        """How long it goes on at this pace; None if the total is unknown, as 0."""
         left = self.total - self.done - self.unreadable
-        return left * 3600 / self.an_hour if self.an_hour else None
+        return left * 3600 / self.an_hour if self.an_hour and self.total else None
 
 
 def run_campaign(

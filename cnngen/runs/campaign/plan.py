@@ -21,6 +21,8 @@ from cnngen.training.data import Dataset
 from cnngen.training.protocol import ADDED, Protocol
 
 FILE = "campaign.json"
+SEARCH_FILE = "search.json"
+"""The file of a search's settings (`cnngen.search`), which has its folder for itself."""
 SCHEMA = 1
 MAX_FILE = 2**20
 """Most bytes of settings that are read."""
@@ -148,6 +150,10 @@ def claim(folder: Path, settings: Settings, *, shrink: bool = False) -> None:
     A campaign that has only grown goes on; with `shrink`, also one for fewer networks. Raises
     `StoreError` that names the differences where another campaign is there.
     """
+    if (folder / SEARCH_FILE).exists():
+        raise StoreError(
+            f"{folder} holds a search", hint="A campaign needs a folder of its own: --out."
+        )
     there = read(folder)
     if there is not None:
         differing = differences(there, settings)
@@ -167,22 +173,23 @@ def claim(folder: Path, settings: Settings, *, shrink: bool = False) -> None:
     write_file(folder, FILE, (json.dumps(settings, indent=2) + "\n").encode())
 
 
-def read(folder: Path) -> Settings | None:
-    """The settings of the campaign in a folder; None where there is none.
+def read(folder: Path, file: str = FILE) -> Settings | None:
+    """The settings of the campaign in a folder, or of what has its own `file`; None where there is
+    none.
 
     Raises `StoreError` where they cannot be read.
     """
-    path = folder / FILE
+    path = folder / file
     try:
         settings = json.loads(read_text(path, MAX_FILE, root=folder))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(
-            f"{path} cannot be read: {error}", hint="Remove it to begin a campaign over the runs."
+            f"{path} cannot be read: {error}", hint="Remove it to begin anew over the runs."
         ) from None
     if not isinstance(settings, dict):
-        raise StoreError(f"{path} is not a campaign's settings")
+        raise StoreError(f"{path} does not hold settings")
     if settings.get("schema") != SCHEMA:
         raise StoreError(f"{path} is of another version of CNNGen")
     return settings | {
