@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cnngen.runs.record import Record
     from cnngen.runs.store import Runs, load, save
     from cnngen.runs.train import Trained, train
+    from cnngen.search.benchmark import Benchmark, benchmark
     from cnngen.space import Space, load_space
     from cnngen.space.resolution import resolve
     from cnngen.space.sampling import Bounds, sample, sample_description, sample_many
@@ -56,6 +57,7 @@ _HOMES = {
     "runs.record": ("Record",),
     "runs.store": ("Runs", "load", "save"),
     "runs.train": ("Trained", "train"),
+    "search.benchmark": ("Benchmark", "benchmark"),
     "space": ("Space", "load_space"),
     "space.resolution": ("resolve",),
     "space.sampling": ("Bounds", "sample", "sample_description", "sample_many"),
@@ -68,6 +70,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "PROTOCOLS",
     "Backend",
+    "Benchmark",
     "Bounds",
     "CnnGenError",
     "Comparison",
@@ -82,6 +85,7 @@ __all__ = [
     "Space",
     "Trained",
     "backend_names",
+    "benchmark",
     "compare",
     "format",
     "format_text",

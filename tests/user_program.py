@@ -48,3 +48,9 @@ def compare(network: cnngen.Network, folder: Path) -> cnngen.Comparison:
     data, quick = cnngen.load_data("digits"), cnngen.PROTOCOLS["quick"]
     assert_type(cnngen.compare([network], data, quick, names, folder=folder), cnngen.Comparison)
     return cnngen.read_comparison(folder)
+
+
+def ask(network: cnngen.Network) -> float:
+    """The benchmark of search methods."""
+    bench = assert_type(cnngen.benchmark("digits"), cnngen.Benchmark)
+    return assert_type(bench.query(network, epochs=9).accuracy, float)

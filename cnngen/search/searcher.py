@@ -14,11 +14,13 @@ from cnngen.errors import SpaceError
 from cnngen.network import Network
 from cnngen.search.problem import Candidate, Evaluation, Problem
 from cnngen.space.sampling import draws
-from cnngen.space.variation import cross, inside, vary
+from cnngen.space.variation import OPERATORS, cross, inside, vary
 from cnngen.system.ranges import MAX_SEED
 
 INTERFACE = 1
 """The version of `Searcher`, which a searcher states as its `interface`."""
+
+OPERATORS_OF_ONE = tuple(name for name in OPERATORS if name != "cross")
 
 TRIES = 20
 """Children that are made until one is new; then a network is drawn from the space."""
@@ -88,6 +90,8 @@ class SpaceSearcher(Searcher):
 
     def __init__(self, problem: Problem, seed: int = 0) -> None:
         super().__init__(problem, seed)
+        self.operators: tuple[str, ...] = OPERATORS_OF_ONE
+        """What `mutant` draws from, each as likely."""
         self.asked: set[str] = set()
         """The ids of all networks so far."""
         self.decisions = 0
@@ -159,7 +163,9 @@ class SpaceSearcher(Searcher):
         if inside(parent, space) is not None:
             return self.fresh()
         return self.child(
-            random, lambda seed: vary(parent, space, seed=seed, bounds=bounds), parent
+            random,
+            lambda seed: vary(parent, space, seed=seed, operators=self.operators, bounds=bounds),
+            parent,
         )
 
     def crossed(self, random: Random, first: Network, second: Network) -> Candidate:
