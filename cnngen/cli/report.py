@@ -51,6 +51,7 @@ def report(
     The spread of accuracy and energy; how well predictors estimate them on
     repeated random splits, with tests, and on networks and data unlike those
     they were fitted to; examples, a Pareto front, what accuracy depends on.
+    Of a search's folder also what it reached and spent, and which operators paid.
     Run the same command again to resume.
 
     cnngen report runs/digits
@@ -59,7 +60,7 @@ def report(
     cnngen report runs/digits runs/cifar10  # each judged by what the other taught
     """
     from cnngen.cli.output import print_json, progress_bars, say_broken
-    from cnngen.report import StudyPlan, Task, read_study_data, study, write_report
+    from cnngen.report import StudyPlan, Task, read_searches, read_study_data, study, write_report
 
     wanted = cast("list[Target]", name_list(targets))
     curves = None if curve is None else tuple(name_list(curve))
@@ -80,7 +81,9 @@ def report(
             what = f"{task.predictor} for {task.target}, seed {task.seed}{more}"
             progress.update(fitting, advance=1, description=f"Fitting {what}")
 
-        found = study(data, plan, folder=out, beside=other, on_fit=on_fit)
+        found = study(
+            data, plan, folder=out, beside=other, searches=read_searches(sources), on_fit=on_fit
+        )
     page = write_report(found, out)
     if as_json:
         print_json(found.figures())

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cnngen.report.fits import Fit, Task
+from cnngen.report.search_history import SearchHistory, read_searches
 from cnngen.report.significance import Contest, contests
 from cnngen.report.study import Study, StudyPlan, study
 from cnngen.report.trainings import StudyData, read_study_data
@@ -52,12 +53,14 @@ __all__ = [
     "Fit",
     "Material",
     "Plan",
+    "SearchHistory",
     "Study",
     "StudyData",
     "StudyPlan",
     "Task",
     "contests",
     "read_material",
+    "read_searches",
     "read_study_data",
     "study",
     "write_report",

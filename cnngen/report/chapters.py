@@ -11,6 +11,7 @@ from cnngen.predict import Target
 from cnngen.predict.predictor import LEVEL, Floats
 from cnngen.report import plots
 from cnngen.report.page import Block, Heading, Image, Paragraph, Table
+from cnngen.report.search_chapters import search_chapters
 from cnngen.report.significance import TEST_OVER_TRAIN, figures
 from cnngen.report.spread import Outcomes, Spread
 from cnngen.report.study import Study
@@ -45,6 +46,7 @@ def chapters(study: Study) -> list[Block]:
         *_trainings(study),
         *_accuracy(study),
         *_size_and_energy(study),
+        *search_chapters(study.searches),
         *_examples(study),
         *_predictors(study),
         *_contests(study),

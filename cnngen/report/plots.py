@@ -154,3 +154,30 @@ def curves(lines: Mapping[str, Mapping[int, Floats]], labels: tuple[str, str]) -
         if len(lines) > 1:
             drawn.legend(frameon=False)
     return picture.svg
+
+
+def progress(
+    points: Sequence[tuple[int, float]],
+    best: Sequence[tuple[int, float]],
+    lineages: Sequence[Sequence[tuple[int, float]]],
+    y: str,
+) -> bytes:
+    """Draw the figure of each training by its number, the best so far as steps, and lines from
+    ancestors to winners."""
+    with axes("training", y, height=3.2) as (drawn, picture):
+        drawn.plot(*zip(*points, strict=True), ".", color=GREY, markersize=4, label="trainings")
+        drawn.step(*zip(*best, strict=True), where="post", color=BLUE, lw=1.4, label="best so far")
+        looks = zip(cycle((RED, GREEN, PURPLE)), cycle("os^"), cycle(("-", "--", "-.")))
+        for line, (colour, marker, dash) in zip(lineages, looks, strict=False):
+            label = f"ancestors of {line[-1][0]}"
+            drawn.plot(
+                *zip(*line, strict=True),
+                f"{dash}{marker}",
+                color=colour,
+                lw=1,
+                markersize=4,
+                label=label,
+            )
+        drawn.grid(axis="y", alpha=0.3)
+        drawn.legend(frameon=False, loc="best")
+    return picture.svg

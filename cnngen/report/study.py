@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from cnngen.predict import TARGETS, Example, Target
 from cnngen.predict.registry import get_predictor
 from cnngen.report.fits import Fit, Task, curve_tasks, fit_all, known, tasks, unlike_tasks
 from cnngen.report.importance import Importance, importance
+from cnngen.report.search_history import SearchHistory
 from cnngen.report.significance import Contest, contests
 from cnngen.report.spread import Outcomes, Spread, p_of_equal_spreads, pareto
 from cnngen.report.trainings import StudyData
@@ -101,6 +102,7 @@ class Study:
     unlike: list[Fit]
     curves: list[Fit]
     importance: list[Importance]
+    searches: list[SearchHistory] = field(default_factory=list)
 
     def __repr__(self) -> str:
         trainings = counted(len(self.data), "training")
@@ -135,6 +137,7 @@ class Study:
             "unlike": [asdict(fit) for fit in self.unlike],
             "learning_curves": [asdict(fit) for fit in self.curves],
             "importance": [asdict(one) for one in self.importance],
+            "searches": [asdict(one) for one in self.searches],
         }
         return {name: _finite(value) for name, value in whole.items()}
 
@@ -156,11 +159,13 @@ def study(
     *,
     folder: str | Path,
     beside: StudyData | None = None,
+    searches: Sequence[SearchHistory] = (),
     on_fit: Callable[[Task], None] | None = None,
 ) -> Study:
     """Study trainings: the distribution of their figures, and how well predictors predict them.
 
-    `beside` are other trainings whose accuracies are compared with these. Fits are kept in
+    `beside` are other trainings whose accuracies are compared with these, `searches` the histories of
+    searches among them. Fits are kept in
     `folder` and reused; `on_fit` is called before each. Raises `CnnGenError` if a predictor is
     unknown or lacks a package.
     """
@@ -194,6 +199,7 @@ def study(
         fit_all(examples, plan.unlike(examples), folder, on_fit),
         fit_all(examples, plan.curves(examples), folder, on_fit),
         importance(examples, plan.targets[0]) if fits and "trees" in plan.predictors else [],
+        list(searches),
     )
 
 
