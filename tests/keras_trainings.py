@@ -51,7 +51,7 @@ def run(
     assert change[0] in source
     changed = source.replace(*change) if change[0] else source
     result = get_backend("keras").train(changed, net, data or few(), protocol, on_epoch, **start)
-    return asdict(result)
+    return asdict(replace(result, weights=None))
 
 
 def exact(protocol: Protocol) -> dict:

@@ -102,7 +102,7 @@ def check(folder: Path, ids: list[str]) -> None:
     assert sorted(record.id for record in runs) == sorted(ids)
     for record in runs:
         names = {file.name for file in runs.path(record).iterdir()}
-        assert names >= {"model.cnn", "stand_in.py", "record.json", "adjacency.json"}
+        assert names >= {"model.cnn", "model_stand_in.py", "record.json", "adjacency.json"}
     indexed = read_index(folder)
     assert indexed is not None
     assert indexed.equals(table(runs))
@@ -355,7 +355,7 @@ def test_rubbish_from_a_backend_is_in_its_own_record_with_its_name_and_in_no_oth
         assert records[i].status == "error"
         assert "stand_in" in str(records[i].cause)
         assert said in str(records[i].cause)
-        source = (tmp_path / "runs" / records[i].key / "stand_in.py").read_text()
+        source = (tmp_path / "runs" / records[i].key / "model_stand_in.py").read_text()
         assert source == ("" if "emit" in said else f"# {i}\n")
     assert [records[i].status for i in ids[-2:]] == ["ok", "ok"]
     assert not any(line.startswith("lost") for line in told.lines)

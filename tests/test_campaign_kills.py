@@ -60,7 +60,7 @@ def check(folder: Path) -> dict[str, bytes]:
     found = {}
     for run in run_paths(folder):
         names = {file.name for file in run.iterdir()}
-        assert names >= {"model.cnn", "stand_in.py", "record.json", "adjacency.json"}
+        assert names >= {"model.cnn", "model_stand_in.py", "record.json", "adjacency.json"}
         found[run.name] = (run / "record.json").read_bytes()
         assert Record.from_json(found[run.name]).key == run.name
     return found

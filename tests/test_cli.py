@@ -124,7 +124,14 @@ def test_the_first_command_gives_a_table_and_all_artefacts_and_does_not_train_tw
     assert "of the machine busy" in done.stdout
     runs = [run for run in (folder / "runs/first").iterdir() if run.name[0] != "."]
     assert len(runs) == 2
-    files = {"adjacency.json", "model.cnn", "model.png", "model.svg", "record.json", "torch.py"}
+    files = {
+        "adjacency.json",
+        "model.cnn",
+        "model.png",
+        "model.svg",
+        "record.json",
+        "model_torch.py",
+    }
     records = []
     for run in runs:
         assert {file.name for file in run.iterdir()} == files

@@ -163,7 +163,17 @@ def test_a_script_trains_and_prints_its_accuracy(tmp_path: Path) -> None:
     bright_and_dark(tmp_path / "data.npz", 129)
     (tmp_path / "net.py").write_text(emit(lower(parse(SMALL)), script=True))
     run = subprocess.run(
-        [sys.executable, "net.py", "data.npz", "--epochs", "12", "--learning-rate", "0.01"],
+        [
+            sys.executable,
+            "net.py",
+            "data.npz",
+            "--epochs",
+            "12",
+            "--learning-rate",
+            "0.01",
+            "--save",
+            "net.npz",
+        ],
         cwd=tmp_path,
         env={**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0"},
         capture_output=True,
@@ -176,6 +186,14 @@ def test_a_script_trains_and_prints_its_accuracy(tmp_path: Path) -> None:
     accuracy = re.search(r"test accuracy ([\d.]+)", run.stdout)
     assert accuracy is not None
     assert float(accuracy[1]) > 0.9
+    with np.load(tmp_path / "net.npz") as arrays:
+        assert {name.split(".")[-1] for name in arrays} == {
+            "kernel",
+            "bias",
+            "scale",
+            "mean",
+            "var",
+        }
 
 
 def test_a_backbone_has_no_script() -> None:

@@ -282,7 +282,7 @@ def test_show_opens_the_picture_and_the_code(
     monkeypatch.setattr("typer.launch", lambda path: opened.append(path))
     key = record(network(5)).key
     assert command(["show", str(folder), key[:6], "--open"]) == 0
-    assert opened == [f"{folder}/{key}/model.png", f"{folder}/{key}/torch.py"]
+    assert opened == [f"{folder}/{key}/model.png", f"{folder}/{key}/model_torch.py"]
 
 
 def test_sparklines_go_from_the_least_to_the_most() -> None:

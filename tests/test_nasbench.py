@@ -227,7 +227,7 @@ def test_a_cell_is_trained_and_kept_without_a_sentence(tmp_path: Path) -> None:
     trained = cnngen.train(network, data, replace(PROTOCOLS["quick"], epochs=1))
     run = cnngen.save(tmp_path, trained.record, network, trained.source)
     assert {file.name for file in run.iterdir()} == {
-        *("adjacency.json", "record.json", "torch.py", "model.svg", "model.png"),
+        *("adjacency.json", "record.json", "model_torch.py", "model.svg", "model.png"),
     }
     (record,) = cnngen.load(tmp_path)
     assert (record.id, record.status, record.parameters) == (

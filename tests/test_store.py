@@ -29,7 +29,7 @@ from cnngen.training.data.dataset import Dataset
 from cnngen.training.energy import Component, Energy, Provenance
 from cnngen.training.protocol import ADDED, Epoch, Protocol, TrainingResult
 
-FILES = {"model.cnn", "torch.py", "model.svg", "model.png", "adjacency.json", "record.json"}
+FILES = {"model.cnn", "model_torch.py", "model.svg", "model.png", "adjacency.json", "record.json"}
 SOURCE = "import torch  # é\n" * 100
 
 
@@ -133,7 +133,7 @@ def test_a_run_holds_every_file_and_each_can_be_read_by_others(tmp_path: Path) -
     assert {path.name for path in run.iterdir()} == FILES
     again = lower(parse((run / "model.cnn").read_text()))
     assert (again, again.id, again.name) == (net, net.id, "Tiny")
-    assert (run / "torch.py").read_text() == SOURCE
+    assert (run / "model_torch.py").read_text() == SOURCE
     assert len(Graph.from_json((run / "adjacency.json").read_text()).operations) == len(net) + 1
     assert ElementTree.parse(run / "model.svg").getroot().tag.endswith("svg")
     with Image.open(run / "model.png") as image:
@@ -290,7 +290,7 @@ def test_a_run_is_not_overwritten_unless_that_is_asked(tmp_path: Path) -> None:
     assert load(tmp_path)[0].test_accuracy == 0.75
     run = save(tmp_path, record(test_accuracy=0.5), network(), "other", overwrite=True)
     assert load(tmp_path)[0].test_accuracy == 0.5
-    assert (run / "torch.py").read_text() == "other"
+    assert (run / "model_torch.py").read_text() == "other"
     assert list((tmp_path / ".partial").iterdir()) == []
 
 
@@ -352,7 +352,7 @@ def check(folder: str) -> int:
     for kept in runs:
         run = runs.path(kept)
         assert {path.name for path in run.iterdir()} == FILES
-        source = (run / "torch.py").read_text()
+        source = (run / "model_torch.py").read_text()
         assert source == f"# {kept.cause}\n" * 2000
         assert lower(parse((run / "model.cnn").read_text())).id == kept.id
         assert ElementTree.parse(run / "model.svg")

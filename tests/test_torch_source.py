@@ -292,7 +292,17 @@ def test_a_script_trains_and_prints_its_accuracy(tmp_path):
     bright_and_dark(tmp_path / "data.npz", 129)
     (tmp_path / "net.py").write_text(emit(lower(parse(SMALL)), script=True))
     run = subprocess.run(
-        [sys.executable, "net.py", "data.npz", "--epochs", "12", "--learning-rate", "0.01"],
+        [
+            sys.executable,
+            "net.py",
+            "data.npz",
+            "--epochs",
+            "12",
+            "--learning-rate",
+            "0.01",
+            "--save",
+            "net.pt",
+        ],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -303,6 +313,8 @@ def test_a_script_trains_and_prints_its_accuracy(tmp_path):
     assert [int(number) for number, _ in epochs] == list(range(1, 13))
     assert float(epochs[-1][1]) < float(epochs[0][1])
     assert float(re.search(r"test accuracy ([\d.]+)", run.stdout)[1]) > 0.9
+    names = torch.load(tmp_path / "net.pt", weights_only=True)
+    assert names.keys() == load(emit(lower(parse(SMALL)))).Net().state_dict().keys()
 
 
 def test_a_script_names_the_shape_it_wants(tmp_path, monkeypatch, capsys):

@@ -37,6 +37,11 @@ class FlaxRunner(Runner[nnx.Module]):
         with own_settings(float64=True):
             set_weights(model, weights)
 
+    def own_model(self, model: nnx.Module, *, trained: bool = False) -> nnx.Module:
+        if trained:
+            model.eval()  # type: ignore[no-untyped-call]
+        return model
+
     def outputs(self, model: nnx.Module, images: Array) -> Array:
         with _precision(images):
             learner = Learner(model, OPTIMIZER)

@@ -8,7 +8,7 @@ from cnngen.network import Network
 
 def main_source(network: Network) -> list[str]:
     """The lines of `main()` and what it needs, with the blank lines before them."""
-    return [*reading(network), *_FUNCTIONS, *main_head(), *_TRAINING]
+    return [*reading(network), *_FUNCTIONS, *main_head(saved="net.npz"), *_TRAINING]
 
 
 _FUNCTIONS = '''
@@ -55,6 +55,10 @@ _TRAINING = """\
         rows = slice(start, start + 500)
         right += hits(net, x_test[rows], y_test[rows])
     print(f"test accuracy {right / len(x_test):.4f}")
+    if args.save:
+        state = nnx.to_flat_state(nnx.state(net, (nnx.Param, nnx.BatchStat)))
+        arrays = {".".join(map(str, path)): leaf[...] for path, leaf in state}
+        np.savez(args.save, **arrays)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from cnngen_flax.batches import flip_crop, pixels
 from cnngen_flax.learner import ONCE, Learner, State, cross_entropy
 from cnngen_flax.settings import own_settings
 from cnngen_flax.weights import parameters, set_weights
+from cnngen_flax.weights import weights as get_weights
 
 HALVES = {"bfloat16": jnp.dtype(jnp.bfloat16), "float16": jnp.dtype(jnp.float16)}
 
@@ -204,6 +205,7 @@ def _train(
         judged = validated if len(parts.validation) else trained
         if not progress.goes_on(judged.is_constant):
             break
+    progress.weights = lambda: get_weights(learner.model(state.weights, state.others))
     progress.test(lambda: evaluate(parts.test).figures)
     return None if state.scaling is None else int(state.scaling.skipped)
 

@@ -57,6 +57,9 @@ class KerasRunner(Runner[Emitted]):
         with _precision(model.dtype):
             set_weights(model.model, weights)
 
+    def own_model(self, model: Emitted, *, trained: bool = False) -> keras.Model:
+        return model.model
+
     def outputs(self, model: Emitted, images: Array) -> Array:
         with _precision(images.dtype.name):
             model.turn(images.dtype.name)

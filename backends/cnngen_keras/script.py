@@ -11,7 +11,7 @@ IMPORTS = ("import keras", "import numpy as np")
 
 def main_source(network: Network) -> list[str]:
     """The lines of `main()`, with the blank lines before them."""
-    return [*reading(network), *main_head(), *_TRAINING]
+    return [*reading(network), *main_head(saved="net.weights.h5"), *_TRAINING]
 
 
 _TRAINING = """\
@@ -35,6 +35,8 @@ _TRAINING = """\
     )
     result = model.evaluate(x_test, y_test, verbose=0, return_dict=True)
     print(f"test accuracy {result['accuracy']:.4f}")
+    if args.save:
+        model.save_weights(args.save)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from cnngen_keras.batches import Batches
 from cnngen_keras.engine import capability, machine, tf32
 from cnngen_keras.settings import own_settings
 from cnngen_keras.weights import parameters, set_weights
+from cnngen_keras.weights import weights as get_weights
 
 EVALUATION_NUMBERS = 2**23
 """The size of a batch of evaluation, in numbers that all operations together put out."""
@@ -85,6 +86,7 @@ def train(
         check_parameters(network, parameters(emitted))
         if weights is not None:
             set_weights(emitted, weights)
+        progress.weights = lambda: get_weights(emitted)
         model = compiled(on_bytes(emitted), protocol, len(sizes))
         model.fit(
             training,

@@ -47,6 +47,9 @@ class OnnxRunner(Runner[Exported]):
             {f"{name}.{own}": array for name, all in weights.items() for own, array in all.items()}
         )
 
+    def own_model(self, model: Exported, *, trained: bool = False) -> onnx.ModelProto:
+        return model.model
+
     def outputs(self, model: Exported, images: Array) -> Array:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1

@@ -34,6 +34,9 @@ class TorchRunner(Runner[nn.Module]):
             model.to(torch.from_numpy(given).dtype)
         set_weights(model, weights)
 
+    def own_model(self, model: nn.Module, *, trained: bool = False) -> nn.Module:
+        return model.eval() if trained else model
+
     @own_settings()
     def outputs(self, model: nn.Module, images: Array) -> Array:
         with torch.no_grad():

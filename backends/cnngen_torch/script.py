@@ -16,7 +16,7 @@ IMPORTS = (
 
 def main_source(network: Network) -> list[str]:
     """The lines of `main()` and what it needs, with the blank lines before them."""
-    return [*reading(network), *_FUNCTIONS, *main_head(_DEVICE), *_TRAINING]
+    return [*reading(network), *_FUNCTIONS, *main_head(_DEVICE, saved="net.pt"), *_TRAINING]
 
 
 _FUNCTIONS = '''
@@ -80,6 +80,8 @@ _TRAINING = """\
         seconds = time.perf_counter() - start
         print(f"epoch {epoch:3}: loss {mean:.4f}, {seconds:.1f} s")
     print(f"test accuracy {accuracy(net, x_test, y_test):.4f}")
+    if args.save:
+        torch.save(net.state_dict(), args.save)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from cnngen_torch.optimizers import OPTIMIZERS
 from cnngen_torch.precision import Descent, autocast, capability, tf32
 from cnngen_torch.settings import own_settings
 from cnngen_torch.weights import set_weights
+from cnngen_torch.weights import weights as get_weights
 
 MULTIPLY_ADDS_A_THREAD = 10_000_000
 """Multiply-adds of a step, forwards alone, that make one more thread pay. In smaller steps,
@@ -127,6 +128,8 @@ def _train(
     check_parameters(network, sum(weight.numel() for weight in model.parameters()))
     if weights is not None:
         set_weights(model, weights)
+    bare = model
+    progress.weights = lambda: get_weights(bare)
     model = as_run(model.to(device).to(memory_format=torch.channels_last))
     descent = Descent(OPTIMIZERS[protocol.optimizer](model.parameters()), precision, device)
     images, labels = on_device(data, device)

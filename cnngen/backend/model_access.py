@@ -77,6 +77,13 @@ class Runner(ABC, Generic[Model]):
     def set_weights(self, model: Model, weights: Weights) -> None:
         """Put other weights in their place, and compute in their precision from now on."""
 
+    def own_model(self, model: Model, *, trained: bool = False) -> Any:
+        """The framework's own object of a model, for users: an `nn.Module`, for one.
+
+        A `trained` one is ready to predict.
+        """
+        return model
+
     @abstractmethod
     def outputs(self, model: Model, images: Array) -> Array:
         """The outputs as after training: batch norms use running statistics, dropout is off."""

@@ -34,12 +34,15 @@ def read(path: str) -> list[np.ndarray]:
     return arrays'''
 
 
-def main_head(options: str = "") -> list[str]:
+def main_head(options: str = "", *, saved: str | None = None) -> list[str]:
     """The lines that begin `main()`, with the blank lines before and behind them: they read the
     arguments `data`, `epochs`, `batch`, `learning_rate` and `seed` into `args`, and the images.
 
-    `options` are lines that add more arguments to `parser`.
+    `options` are lines that add more arguments to `parser`. With `saved`, an example of a file's
+    name, `args.save` is a file for the trained weights, or None.
     """
+    if saved is not None:
+        options += f'    parser.add_argument("--save", help="a file for the weights: {saved}")\n'
     return MAIN.replace("$OPTIONS", options).splitlines()
 
 

@@ -19,6 +19,7 @@ from cnngen.cli.options import (
     Data,
     Epochs,
     Flops,
+    KeepWeights,
     Layers,
     Parameters,
     PrecisionName,
@@ -81,6 +82,7 @@ def campaign(
             "--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, or its address."
         ),
     ] = None,
+    weights: KeepWeights = True,
     country: Country = None,
     tdp: Tdp = None,
     idle: Annotated[
@@ -154,6 +156,7 @@ def campaign(
                 out,
                 executor=executor,
                 idle_seconds=idle,
+                keep_weights=weights,
                 repair=repair,
                 watches=watches,
                 stop=stop,

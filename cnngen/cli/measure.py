@@ -20,6 +20,7 @@ from cnngen.cli.options import (
     Epochs,
     Files,
     Json,
+    KeepWeights,
     PrecisionName,
     ProtocolName,
     Seed,
@@ -69,7 +70,9 @@ def first(
     images = load_data(data)
     drawn = draws(count, space, input_shape=images.input_shape, classes=images.classes, seed=seed)
     jobs = (
-        make_job(draw.network, images, chosen, backend, Metering(), draw.seed, space)
+        make_job(
+            draw.network, images, chosen, backend, Metering(), draw.seed, space, keep_weights=True
+        )
         for draw in drawn
     )
     records, unreadable = _train(jobs, count, images, out)
@@ -89,6 +92,7 @@ def train(
     seed: Seed = 0,
     country: Country = None,
     tdp: Tdp = None,
+    weights: KeepWeights = True,
     again: Again = False,
     as_json: Json = False,
 ) -> None:
@@ -121,7 +125,10 @@ def train(
     ]
     for network in networks:
         check_trainable(network, images)
-    jobs = [make_job(network, images, chosen, backend, metering) for network in networks]
+    jobs = [
+        make_job(network, images, chosen, backend, metering, keep_weights=weights)
+        for network in networks
+    ]
     records, unreadable = _train(jobs, len(jobs), images, out, again=again)
     if as_json:
         print_json([json.loads(record.to_json()) for record in records])
@@ -187,7 +194,7 @@ def show(
     """
     from cnngen.cli.output import console, print_json
     from cnngen.cli.show_records import print_record, print_records
-    from cnngen.runs.run_folder import find_run, is_run, load_run
+    from cnngen.runs.run_folder import find_run, is_run, load_run, source_path
     from cnngen.runs.store import load
 
     run = folder if is_run(folder) else None
@@ -202,9 +209,9 @@ def show(
         else:
             print_record(record, run)
         if open_it:
-            for name in ("model.png", f"{record.backend}.py"):
-                if (run / name).is_file() and not (run / name).is_symlink():
-                    typer.launch(str(run / name))
+            for path in (run / "model.png", source_path(run, record)):
+                if path.is_file() and not path.is_symlink():
+                    typer.launch(str(path))
         return
     if open_it:
         raise CnnGenError("--open opens one run", hint="Name it: cnngen show runs 0f3a --open")

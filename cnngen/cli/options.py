@@ -140,4 +140,7 @@ Country = Annotated[
 Tdp = Annotated[
     float | None, typer.Option("--tdp", help="Power of the CPU at full load in W, if known.")
 ]
+KeepWeights = Annotated[
+    bool, typer.Option("--weights/--no-weights", help="Keep the trained weights in each run.")
+]
 Again = Annotated[bool, typer.Option("--again", help="Train again what is already in the folder.")]

@@ -17,6 +17,7 @@ from cnngen.cli.options import (
     Epochs,
     Flops,
     Json,
+    KeepWeights,
     Layers,
     Parameters,
     PrecisionName,
@@ -98,6 +99,7 @@ def search(
             "--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, or its address."
         ),
     ] = None,
+    weights: KeepWeights = True,
     country: Country = None,
     tdp: Tdp = None,
     idle: Annotated[
@@ -168,6 +170,7 @@ def search(
                 budget=budget,
                 executor=executor,
                 idle_seconds=idle,
+                keep_weights=weights,
                 watches=[display],
                 on_change=lambda reached: display.note(summary_of(reached)),
                 stop=stop,

@@ -163,5 +163,5 @@ def _others(records: Sequence[Record]) -> list[str]:
 def print_folder(records: Sequence[Record], out: Path) -> None:
     """Print where the runs are, and what files are in them."""
     if records:
-        names = f"{{model.cnn, {records[0].backend}.py, model.svg, record.json …}}"
+        names = f"{{model.cnn, model_{records[0].backend}.py, model.svg, record.json …}}"
         console.print(f"Kept in {out}/<id>-…/{names}", style="dim")

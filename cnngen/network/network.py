@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cnngen.errors import CnnGenError, Span, counted, shorten
 from cnngen.language.tree import NOWHERE, Description
@@ -219,6 +219,22 @@ class Network:
 
         source: str = BACKENDS.make(backend).emit(self, script=script)
         return source
+
+    def build(self, backend: str = "torch") -> Any:
+        """The untrained model in a framework: an `nn.Module`, a `keras.Model`, an `nnx.Module`.
+
+        Raises `BackendError` for an unknown backend, one that is not installed, and one whose files
+        are no models.
+        """
+        from cnngen.errors import BackendError
+        from cnngen.system.plugins import BACKENDS
+
+        chosen = BACKENDS.make(backend)
+        if chosen.version() is None:
+            raise BackendError(f"the {backend} backend is not installed", hint=chosen.install)
+        chosen.prepare()
+        runner = chosen.runner()
+        return runner.own_model(runner.build(chosen.emit(self)))
 
     def to_svg(self) -> str:
         """Draw the network as SVG. Raises `CnnGenError` if it is too large to draw."""

@@ -27,6 +27,17 @@ MAX_FILES = 2**28
 """Most bytes of a run's files together that are copied."""
 
 
+def source_name(record: Record) -> str:
+    """The name of the file of a run's source, which hides no framework from `import`."""
+    return f"model_{record.backend}.py"
+
+
+def source_path(run: Path, record: Record) -> Path:
+    """The file of a run's source; older versions named it after the backend alone."""
+    path = run / source_name(record)
+    return path if path.exists() else run / f"{record.backend}.py"
+
+
 def run_files(run: str | Path) -> dict[str, bytes]:
     """Read the files of a run by their names, leaving out links and other special files.
 

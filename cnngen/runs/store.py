@@ -1,8 +1,9 @@
 """The store of trainings: a folder of runs, each a folder that appears whole or not at all.
 
-A run's folder is named by its record's key and holds the resolved description `model.cnn`,
-the source that was trained `<backend>.py`, `model.svg` and `model.png`, `adjacency.json` and
-`record.json`. A network that no description stands for has no `model.cnn`.
+A run's folder is named by its record's key and holds the resolved description `model.cnn`, the
+source that was trained `model_<backend>.py`, `model.svg` and `model.png`, `adjacency.json` and
+`record.json`, and the trained weights `weights.safetensors` if they were kept. A network that no
+description stands for has no `model.cnn`.
 """
 
 from __future__ import annotations
@@ -11,13 +12,25 @@ import re
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from cnngen.errors import CnnGenError, StoreError, counted, printable
+from cnngen.runs.kept_weights import WEIGHTS, read_weights, trained_model, weights_file
 from cnngen.runs.record import COLUMNS, KEY, Record, best_first
-from cnngen.runs.run_folder import DESCRIPTION, RECORD, load_run, read_record, run_files, run_paths
+from cnngen.runs.run_folder import (
+    DESCRIPTION,
+    RECORD,
+    find_run,
+    load_network,
+    load_run,
+    read_record,
+    run_files,
+    run_paths,
+    source_name,
+)
 from cnngen.system import markup
 from cnngen.system.files import write_folder, writing
 from cnngen.system.untrusted import refuse_links
@@ -25,6 +38,7 @@ from cnngen.system.untrusted import refuse_links
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cnngen.backend.model_access import Weights
     from cnngen.network import Network
 
 BROKEN = ".broken"
@@ -38,9 +52,10 @@ def save(
     network: Network,
     source: str,
     *,
+    weights: Weights | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Save a training; return the folder of its run.
+    """Save a training, with its weights if they are given; return the folder of its run.
 
     The run is written elsewhere in the folder, forced to the disk and then renamed, so that
     a crash at any moment leaves no half of one. Pictures are left out where the network is
@@ -49,6 +64,8 @@ def save(
     """
     _check(record, network)
     files = _files(record, network, source)
+    if weights is not None:
+        files[WEIGHTS] = weights_file(weights, network)
     return write_folder(folder, record.key, files, overwrite=overwrite)
 
 
@@ -74,9 +91,42 @@ def set_aside(run: str | Path) -> Path:
     return place
 
 
+@dataclass(frozen=True, repr=False)
+class Run:
+    """One run of a folder: its record, its network and its trained model."""
+
+    path: Path
+    record: Record
+
+    def __repr__(self) -> str:
+        return f"<Run {self.record!r} in {printable(str(self.path.parent))}>"
+
+    @cached_property
+    def network(self) -> Network:
+        """The network. Raises `StoreError` where its description is missing or another's."""
+        network = load_network(self.path, self.record)
+        if network is None:
+            raise StoreError(f"{self.path} has no description")
+        return network
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The trained weights by operation. Raises `StoreError` where they were not kept."""
+        return read_weights(self.path / WEIGHTS, self.network, root=self.path.parent)
+
+    def model(self, backend: str | None = None) -> Any:
+        """The trained model: an `nn.Module`, a `keras.Model` or an `nnx.Module`, ready to predict.
+
+        `backend` is by default that of the training; another one gets the same weights. Raises
+        `StoreError` where they were not kept, and `BackendError` where the framework is missing.
+        """
+        return trained_model(self.network, backend or self.record.backend, self.weights)
+
+
 class Runs(Sequence[Record]):
     """The records of a folder, in the order of their keys. They are read when one is asked
-    for; the table comes from the folder's index where that is up to date."""
+    for; the table comes from the folder's index where that is up to date. The first characters of
+    a key, as in `runs["0f3a"]`, give a `Run`, which has the trained model."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -85,7 +135,12 @@ class Runs(Sequence[Record]):
     def __getitem__(self, index: int) -> Record: ...
     @overload
     def __getitem__(self, index: slice) -> list[Record]: ...
-    def __getitem__(self, index: int | slice) -> Record | list[Record]:
+    @overload
+    def __getitem__(self, index: str) -> Run: ...
+    def __getitem__(self, index: int | slice | str) -> Record | list[Record] | Run:
+        if isinstance(index, str):
+            run = find_run(index, [self.folder])
+            return Run(run, load_run(run))
         return self._read[0][index]
 
     def __len__(self) -> int:
@@ -162,7 +217,7 @@ def _files(record: Record, network: Network, source: str) -> dict[str, bytes]:
     from cnngen.network.picture import to_png, to_svg
 
     files = {
-        f"{record.backend}.py": source.encode(),
+        source_name(record): source.encode(),
         "adjacency.json": (graph(network).to_json() + "\n").encode(),
         RECORD: record.to_json().encode(),
     }

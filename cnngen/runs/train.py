@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The record of a training, and the source that was trained."""
+    """The record of a training, the source that was trained, and its weights by operation.
+
+    `weights` are None where the training did not come to an end, or they were not asked for.
+    """
 
     record: Record
     source: str = field(repr=False)
+    weights: Weights | None = field(default=None, repr=False, compare=False)
 
 
 def run_key(network: Network, data: Dataset, protocol: Protocol, backend: str) -> str:
@@ -44,11 +48,13 @@ def train(
     space: str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     weights: Weights | None = None,
+    keep_weights: bool = True,
 ) -> Trained:
     """Train the source that a backend emits for a network, and measure its energy.
 
     `seed` and `space` are those the network was sampled with; they are recorded. `weights`
-    are those to start from, else the protocol's seed decides them. A training that fails is
+    are those to start from, else the protocol's seed decides them. The trained ones come back,
+    unless `keep_weights` is False. A training that fails is
     a record with a status and a cause. Raises `CnnGenError` for a backbone, or where the
     images do not fit the network, `BackendError` for a backend that is not installed or
     cannot train, and `BackendFault` for one that fails to emit source or to give a valid result.
@@ -83,7 +89,13 @@ def train(
         raise BackendFault(f"the {backend} backend gives no valid result: {error}") from error
     if record.status == "ok" and record.test_accuracy is None:
         raise BackendFault(f"the {backend} backend says 'ok' and gives no test accuracy")
-    return Trained(record, source)
+    return Trained(record, source, _final(result) if keep_weights else None)
+
+
+def _final(result: TrainingResult) -> Weights | None:
+    """The weights of a training that came to its end."""
+    ended = result.status in ("ok", "dead", "time_budget") and result.test_accuracy is not None
+    return result.weights() if ended and result.weights is not None else None
 
 
 def emitted(backend: Backend, network: Network) -> str:

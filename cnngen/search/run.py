@@ -44,6 +44,7 @@ def run_search(
     executor: ExecutorFactory,
     idle_seconds: float = 0.0,
     patience: float = PATIENCE,
+    keep_weights: bool = False,
     watches: Sequence[Watch] = (),
     on_change: Callable[[SearchState], None] | None = None,
     stop: threading.Event | None = None,
@@ -54,7 +55,7 @@ def run_search(
     decisions are read from its journal, what was in training when it ended begins anew, and what
     was told is told again in the same order. With one worker, equal plans so make equal decisions,
     however often they are interrupted. Once `stop` is set, nothing new begins, and what has begun
-    is waited for. `on_change` is called after each training. `patience` is the number of seconds
+    is waited for. `keep_weights` keeps the trained weights in the runs' folders. `on_change` is called after each training. `patience` is the number of seconds
     after which a method that does not answer counts as hung.
 
     Raises `StoreError` where another search or a campaign is in the folder, or where it cannot be
@@ -71,7 +72,7 @@ def run_search(
     searcher = GuardedSearcher(plan.searcher(data), patience=patience)
     with hold(folder):
         claim_search(folder, plan.settings(data))
-        search = _Search(plan, data, folder, budget, searcher)
+        search = _Search(plan, data, folder, budget, searcher, keep_weights)
         with executor(data, tell_epochs(watches)) as setup:
             if not setup.remote:
                 # No model waits behind the workers: it would be decided on without knowing what
@@ -114,8 +115,10 @@ class _Search:
         folder: Path,
         budget: Budget,
         searcher: GuardedSearcher,
+        keep_weights: bool,
     ) -> None:
         self.plan = plan
+        self.keep_weights = keep_weights
         self.data = data
         self.folder = folder
         self.budget = budget
@@ -180,6 +183,7 @@ class _Search:
             metering,
             candidate.seed if drawn else None,
             self.plan.space_name if drawn else None,
+            keep_weights=self.keep_weights,
         )
 
     def _is_over(self) -> bool:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from cnngen.errors import BackendFault, CnnGenError
 from cnngen.network import Network
 from cnngen.training.data.dataset import Labels
 from cnngen.training.protocol import Epoch, Protocol, Status, TrainingResult, chance
+
+if TYPE_CHECKING:
+    from cnngen.training.protocol import Weights
 
 
 class TrainingProgress:
@@ -36,6 +40,8 @@ class TrainingProgress:
         self._cause: str | None = None
         self._cause_epoch: int | None = None
         self._nan_because = ""
+        self.weights: Callable[[], Weights] | None = None
+        """Gives copies of the weights, once there is a model."""
         self._epochs: list[Epoch] = []
         self._dead = 0
         self._test: tuple[float | None, float | None] = None, None
@@ -131,7 +137,10 @@ class TrainingProgress:
         precision: str = "float32",
         skipped_steps: int | None = None,
     ) -> TrainingResult:
-        """Return the result of the training, with the device and precision that computed it."""
+        """Return the result of the training, with the device and precision that computed it.
+
+        `weights` is that of this object, where a loop has set it.
+        """
         loss, accuracy = self._test
         return TrainingResult(
             status=self.status,
@@ -146,6 +155,7 @@ class TrainingProgress:
             cause_epoch=self._cause_epoch,
             precision=precision,
             skipped_steps=skipped_steps,
+            weights=self.weights,
         )
 
     def _stop(self, status: Status, cause: str) -> None:

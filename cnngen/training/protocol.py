@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from math import cos, isfinite, pi, sqrt
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cnngen.errors import CnnGenError, counted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Weights = Mapping[str, Mapping[str, NDArray[np.floating[Any]]]]
+    """As `cnngen.backend.model_access.Weights`."""
 
 Split = Literal["official", "pooled"]
 Optimizer = Literal["adam", "sgd"]
@@ -194,7 +201,8 @@ class TrainingResult:
     `cause_epoch` is the epoch, from 1, in which the cause arose. `threads` is the number of
     threads of the framework; `gpu` is the name of the GPU, if one was used. `precision` is what
     convolutions and products computed in, never `auto`. `skipped_steps` counts the steps that loss
-    scaling left out because float16 gradients ran over; None without loss scaling.
+    scaling left out because float16 gradients ran over; None without loss scaling. `weights` gives
+    copies of the trained ones, by operation; None where the backend or the training gives none.
     """
 
     status: Status
@@ -209,6 +217,7 @@ class TrainingResult:
     cause_epoch: int | None = None
     precision: str | None = None
     skipped_steps: int | None = None
+    weights: Callable[[], Weights] | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:
         epochs = counted(len(self.epochs), "epoch")

@@ -116,6 +116,7 @@ def run_campaign(
     executor: ExecutorFactory,
     idle_seconds: float = 0.0,
     repair: bool = False,
+    keep_weights: bool = False,
     watches: Sequence[Watch] = (),
     stop: threading.Event | None = None,
 ) -> Tally:
@@ -124,7 +125,8 @@ def run_campaign(
     `executor` says who works: `local(workers)`, or `on_ray(address)` of `cnngen.runs.campaign.ray`.
     What is there already is not trained again. Once `stop` is set, nothing new begins, and
     what has begun is waited for. `repair` moves runs that cannot be read to the sub-folder
-    `.broken` and trains them anew. `idle_seconds` of an idle machine are measured before the
+    `.broken` and trains them anew. `keep_weights` keeps the trained weights in the runs' folders.
+    `idle_seconds` of an idle machine are measured before the
     models where they have it for themselves. The folder's index is written now and then and
     at the end, its card at the end.
 
@@ -154,6 +156,7 @@ def run_campaign(
                     metering,
                     draw.seed,
                     plan.space_name,
+                    keep_weights=keep_weights,
                 )
                 for draw in plan.draws(data)
             )
@@ -272,10 +275,12 @@ def make_job(
     metering: Metering,
     seed: int | None = None,
     space: str | None = None,
+    *,
+    keep_weights: bool = False,
 ) -> Job:
     """A job with the key that its run will have."""
     key = run_key(network, data, protocol, backend)
-    return Job(key, network, protocol, backend, metering, seed, space)
+    return Job(key, network, protocol, backend, metering, seed, space, keep_weights=keep_weights)
 
 
 def _found(job: Job, folder: Path, repair: bool, watches: Sequence[Watch]) -> Record | None:

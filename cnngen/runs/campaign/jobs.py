@@ -58,7 +58,8 @@ class Job:
     """One network to train. `key` is that of its run; `seed` and `space` are recorded.
 
     `weights` are those to start from, else the protocol's seed decides them. `framework` is
-    what the worker says it is, where this process cannot tell.
+    what the worker says it is, where this process cannot tell. `keep_weights` keeps the trained
+    ones in the run's folder.
     """
 
     key: str
@@ -70,6 +71,7 @@ class Job:
     space: str | None = None
     weights: Weights | None = field(default=None, compare=False, repr=False)
     framework: str | None = None
+    keep_weights: bool = False
 
 
 def train_job(
@@ -92,6 +94,7 @@ def train_job(
             space=job.space,
             on_epoch=lambda epoch: report(job.key, epoch),
             weights=job.weights,
+            keep_weights=job.keep_weights,
         )
         # `train` would refuse the seeds of campaigns that older versions began.
         trained = replace(trained, record=replace(trained.record, seed=job.seed))
@@ -133,7 +136,14 @@ def failed(job: Job, data: Dataset, status: Status, cause: str) -> Trained:
 def keep(job: Job, trained: Trained, folder: Path, again: bool) -> Trained:
     """Save a run; where another process was faster, its run counts."""
     try:
-        save(folder, trained.record, job.network, trained.source, overwrite=again)
+        save(
+            folder,
+            trained.record,
+            job.network,
+            trained.source,
+            weights=trained.weights,
+            overwrite=again,
+        )
     except StoreError:
         if again or not (folder / job.key).is_dir():
             raise
@@ -141,4 +151,4 @@ def keep(job: Job, trained: Trained, folder: Path, again: bool) -> Trained:
             return Trained(load_run(folder / job.key), trained.source)
         except CnnGenError:
             raise StoreError(f"{folder / job.key} is there already and cannot be read") from None
-    return trained
+    return replace(trained, weights=None)  # they need not go from a worker to its campaign
