@@ -131,6 +131,7 @@ def test_the_first_command_gives_a_table_and_all_artefacts_and_does_not_train_tw
         "model.svg",
         "record.json",
         "model_torch.py",
+        "weights.safetensors",
     }
     records = []
     for run in runs:
