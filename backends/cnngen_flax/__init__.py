@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flax import nnx
 
     from cnngen.backend.model_access import Runner, Weights
+    from cnngen.training.checkpoint import Checkpoint
     from cnngen.training.data import Dataset
     from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
@@ -67,6 +68,7 @@ class FlaxBackend(Backend):
         protocol: Protocol,
         on_epoch: Callable[[Epoch], None] | None = None,
         weights: Weights | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> TrainingResult:
         """Train the `Net` of an emitted file by one compiled step."""
         self.prepare()

@@ -13,6 +13,7 @@ from cnngen_keras.source import emit
 
 if TYPE_CHECKING:
     from cnngen.backend.model_access import Runner, Weights
+    from cnngen.training.checkpoint import Checkpoint
     from cnngen.training.data import Dataset
     from cnngen.training.protocol import Epoch, Protocol, TrainingResult
     from cnngen_keras.runner import Emitted
@@ -67,6 +68,7 @@ class KerasBackend(Backend):
         protocol: Protocol,
         on_epoch: Callable[[Epoch], None] | None = None,
         weights: Weights | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> TrainingResult:
         """Train the model of an emitted file by `fit`."""
         self.prepare()

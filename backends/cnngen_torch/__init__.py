@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cnngen.backend.model_access import Runner, Weights
     from cnngen.backend.untrained import Signals
+    from cnngen.training.checkpoint import Checkpoint
     from cnngen.training.data import Dataset
     from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
@@ -35,7 +36,7 @@ class TorchBackend(Backend):
     interface = 1
     install = "pip install 'cnngen[torch]'"
     capabilities: ClassVar[frozenset[str]] = frozenset(
-        {"emit", "script", "train", "verify", "signals"}
+        {"emit", "script", "train", "resume", "verify", "signals"}
     )
     modes: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "eager": {COMPILE: "0"},
@@ -82,11 +83,12 @@ class TorchBackend(Backend):
         protocol: Protocol,
         on_epoch: Callable[[Epoch], None] | None = None,
         weights: Weights | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> TrainingResult:
         self.prepare()
         from cnngen_torch.train import train
 
-        return train(source, network, data, protocol, on_epoch, weights)
+        return train(source, network, data, protocol, on_epoch, weights, checkpoint)
 
     def runner(self) -> Runner[nn.Module]:
         self.prepare()

@@ -32,6 +32,10 @@ class Optimizer:
         """One update. A rate in a CUDA graph must be a tensor: numbers stay as captured."""
         raise NotImplementedError
 
+    def moments(self) -> list[Tensor]:
+        """All that steps change beside the weights, to be kept and filled in again."""
+        raise NotImplementedError
+
     def _scaling(self) -> dict[str, Tensor | None]:
         """The arguments of kernels for scaled gradients; counts a step that will be left out."""
         found_inf: Tensor | None = getattr(self, "found_inf", None)
@@ -50,6 +54,9 @@ class Adam(Optimizer):
         # One count for all: torch.optim adds 1 to a tensor of each weight.
         self.steps = torch.zeros((), device=self.weights[0].device)
         self.counts = [self.steps] * len(self.weights)
+
+    def moments(self) -> list[Tensor]:
+        return [*self.means, *self.squares, self.steps, self.skipped]
 
     @torch.no_grad()
     def step(self, rate: float | Tensor) -> None:
@@ -82,6 +89,9 @@ class SGD(Optimizer):
     def __init__(self, weights: Iterable[nn.Parameter]) -> None:
         super().__init__(weights)
         self.momenta = [torch.zeros_like(weight) for weight in self.weights]
+
+    def moments(self) -> list[Tensor]:
+        return [*self.momenta, self.skipped]
 
     @torch.no_grad()
     def step(self, rate: float | Tensor) -> None:

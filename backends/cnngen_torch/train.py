@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from cnngen.backend.model_access import Weights
 from cnngen.network import Network
+from cnngen.training.checkpoint import Checkpoint, identity
 from cnngen.training.data import Dataset, Splits, splits
 from cnngen.training.progress import TrainingProgress, check_parameters
 from cnngen.training.protocol import (
@@ -32,6 +33,7 @@ from cnngen_torch import compiles
 from cnngen_torch.batches import flip_crop, on_device, pixels, taken
 from cnngen_torch.optimizers import OPTIMIZERS
 from cnngen_torch.precision import Descent, autocast, capability, tf32
+from cnngen_torch.resume import TrainingState
 from cnngen_torch.settings import own_settings
 from cnngen_torch.weights import set_weights
 from cnngen_torch.weights import weights as get_weights
@@ -65,10 +67,11 @@ def train(
     protocol: Protocol,
     on_epoch: Callable[[Epoch], None] | None = None,
     weights: Weights | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainingResult:
     """Train the `Net` of an emitted file and evaluate it once on the test images.
 
-    It starts from `weights`, or from the protocol's seed. Whatever stops the training becomes
+    It starts from `weights`, or from the protocol's seed, or goes on from a checkpoint. Whatever stops the training becomes
     the status of the result. PyTorch's random numbers, threads and settings are afterwards as
     they were. Raises `DataError` where the protocol does not fit the data.
     """
@@ -85,7 +88,16 @@ def train(
         progress = TrainingProgress(protocol, data.labels[parts.train], on_epoch)
         with progress.kept(NO_MEMORY, torch.OutOfMemoryError):
             skipped = _train(
-                source, network, data, parts, protocol, device, precision, progress, weights
+                source,
+                network,
+                data,
+                parts,
+                protocol,
+                device,
+                precision,
+                progress,
+                weights,
+                checkpoint,
             )
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return progress.result(device.type, threads, gpu, precision, skipped)
@@ -119,6 +131,7 @@ def _train(
     precision: str,
     progress: TrainingProgress,
     weights: Weights | None,
+    checkpoint: Checkpoint | None,
 ) -> int | None:
     """The training from the first weights to the test. Returns the steps left out by loss scaling."""
     torch.manual_seed(protocol.seed)
@@ -160,8 +173,11 @@ def _train(
         return _score(losses, guesses, right)
 
     replay: Step | None = None
-    done = 0
-    for _ in range(protocol.epochs):
+    kept = TrainingState(identity(source, data, protocol), bare, descent, shuffle, progress)
+    if checkpoint is not None and (state := checkpoint.read(kept.most_bytes)) is not None:
+        kept.restore(state, protocol.epochs)
+    done = progress.number * len(sizes)
+    for _ in range(protocol.epochs - progress.number):
         progress.begin()
         model.train()
         order = train[torch.randperm(len(train), generator=shuffle).to(device)]
@@ -186,7 +202,14 @@ def _train(
         if descent.scaler is not None and not isfinite(trained.loss):
             progress.in_float32(evaluate(train, "float32").loss, precision)
         judged = validated if len(validation) else trained
-        if not progress.goes_on(judged.is_constant):
+        goes_on = progress.goes_on(judged.is_constant)
+        if (
+            checkpoint is not None
+            and progress.status == "ok"
+            and checkpoint.is_due(last=not goes_on)
+        ):
+            checkpoint.write(kept.to_bytes())
+        if not goes_on:
             break
     progress.test(lambda: evaluate(test).figures)
     return descent.skipped_steps

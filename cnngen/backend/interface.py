@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cnngen.backend.model_access import Runner, Weights
     from cnngen.backend.untrained import Signals
     from cnngen.network import Network
+    from cnngen.training.checkpoint import Checkpoint
     from cnngen.training.data import Dataset
     from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
@@ -41,7 +42,7 @@ class Backend(ABC):
     """The command that installs what the backend needs."""
 
     capabilities: ClassVar[frozenset[str]] = frozenset({"emit"})
-    """Of `emit`, `script`, `train`, `verify` and `signals`."""
+    """Of `emit`, `script`, `train`, `resume`, `verify` and `signals`."""
 
     modes: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     """Ways to run the framework, if there are several: for each, the environment variables that
@@ -86,12 +87,15 @@ class Backend(ABC):
         protocol: Protocol,
         on_epoch: Callable[[Epoch], None] | None = None,
         weights: Weights | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> TrainingResult:
         """Load emitted source, train and evaluate it; report each epoch as it ends.
 
         A failure of training (NaN, out of memory) is a status of the result, with its
         cause, and no exception. `weights`, passed only where they are given, are those to
-        start from; else the protocol's seed decides them.
+        start from; else the protocol's seed decides them. `checkpoint` is passed only to a backend
+        with the capability `resume`: it writes the state after epochs when that is due, and goes on
+        from a state that it finds.
         """
         raise BackendError(f"the {self.name} backend cannot train")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cnngen.backend import Backend, get_backend
 from cnngen.errors import BackendError, BackendFault, CnnGenError
@@ -13,11 +13,12 @@ from cnngen.operations import shapes
 from cnngen.runs.record import Record, make_record, record_id
 from cnngen.system.ranges import refuse_seeds
 from cnngen.training.data import Dataset
-from cnngen.training.energy import Meter
+from cnngen.training.energy import Energy, Meter
 from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
 if TYPE_CHECKING:
     from cnngen.backend.model_access import Weights
+    from cnngen.training.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,16 @@ def train(
     on_epoch: Callable[[Epoch], None] | None = None,
     weights: Weights | None = None,
     keep_weights: bool = True,
+    checkpoint: Checkpoint | None = None,
+    energy_before: Energy | None = None,
 ) -> Trained:
     """Train the source that a backend emits for a network, and measure its energy.
 
     `seed` and `space` are those the network was sampled with; they are recorded. `weights`
     are those to start from, else the protocol's seed decides them. The trained ones come back,
-    unless `keep_weights` is False. A training that fails is
+    unless `keep_weights` is False. With a `checkpoint`, a backend that can goes on from the state that it
+    finds there, to the same bits, and keeps its own; `energy_before` is what the training that wrote it
+    had used. A training that fails is
     a record with a status and a cause. Raises `CnnGenError` for a backbone, or where the
     images do not fit the network, `BackendError` for a backend that is not installed or
     cannot train, and `BackendFault` for one that fails to emit source or to give a valid result.
@@ -65,11 +70,19 @@ def train(
     source = emitted(chosen, network)
     chosen.prepare()
     # Only where they are given: a backend may be older than they are.
-    start = {} if weights is None else {"weights": weights}
+    start: dict[str, Any] = {} if weights is None else {"weights": weights}
+    if checkpoint is not None and "resume" in chosen.capabilities:
+        start["checkpoint"] = checkpoint
     with (meter or Meter()).window(network.id) as window:
         result = chosen.train(source, network, data, protocol, _checking(on_epoch, chosen), **start)
     if not isinstance(result, TrainingResult):
         raise BackendFault(f"the {backend} backend gives a {type(result).__name__} for a training")
+    energy, cause = window.energy, window.cause
+    if result.resumed_epochs and energy is not None:
+        if energy_before is None:
+            energy, cause = None, f"that of the first {result.resumed_epochs} epochs is not known"
+        else:
+            energy = energy.after(energy_before)
     try:
         record = make_record(
             network,
@@ -78,8 +91,8 @@ def train(
             result,
             backend=backend,
             framework=framework,
-            energy=window.energy,
-            energy_cause=window.cause,
+            energy=energy,
+            energy_cause=cause,
             seed=seed,
             space=space,
         )

@@ -126,11 +126,12 @@ class _Search:
         self.journal = Journal(folder)
         self.state = SearchState(searcher.searcher.problem)
         self.by_key: dict[str, Asked] = {}
+        self.by_network: dict[str, list[Asked]] = {}
         self.front: list[str] = []
         for event in self.journal.read():
             if isinstance(event, Asked):
                 searcher.resume(event.candidate)
-                self.by_key[event.key] = event
+                self._note(event)
             else:
                 searcher.tell(self.state.asked[event.number].candidate, event.evaluation)
             self.state.add(event)
@@ -152,8 +153,12 @@ class _Search:
             asked = Asked(len(self.state.asked), job.key, candidate)
             self.journal.append(asked)
             self.state.add(asked)
-            self.by_key[job.key] = asked
+            self._note(asked)
             yield job
+
+    def _note(self, asked: Asked) -> None:
+        self.by_key[asked.key] = asked
+        self.by_network.setdefault(asked.candidate.network.id, []).append(asked)
 
     def tell(self, record: Record) -> None:
         """Take note of a training that has ended."""
@@ -175,7 +180,7 @@ class _Search:
             warmup = min(protocol.warmup, candidate.epochs / 2)
             protocol = replace(protocol, name=name, epochs=candidate.epochs, warmup=warmup)
         drawn = candidate.operator == "sample"
-        return make_job(
+        job = make_job(
             candidate.network,
             self.data,
             protocol,
@@ -184,6 +189,17 @@ class _Search:
             candidate.seed if drawn else None,
             self.plan.space_name if drawn else None,
             keep_weights=self.keep_weights,
+        )
+        # What was trained for fewer epochs goes on from where it was.
+        shorter = [
+            (asked.candidate.epochs, asked.key)
+            for asked in self.by_network.get(candidate.network.id, [])
+            if asked.candidate.epochs is not None and asked.candidate.epochs < protocol.epochs
+        ]
+        return replace(
+            job,
+            keep_state=protocol.epochs < self.plan.protocol.epochs,
+            continues=max(shorter)[1] if shorter else None,
         )
 
     def _is_over(self) -> bool:

@@ -6,8 +6,9 @@ The training loops of backends differ, but share this, so that statuses mean the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple, fields
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ class TrainingProgress:
         self._cause: str | None = None
         self._cause_epoch: int | None = None
         self._nan_because = ""
+        self._resumed = 0
         self.weights: Callable[[], Weights] | None = None
         """Gives copies of the weights, once there is a model."""
         self._epochs: list[Epoch] = []
@@ -47,6 +49,27 @@ class TrainingProgress:
         self._test: tuple[float | None, float | None] = None, None
         self._seconds = 0.0
         self._began = self._epoch_began = time.perf_counter()
+
+    def reached(self) -> dict[str, list[float]]:
+        """What was reached so far, as numbers, for a checkpoint."""
+        own = [float(self._dead), self._seconds]
+        return {"own": own, "epochs": [x for one in self._epochs for x in astuple(one)]}
+
+    def go_on(self, reached: Mapping[str, Sequence[float]]) -> None:
+        """Go on from what an earlier part of the training had reached, whose time counts.
+
+        Raises `ValueError` for what `reached` did not give.
+        """
+        dead, seconds = reached["own"]
+        figures = list(reached["epochs"])
+        width = len(fields(Epoch))
+        rows = [figures[at : at + width] for at in range(0, len(figures), width)]
+        self._epochs = [Epoch(int(number), *rest) for number, *rest in rows]
+        if [one.number for one in self._epochs] != list(range(1, len(rows) + 1)) or seconds < 0:
+            raise ValueError("these are not the epochs of a training")
+        self.number, self._dead, self._seconds = len(rows), int(dead), float(seconds)
+        self._resumed = self.number
+        self._began = time.perf_counter() - self._seconds
 
     def begin(self) -> None:
         """Start the next epoch."""
@@ -155,6 +178,7 @@ class TrainingProgress:
             cause_epoch=self._cause_epoch,
             precision=precision,
             skipped_steps=skipped_steps,
+            resumed_epochs=self._resumed,
             weights=self.weights,
         )
 

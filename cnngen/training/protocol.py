@@ -201,8 +201,9 @@ class TrainingResult:
     `cause_epoch` is the epoch, from 1, in which the cause arose. `threads` is the number of
     threads of the framework; `gpu` is the name of the GPU, if one was used. `precision` is what
     convolutions and products computed in, never `auto`. `skipped_steps` counts the steps that loss
-    scaling left out because float16 gradients ran over; None without loss scaling. `weights` gives
-    copies of the trained ones, by operation; None where the backend or the training gives none.
+    scaling left out because float16 gradients ran over; None without loss scaling. The first
+    `resumed_epochs` were those of an earlier training, from whose checkpoint this one went on.
+    `weights` gives copies of the trained ones, by operation; None where there are none.
     """
 
     status: Status
@@ -217,6 +218,7 @@ class TrainingResult:
     cause_epoch: int | None = None
     precision: str | None = None
     skipped_steps: int | None = None
+    resumed_epochs: int = 0
     weights: Callable[[], Weights] | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:

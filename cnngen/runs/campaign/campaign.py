@@ -280,7 +280,17 @@ def make_job(
 ) -> Job:
     """A job with the key that its run will have."""
     key = run_key(network, data, protocol, backend)
-    return Job(key, network, protocol, backend, metering, seed, space, keep_weights=keep_weights)
+    return Job(
+        key,
+        network,
+        protocol,
+        backend,
+        metering,
+        seed,
+        space,
+        keep_weights=keep_weights,
+        resumes=True,
+    )
 
 
 def _found(job: Job, folder: Path, repair: bool, watches: Sequence[Watch]) -> Record | None:

@@ -15,13 +15,18 @@ from cnngen.runs.run_folder import load_run
 from cnngen.runs.store import save
 from cnngen.runs.train import Trained, emitted, train
 from cnngen.system import worker
+from cnngen.training.checkpoint import Checkpoint
 from cnngen.training.data import Dataset
 from cnngen.training.data.shared import SharedData
-from cnngen.training.energy import Meter, Mode
+from cnngen.training.energy import Energy, Meter, Mode
 from cnngen.training.protocol import Protocol, Status, TrainingResult
 
 if TYPE_CHECKING:
     from cnngen.backend.model_access import Weights
+
+
+CHECKPOINTS = ".checkpoints"
+"""The sub-folder of the states of trainings that have not ended, or that longer ones go on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,10 @@ class Job:
     """One network to train. `key` is that of its run; `seed` and `space` are recorded.
 
     `weights` are those to start from, else the protocol's seed decides them. `framework` is
-    what the worker says it is, where this process cannot tell. `keep_weights` keeps the trained
+    what the worker says it is, where this process cannot tell. `keep_weights` keeps the trained ones in
+    the run's folder. A job that `resumes` writes a checkpoint each minute, and goes on from it if its
+    process is killed; `keep_state` keeps that of the last epoch, from which a longer training that
+    `continues` the run with this key goes on. `keep_weights` keeps the trained
     ones in the run's folder.
     """
 
@@ -72,6 +80,9 @@ class Job:
     weights: Weights | None = field(default=None, compare=False, repr=False)
     framework: str | None = None
     keep_weights: bool = False
+    resumes: bool = False
+    keep_state: bool = False
+    continues: str | None = None
 
 
 def train_job(
@@ -84,6 +95,11 @@ def train_job(
     """
     report = worker.report.get()
     images = data.open() if isinstance(data, SharedData) else data
+    checkpoint, before = None, None
+    if folder is not None and (job.resumes or job.keep_state or job.continues):
+        checkpoint = checkpoint_of(folder, job.key, at_end=job.keep_state)
+        if job.continues is not None and checkpoint.read() is None:
+            before = _take_over(checkpoint, folder, job.continues)
     try:
         trained = train(
             job.network,
@@ -95,6 +111,8 @@ def train_job(
             on_epoch=lambda epoch: report(job.key, epoch),
             weights=job.weights,
             keep_weights=job.keep_weights,
+            checkpoint=checkpoint,
+            energy_before=before,
         )
         # `train` would refuse the seeds of campaigns that older versions began.
         trained = replace(trained, record=replace(trained.record, seed=job.seed))
@@ -108,7 +126,31 @@ def train_job(
     except (Exception, SystemExit) as error:
         cause = f"{job.backend}: {type(error).__name__}: {error}"
         trained = failed(job, images, "error", cause)
-    return trained if folder is None else keep(job, trained, folder, again)
+    if folder is None:
+        return trained
+    trained = keep(job, trained, folder, again)
+    if checkpoint is not None and not job.keep_state:
+        checkpoint.remove()
+    return trained
+
+
+def checkpoint_of(folder: Path, key: str, *, at_end: bool = False) -> Checkpoint:
+    """The checkpoint of a training in a folder of runs."""
+    return Checkpoint(folder, f"{CHECKPOINTS}/{key}", at_end=at_end)
+
+
+def _take_over(checkpoint: Checkpoint, folder: Path, key: str) -> Energy | None:
+    """Take the state of a shorter training, which then has none; return the energy that it used."""
+    shorter = checkpoint_of(folder, key)
+    state = shorter.read()
+    if state is None:
+        return None
+    checkpoint.write(state)
+    shorter.remove()
+    try:
+        return load_run(folder / key).energy
+    except StoreError:
+        return None
 
 
 def failed(job: Job, data: Dataset, status: Status, cause: str) -> Trained:

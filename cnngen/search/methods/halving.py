@@ -17,8 +17,8 @@ REDUCTION = 3
 class Halving(SpaceSearcher):
     """Trains fresh networks for few epochs, and the best third of each length three times as long.
 
-    The shortest trainings have a ninth of the problem's epochs, at least one. A longer training
-    begins anew, from the same first weights. Judges by the first objective alone.
+    The shortest trainings have a ninth of the problem's epochs, at least one. A longer training goes on
+    from the shorter one, where the backend can. Judges by the first objective alone.
     """
 
     name: ClassVar[str] = "halving"

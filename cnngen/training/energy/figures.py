@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Mode = Literal["machine", "process"]
@@ -92,7 +92,35 @@ class Energy:
     country_code: str | None
     provenance: Provenance
 
+    def after(self, earlier: Energy) -> Energy:
+        """The figures of both windows together; origin and idle power are those of this one."""
+        seconds = self.duration + earlier.duration
+        emissions = self.emissions + earlier.emissions
+        cpu, gpu, ram = (
+            getattr(self, name) + getattr(earlier, name)
+            for name in ("cpu_energy", "gpu_energy", "ram_energy")
+        )
+        return replace(
+            self,
+            emissions=emissions,
+            emissions_rate=emissions / seconds,
+            cpu_power=cpu * JOULES_PER_KWH / seconds,
+            gpu_power=gpu * JOULES_PER_KWH / seconds,
+            ram_power=ram * JOULES_PER_KWH / seconds,
+            cpu_energy=cpu,
+            gpu_energy=gpu,
+            ram_energy=ram,
+            total_energy=cpu + gpu + ram,
+            net_energy=_sum(self.net_energy, earlier.net_energy),
+            gpu_counter_energy=_sum(self.gpu_counter_energy, earlier.gpu_counter_energy),
+            duration=seconds,
+        )
+
     def __repr__(self) -> str:
         parts = {"CPU": self.cpu_energy, "GPU": self.gpu_energy, "RAM": self.ram_energy}
         shown = ", ".join(f"{name} {energy * 1000:.3g}" for name, energy in parts.items())
         return f"<Energy {self.total_energy * 1000:.3g} Wh ({shown}) in {self.duration:.3g} s>"
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other

@@ -1,0 +1,92 @@
+"""The state of a training after an epoch, from which it goes on to the same bits."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor, nn
+
+from cnngen.training.progress import TrainingProgress
+from cnngen_torch.precision import Descent
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """All that an epoch of a training changes. `identity` is equal for trainings of which one may go on
+    where the other was."""
+
+    identity: str
+    model: nn.Module
+    descent: Descent
+    shuffle: torch.Generator
+    progress: TrainingProgress
+
+    def to_bytes(self) -> bytes:
+        """The state as a file of tensors and numbers."""
+        scaler = self.descent.scaler
+        random = [torch.get_rng_state()]
+        if self.device.type == "cuda":
+            random.append(torch.cuda.get_rng_state(self.device))
+        file = BytesIO()
+        torch.save(
+            {
+                "identity": self.identity,
+                "weights": list(self.model.state_dict().values()),
+                "moments": self.descent.optimizer.moments(),
+                "scaler": scaler.state_dict() if scaler else {},
+                "shuffle": self.shuffle.get_state(),
+                "random": random,
+                "progress": self.progress.reached(),
+            },
+            file,
+        )
+        return file.getvalue()
+
+    def restore(self, content: bytes, epochs: int) -> bool:
+        """Go on from a state; False, and nothing is changed, if it is not one of this training, or
+        has as many epochs as are asked for."""
+        with suppress(
+            RuntimeError, ValueError, KeyError, TypeError, AttributeError, EOFError, UnpicklingError
+        ):
+            state = torch.load(BytesIO(content), map_location=self.device, weights_only=True)
+            pairs = [
+                *zip(self.model.state_dict().values(), state["weights"], strict=True),
+                *zip(self.descent.optimizer.moments(), state["moments"], strict=True),
+            ]
+            if state["identity"] != self.identity or not all(_alike(*pair) for pair in pairs):
+                return False
+            before = self.progress.reached()
+            self.progress.go_on(state["progress"])
+            if self.progress.number >= epochs:
+                self.progress.go_on(before)
+                return False
+            self.shuffle.set_state(state["shuffle"].cpu())
+            torch.set_rng_state(state["random"][0].cpu())
+            if self.device.type == "cuda":
+                torch.cuda.set_rng_state(state["random"][1].cpu(), self.device)
+            if self.descent.scaler is not None:
+                self.descent.scaler.load_state_dict(state["scaler"])
+            with torch.no_grad():
+                for own, kept in pairs:
+                    own.copy_(kept)
+            return True
+        return False
+
+    @property
+    def most_bytes(self) -> int:
+        """More bytes than a state has: weights and moments, and numbers of epochs."""
+        own = [*self.model.state_dict().values(), *self.descent.optimizer.moments()]
+        sizes: list[int] = [tensor.nbytes for tensor in own]
+        return 2 * sum(sizes) + 2**24
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def _alike(own: Tensor, kept: object) -> bool:
+    return isinstance(kept, Tensor) and (own.shape, own.dtype) == (kept.shape, kept.dtype)
