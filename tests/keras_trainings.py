@@ -94,6 +94,22 @@ def foreign() -> dict:
     return result | {"kept": kept}
 
 
+def decayed() -> list[float]:
+    """What a step of AdamW takes off a weight of 2 beyond what Adam does, and what it should."""
+    import keras
+
+    from cnngen.training.protocol import WEIGHT_DECAY
+    from cnngen_keras.train import _optimizer
+
+    after = []
+    for name in ("adam", "adamw"):
+        weight = keras.Variable([2.0])
+        optimizer = _optimizer(Protocol(optimizer=name, learning_rate=0.5), 1)  # type: ignore[arg-type]
+        optimizer.apply([keras.ops.convert_to_tensor([0.3])], [weight])
+        after.append(float(keras.ops.convert_to_numpy(weight)[0]))
+    return [after[0] - after[1], 0.5 * WEIGHT_DECAY * 2.0]
+
+
 def lost() -> str:
     """What is said of a file whose model is another one than its network's."""
     try:
@@ -147,6 +163,7 @@ def trainings(engine: str) -> dict:
             "unvalidated": run(SMALL, Protocol(epochs=1, validation_share=0), change=dead),
             "foreign": foreign(),
             "lost": lost(),
+            "decayed": decayed(),
             "half": run(SMALL, replace(EVERYTHING, precision="bfloat16")),
             "scaled": run(SMALL, replace(EVERYTHING, precision="float16")),
             "memory": run(SMALL, Protocol(), change=("    inputs", fails)),

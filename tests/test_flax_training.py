@@ -19,9 +19,10 @@ from cnngen.backend.definitions import random_weights
 from cnngen.backend.model_access import Weights
 from cnngen.errors import BackendFault, DataError
 from cnngen.training.data import splits
-from cnngen.training.protocol import PROTOCOLS, Epoch, TrainingResult
+from cnngen.training.protocol import PROTOCOLS, WEIGHT_DECAY, Epoch, TrainingResult
 from cnngen_flax.batches import flip_crop
-from cnngen_flax.train import key_of
+from cnngen_flax.learner import Learner
+from cnngen_flax.train import key_of, load
 
 SMALL = """input(8x8x1)
     convbn(filters=16, kernel=3, stride=1, padding=same, activation=relu, bias=true, epsilon=1e-3)
@@ -128,6 +129,19 @@ def test_training_is_what_a_textbook_loop_does(optimizer: str) -> None:
             judged = F.cross_entropy(model(x[parts.validation]), y[parts.validation])
         # Flax keeps the biased variance of a batch, PyTorch the unbiased one.
         assert epoch.validation_loss == pytest.approx(judged.item(), rel=2e-3)
+
+
+def test_adamw_takes_its_share_off_all_weights() -> None:
+    model = load(network(EXACT).to_source("flax"), 3)
+    images = jax.numpy.linspace(0, 1, 4 * 64).reshape(4, 8, 8, 1)
+    labels = jax.numpy.arange(4)
+    after = {}
+    for optimizer in ("adam", "adamw"):
+        learner = Learner(model, optimizer)
+        state, _ = learner.step(learner.start, images, labels, 0.5)
+        after[optimizer] = state.weights
+    for before, plain, decayed in zip(learner.start.weights, *after.values(), strict=True):
+        np.testing.assert_allclose(decayed, plain - 0.5 * WEIGHT_DECAY * before, atol=1e-6)
 
 
 def test_the_same_seed_reaches_the_same_bits_and_another_does_not() -> None:

@@ -215,6 +215,11 @@ def test_another_seed_and_another_precision_train_another_way() -> None:
     assert 0 <= ran["scaled"]["skipped_steps"] < 20
 
 
+def test_adamw_takes_its_share_off_a_weight() -> None:
+    found, right = trained("torch")["decayed"]
+    assert found == pytest.approx(right, abs=1e-6)
+
+
 def test_two_engines_that_cannot_live_together_are_refused_with_a_way_out() -> None:
     program = """
 import os, sys, types

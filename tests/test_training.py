@@ -23,6 +23,7 @@ from cnngen.training.data import splits
 from cnngen.training.progress import TrainingProgress
 from cnngen.training.protocol import (
     PROTOCOLS,
+    WEIGHT_DECAY,
     Epoch,
     TrainingResult,
     batch_sizes,
@@ -230,6 +231,18 @@ def test_a_loss_that_runs_over_in_float16_alone_is_told_apart() -> None:
     assert str(half.cause).endswith("computed in float16; in float32 it is finite")
     whole = run(Protocol(epochs=1), source=source, text=str(net.description))
     assert whole.status != "nan"
+
+
+def test_adamw_is_that_of_pytorch() -> None:
+    own, other = (nn.Parameter(torch.tensor([[1.0, -2.0], [3.0, 0.5]])) for _ in range(2))
+    reference = torch.optim.AdamW([other], lr=0.1, eps=1e-7, weight_decay=WEIGHT_DECAY)
+    ours = OPTIMIZERS["adamw"]([own])
+    for step in range(5):
+        for weight in (own, other):
+            weight.grad = torch.sin(weight.detach() + step)
+        ours.step(0.1)
+        reference.step()
+        torch.testing.assert_close(own, other)
 
 
 def test_a_scaled_step_that_runs_over_changes_nothing_and_is_counted() -> None:

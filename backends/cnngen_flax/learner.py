@@ -14,8 +14,13 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from cnngen.training.protocol import WEIGHT_DECAY
+
 RULES: dict[str, Callable[[], optax.GradientTransformation]] = {
     "adam": lambda: optax.scale_by_adam(eps=1e-7),
+    "adamw": lambda: optax.chain(
+        optax.scale_by_adam(eps=1e-7), optax.add_decayed_weights(WEIGHT_DECAY)
+    ),
     "sgd": lambda: optax.trace(decay=0.9),
 }
 """The optimizers of a protocol; the learning rate scales their updates."""
@@ -112,7 +117,7 @@ class Learner:
         scaling = state.scaling
         if scaling is not None:
             gradients = [gradient / scaling.factor for gradient in gradients]
-        updates, moments = self.rule.update(gradients, state.moments)
+        updates, moments = self.rule.update(gradients, state.moments, state.weights)
         weights = [
             weight - rate * update for weight, update in zip(state.weights, updates, strict=True)
         ]

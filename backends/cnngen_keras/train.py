@@ -21,6 +21,7 @@ from cnngen.training.data import Dataset, splits
 from cnngen.training.data.dataset import Labels
 from cnngen.training.progress import TrainingProgress, check_parameters
 from cnngen.training.protocol import (
+    WEIGHT_DECAY,
     Epoch,
     Protocol,
     TrainingResult,
@@ -216,6 +217,8 @@ def _optimizer(protocol: Protocol, steps: int) -> keras.optimizers.Optimizer:
     rate = _Rates(protocol, steps) if changing else protocol.learning_rate
     if protocol.optimizer == "sgd":
         return keras.optimizers.SGD(rate, momentum=0.9)
+    if protocol.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, epsilon=1e-7)
     return keras.optimizers.Adam(rate, epsilon=1e-7)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from cnngen.training.protocol import WEIGHT_DECAY
+
 
 class Optimizer:
     """Changes weights by their gradients, which it then drops.
@@ -83,6 +85,19 @@ class Adam(Optimizer):
         )
 
 
+class AdamW(Adam):
+    """Adam with decoupled weight decay, of all weights."""
+
+    @torch.no_grad()
+    def step(self, rate: float | Tensor) -> None:
+        found_inf: Tensor | None = getattr(self, "found_inf", None)
+        share = 1 - WEIGHT_DECAY * rate
+        if found_inf is not None:  # a step that is left out changes nothing
+            share = torch.where(found_inf > 0, 1.0, share)
+        torch._foreach_mul_(self.weights, share)
+        super().step(rate)
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent with a momentum of 0.9."""
 
@@ -111,7 +126,11 @@ class SGD(Optimizer):
         )
 
 
-OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter]], Optimizer]] = {"adam": Adam, "sgd": SGD}
+OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter]], Optimizer]] = {
+    "adam": Adam,
+    "adamw": AdamW,
+    "sgd": SGD,
+}
 
 
 def _taken(weights: Sequence[Tensor]) -> list[Tensor]:

@@ -26,8 +26,11 @@ from cnngen.cli.options import (
     ProtocolName,
     Range,
     Seed,
+    Set,
     Space,
     Tdp,
+    TimeBudget,
+    TrainSeed,
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of runs.")]
@@ -59,10 +62,10 @@ def campaign(
     parameters: Parameters = None,
     flops: Flops = None,
     epochs: Epochs = None,
+    settings: Set = None,
+    train_seed: TrainSeed = None,
     precision: PrecisionName = None,
-    time_budget: Annotated[
-        float | None, typer.Option("--time-budget", help="Time limit of a model, in seconds.")
-    ] = None,
+    time_budget: TimeBudget = None,
     early: Annotated[
         int | None,
         typer.Option("--early", min=1, help="Stop after this many epochs of constant output."),
@@ -122,7 +125,13 @@ def campaign(
         count=count,
         space=space,
         protocol=protocol_of(
-            protocol, epochs=epochs, time_budget=time_budget, early=early, precision=precision
+            protocol,
+            epochs=epochs,
+            time_budget=time_budget,
+            early=early,
+            precision=precision,
+            settings=settings,
+            seed=train_seed,
         ),
         backend=backend,
         seed=seed,

@@ -222,17 +222,26 @@ def generate(
     space: Space = "paper",
     seed: Seed = 0,
 ) -> None:
-    """Write the source code of a network for a framework.
+    """Write the source code of a network for a framework, or an ONNX model.
 
     cnngen generate lenet.cnn
     cnngen generate lenet.cnn --backend keras --out lenet_keras.py
     cnngen generate lenet.cnn --script -o lenet.py
+    cnngen generate lenet.cnn -o lenet.onnx
     """
     from cnngen.backend import get_backend
     from cnngen.cli import output
 
-    chosen = get_backend(backend)
-    source = chosen.emit(_resolved(file, input_shape, classes, space, seed), script=script)
+    network = _resolved(file, input_shape, classes, space, seed)
+    if out is not None and out.suffix == ".onnx":
+        if script or backend not in ("torch", "onnx"):
+            raise CnnGenError(
+                f"'{out}' would be a model, not the source of one",
+                hint="Leave out --backend and --script for an .onnx file, or name a .py file.",
+            )
+        output.write_output(out, network.build("onnx").SerializeToString())
+        return
+    source = get_backend(backend).emit(network, script=script)
     if out is None:
         output.print_text(source)
     else:

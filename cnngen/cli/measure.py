@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,8 +24,11 @@ from cnngen.cli.options import (
     PrecisionName,
     ProtocolName,
     Seed,
+    Set,
     Space,
     Tdp,
+    TimeBudget,
+    TrainSeed,
 )
 from cnngen.errors import CnnGenError
 
@@ -86,6 +89,9 @@ def train(
     data: Data = "digits",
     protocol: ProtocolName = "quick",
     epochs: Epochs = None,
+    settings: Set = None,
+    train_seed: TrainSeed = None,
+    time_budget: TimeBudget = None,
     precision: PrecisionName = None,
     out: Out = Path("runs"),
     space: Space = "paper",
@@ -104,10 +110,11 @@ def train(
     cnngen train lenet.cnn
     cnngen train nets/*.cnn --data cifar10 --protocol paper --country FRA
     cnngen train lenet.cnn --backend keras --json
-    cnngen train lenet.cnn --precision auto
+    cnngen train lenet.cnn --set optimizer=sgd --set learning_rate=0.05
     """
     from cnngen.cli.describe import read_description
     from cnngen.cli.output import print_json
+    from cnngen.operations import shapes
     from cnngen.runs.campaign import Metering, make_job
     from cnngen.runs.train import check_trainable
     from cnngen.space.resolution import resolve
@@ -115,10 +122,26 @@ def train(
 
     metering = Metering(country, tdp)
     metering.meter()  # refuses an unknown country now
-    chosen = protocol_of(protocol, epochs=epochs, precision=precision)
+    chosen = protocol_of(
+        protocol,
+        epochs=epochs,
+        time_budget=time_budget,
+        precision=precision,
+        settings=settings,
+        seed=train_seed,
+    )
     descriptions = [read_description(file) for file in files]
     images = load_data(data)
     shape, classes = images.input_shape, images.classes
+    for file, description in zip(files, descriptions, strict=True):
+        own = description.input_shape
+        if own is not None and own != shape:
+            raise CnnGenError(
+                f"{file} is for images of {shapes.text(own)}, those of '{images.name}' are "
+                f"{shapes.text(shape)}",
+                hint="Name data of that shape (--data cifar10 is 32x32x3), or sample networks for "
+                f"these: cnngen sample --input {shapes.text(shape)} --classes {classes}.",
+            )
     networks = [
         resolve(description, space=space, input_shape=shape, classes=classes, seed=seed)
         for description in descriptions
@@ -292,20 +315,33 @@ def protocol_of(
     time_budget: float | None = None,
     early: int | None = None,
     precision: str | None = None,
+    settings: Sequence[str] | None = None,
+    seed: int | None = None,
 ) -> Protocol:
     """Return a protocol by its name, with the given values instead of its own.
 
     Raises `CnnGenError` for an unknown name.
     """
-    from cnngen.training.protocol import PROTOCOLS
+    from cnngen.training.protocol import named_protocol, read_protocol, with_settings
 
-    if name not in PROTOCOLS:
-        raise CnnGenError(f"unknown protocol '{name}'", hint=f"Known: {', '.join(PROTOCOLS)}.")
-    protocol = PROTOCOLS[name]
+    protocol = read_protocol(name) if name.endswith(".toml") else named_protocol(name)
+    given: dict[str, object] = {}
+    for setting in settings or ():
+        field, equals, value = setting.partition("=")
+        if not equals:
+            raise CnnGenError(f"'{setting}' is not a setting", hint="Write NAME=VALUE: batch=128.")
+        given[field.strip()] = value.strip()
+    if given:
+        changed = " ".join(f"{field}={value}" for field, value in given.items())
+        given.setdefault("name", f"{protocol.name} {changed}"[:64])
+    named: dict[str, object] = {
+        "time_budget": time_budget,
+        "abort_dead": early,
+        "precision": precision,
+        "seed": seed,
+    }
+    given |= {field: value for field, value in named.items() if value is not None}
+    protocol = with_settings(protocol, given)
     if epochs is not None and epochs != protocol.epochs:
-        protocol = replace(protocol, name=f"{name}-{epochs}-epochs", epochs=epochs)
-    if time_budget is not None:
-        protocol = replace(protocol, time_budget=time_budget)
-    if precision is not None:
-        protocol = replace(protocol, precision=precision)  # type: ignore[arg-type]
-    return protocol if early is None else replace(protocol, abort_dead=early)
+        protocol = replace(protocol, name=f"{protocol.name}-{epochs}-epochs", epochs=epochs)
+    return protocol

@@ -124,10 +124,24 @@ Data = Annotated[
     ),
 ]
 ProtocolName = Annotated[
-    str, typer.Option("--protocol", "-p", help="Protocol: quick, paper, standard, amp.")
+    str,
+    typer.Option(
+        "--protocol", "-p", help="Protocol: quick, paper, standard, amp, or a .toml file."
+    ),
 ]
 Epochs = Annotated[
     int | None, typer.Option("--epochs", min=1, help="Epochs instead of the protocol's.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting of the protocol: batch=128."),
+]
+TrainSeed = Annotated[
+    int | None,
+    typer.Option("--train-seed", min=0, max=2**53 - 1, help="Seed of the training; [0]."),
+]
+TimeBudget = Annotated[
+    float | None, typer.Option("--time-budget", help="Time limit of a model, in seconds.")
 ]
 PrecisionName = Annotated[
     str | None,

@@ -24,8 +24,11 @@ from cnngen.cli.options import (
     ProtocolName,
     Range,
     Seed,
+    Set,
     Space,
     Tdp,
+    TimeBudget,
+    TrainSeed,
     name_list,
 )
 from cnngen.errors import CnnGenError
@@ -82,10 +85,10 @@ def search(
         ),
     ] = None,
     epochs: Epochs = None,
+    settings: Set = None,
+    train_seed: TrainSeed = None,
     precision: PrecisionName = None,
-    time_budget: Annotated[
-        float | None, typer.Option("--time-budget", help="Time limit of a model, in seconds.")
-    ] = None,
+    time_budget: TimeBudget = None,
     early: Annotated[
         int | None,
         typer.Option("--early", min=1, help="Stop after this many epochs of constant output."),
@@ -140,7 +143,13 @@ def search(
         objectives=tuple(name_list(objectives)),
         space=space,
         protocol=protocol_of(
-            protocol, epochs=epochs, time_budget=time_budget, early=early, precision=precision
+            protocol,
+            epochs=epochs,
+            time_budget=time_budget,
+            early=early,
+            precision=precision,
+            settings=settings,
+            seed=train_seed,
         ),
         backend=backend,
         seed=seed,

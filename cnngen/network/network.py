@@ -120,6 +120,8 @@ class Network:
     branches: tuple[Branch, ...] = (Branch(),)
     description: Description = field(default=Description(()), compare=False)
     form: str = field(default="", compare=False)
+    drawn: tuple[str, int] | None = field(default=None, compare=False)
+    """The space and the seed with which `sample` drew the network."""
 
     @classmethod
     def from_graph(

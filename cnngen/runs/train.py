@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnngen.backend import Backend, get_backend
@@ -12,9 +13,9 @@ from cnngen.network import Network
 from cnngen.operations import shapes
 from cnngen.runs.record import Record, make_record, record_id
 from cnngen.system.ranges import refuse_seeds
-from cnngen.training.data import Dataset
+from cnngen.training.data import Dataset, load_data
 from cnngen.training.energy import Energy, Meter
-from cnngen.training.protocol import Epoch, Protocol, TrainingResult
+from cnngen.training.protocol import Epoch, Protocol, TrainingResult, named_protocol
 
 if TYPE_CHECKING:
     from cnngen.backend.model_access import Weights
@@ -40,8 +41,8 @@ def run_key(network: Network, data: Dataset, protocol: Protocol, backend: str) -
 
 def train(
     network: Network,
-    data: Dataset,
-    protocol: Protocol,
+    data: Dataset | str | Path,
+    protocol: Protocol | str = "quick",
     *,
     backend: str = "torch",
     meter: Meter | None = None,
@@ -55,7 +56,8 @@ def train(
 ) -> Trained:
     """Train the source that a backend emits for a network, and measure its energy.
 
-    `seed` and `space` are those the network was sampled with; they are recorded. `weights`
+    `data` may be the name or path of a data set, `protocol` the name of one. `seed` and `space` are
+    those the network was sampled with, by default as `sample` noted them; they are recorded. `weights`
     are those to start from, else the protocol's seed decides them. The trained ones come back,
     unless `keep_weights` is False. With a `checkpoint`, a backend that can goes on from the state that it
     finds there, to the same bits, and keeps its own; `energy_before` is what the training that wrote it
@@ -64,6 +66,12 @@ def train(
     images do not fit the network, `BackendError` for a backend that is not installed or
     cannot train, and `BackendFault` for one that fails to emit source or to give a valid result.
     """
+    if not isinstance(data, Dataset):
+        data = load_data(data)
+    if isinstance(protocol, str):
+        protocol = named_protocol(protocol)
+    if network.drawn is not None and seed is None and space is None:
+        space, seed = network.drawn
     check_trainable(network, data)
     refuse_seeds(seed, protocol.seed)
     chosen, framework = trainer(backend)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnngen.errors import SpaceError
@@ -95,7 +95,7 @@ def sample(
         )
         broken = bounds.broken_by(network)
         if broken is None:
-            return network
+            return replace(network, drawn=(space.name, seed))
         missed[broken] = None
     seen = "; ".join(list(missed)[:3])
     raise SpaceError(

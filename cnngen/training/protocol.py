@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from math import cos, isfinite, pi, sqrt
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
 from cnngen.errors import CnnGenError, counted
+from cnngen.system.untrusted import read_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     """As `cnngen.backend.model_access.Weights`."""
 
 Split = Literal["official", "pooled"]
-Optimizer = Literal["adam", "sgd"]
+Optimizer = Literal["adam", "adamw", "sgd"]
 Precision = Literal["float32", "tf32", "bfloat16", "float16", "auto"]
 """What convolutions and products compute in; weights stay float32. `auto` is the device's fastest
 that keeps to float32's range of results: see `docs/training.md`."""
@@ -85,11 +89,11 @@ class Protocol:
         if self.batch < 1:
             yield f"it has a batch of {self.batch} images, at least 1 is needed"
         if self.optimizer not in get_args(Optimizer):
-            yield f"unknown optimizer '{self.optimizer}'"
+            yield f"unknown optimizer '{self.optimizer}'; one of: {', '.join(get_args(Optimizer))}"
         if not (isfinite(self.learning_rate) and self.learning_rate > 0):
             yield f"its learning rate is {self.learning_rate}, it must be above 0"
         if self.split not in get_args(Split):
-            yield f"unknown split '{self.split}'"
+            yield f"unknown split '{self.split}'; one of: {', '.join(get_args(Split))}"
         if not 0 < self.test_share < 1:
             yield f"its test share is {self.test_share}, it must be between 0 and 1"
         if not 0 <= self.validation_share < 1:
@@ -105,14 +109,18 @@ class Protocol:
         ):
             yield f"its time budget is {self.time_budget} s, it must be above 0"
         if self.schedule not in get_args(Schedule):
-            yield f"unknown schedule '{self.schedule}'"
+            yield f"unknown schedule '{self.schedule}'; one of: {', '.join(get_args(Schedule))}"
         if not 0 <= self.warmup < self.epochs:
             yield f"its warm-up is {self.warmup} of {self.epochs} epochs, it must be shorter"
         if self.augmentation not in get_args(Augmentation):
-            yield f"unknown augmentation '{self.augmentation}'"
+            yield f"unknown augmentation '{self.augmentation}'; one of: {', '.join(get_args(Augmentation))}"
         if self.abort_dead is not None and self.abort_dead < 1:
             yield f"it gives up after {self.abort_dead} dead epochs, at least 1 is needed"
 
+
+WEIGHT_DECAY = 0.01
+"""AdamW's: each step takes this share, times the learning rate, off all weights (Loshchilov and
+Hutter, 2019, Decoupled weight decay regularization)."""
 
 ADDED: tuple[str, ...] = ("schedule", "warmup", "augmentation", "abort_dead")
 """Fields that later versions added. They are part of a run's key only if they differ from their
@@ -132,6 +140,79 @@ images for validation, and trains 36 epochs with Adam in batches of 64.
 
 AMPERE = (8, 0)
 """The compute capability of NVIDIA GPUs from which they have TF32 and bfloat16."""
+
+
+def named_protocol(name: str) -> Protocol:
+    """Return a protocol by its name. Raises `CnnGenError` for an unknown name."""
+    if name not in PROTOCOLS:
+        raise CnnGenError(f"unknown protocol '{name}'", hint=f"Known: {', '.join(PROTOCOLS)}.")
+    return PROTOCOLS[name]
+
+
+MAX_FILE = 2**16
+"""Most bytes of a protocol's file."""
+
+
+def read_protocol(path: str | Path) -> Protocol:
+    """Read a protocol from a TOML file: fields by name, those left out as in the protocol `base`.
+
+        base = "quick"
+        optimizer = "sgd"
+        learning_rate = 0.05
+
+    Without a `name`, its name is the file's. Raises `CnnGenError` for a file that cannot be read or is
+    no protocol.
+    """
+    path = Path(path)
+    try:
+        given = tomllib.loads(read_text(path, MAX_FILE))
+    except OSError as error:
+        raise CnnGenError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise CnnGenError(f"{path}: not valid TOML: {error}") from None
+    try:
+        base = given.pop("base", "quick")
+        if not isinstance(base, str):
+            raise CnnGenError(f"'base' is {base!r}, not the name of a protocol")
+        return with_settings(named_protocol(base), {"name": path.stem[:64], **given})
+    except CnnGenError as error:
+        raise CnnGenError(f"{path}: {error.message}", hint=error.hint) from None
+
+
+def with_settings(protocol: Protocol, settings: Mapping[str, object]) -> Protocol:
+    """Return a protocol with other values of some fields; texts are read as the field's type.
+
+    Raises `CnnGenError` for an unknown field and for a value that it cannot have.
+    """
+    types = get_type_hints(Protocol)
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in types:
+            near = get_close_matches(name, types, 1)
+            meant = f"Did you mean {near[0]}? " if near else ""
+            raise CnnGenError(
+                f"a protocol has no '{name}'", hint=f"{meant}It has {', '.join(types)}."
+            )
+        values[name] = _value_of(name, value, types[name])
+    return replace(protocol, **values)
+
+
+def _value_of(name: str, value: object, kind: object) -> object:
+    """A value of a field: a number, a word, or None."""
+    kinds = get_args(kind) or (kind,)
+    if value in ("none", None) and type(None) in kinds:
+        return None
+    for wanted in (int, float):
+        if wanted in kinds and not isinstance(value, bool):
+            try:
+                number = wanted(value)  # type: ignore[arg-type, call-overload]
+            except (TypeError, ValueError, OverflowError):
+                continue
+            if not (isinstance(value, float) and number != value):
+                return number
+    if isinstance(value, str) and not {int, float} & set(kinds):
+        return value
+    raise CnnGenError(f"'{value}' is not a value of {name}")
 
 
 def precision_on(asked: Precision, capability: tuple[int, int] | None) -> Precision:

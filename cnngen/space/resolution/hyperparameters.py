@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 
 from cnngen.errors import ResolveError
-from cnngen.language import sentence
+from cnngen.language import parse, sentence
 from cnngen.language.tree import Description, Layer, Merge, MergeMode, Value, filled, gather
 from cnngen.language.values import LARGEST
 from cnngen.network import Network
@@ -26,14 +26,14 @@ DEFAULT_CLASSES = 10
 
 
 def resolve(
-    description: Description,
+    description: Description | str,
     *,
     space: str | Path | Space = "paper",
     input_shape: tuple[int, int, int] | None = None,
     classes: int | None = None,
     seed: int = 0,
 ) -> Network:
-    """Resolve a description into a network: keep what is given, draw what is left open.
+    """Resolve a description, or its text, into a network: keep what is given, draw what is open.
 
     Open hyper-parameters are drawn from `space` (a name, a TOML file or a `Space`) with `seed`.
     `input_shape` (height, width, channels) and `classes` are used where the description leaves
@@ -43,6 +43,8 @@ def resolve(
     Raises `DescriptionError` for a tree that does not follow the grammar, `ResolveError` if the
     description contradicts itself or the arguments, and `SpaceError` for an invalid space.
     """
+    if isinstance(description, str):
+        description = parse(description)
     items = sentence.walk(description)
     return _resolve(description, items, load_space(space), input_shape, classes, seed)
 

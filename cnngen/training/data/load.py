@@ -35,11 +35,13 @@ def dataset_files(name: str, *, root: str | Path | None = None) -> Path | None:
 def load_data(name: str | Path, *, root: str | Path | None = None) -> Dataset:
     """Load a data set by its name, or from a Parquet file, an .npz file or a folder.
 
-    `digits` comes with scikit-learn. Other named data sets are read from `root/<name>`, or else
+    `digits` comes with scikit-learn; capitals in a name do not matter. Other named data sets are read from `root/<name>`, or else
     downloaded into `root` by torchvision. `root` defaults to the environment variable
     CNNGEN_DATA, or else `~/.cache/cnngen`. Raises `DataError` for an unknown name, and for data
     that cannot be read or used.
     """
+    if isinstance(name, str) and name.lower() in known_datasets():
+        name = name.lower()
     if str(name) == "digits":
         return load_digits()
     if str(name) in VISION:
