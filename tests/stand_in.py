@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,26 @@ def install(folder: Path) -> str:
     (info / "entry_points.txt").write_text("[cnngen.backends]\nstand_in = stand_in:StandIn\n")
     tests = Path(__file__).parent
     return os.pathsep.join([str(folder), str(tests), str(tests.parent)])
+
+
+@contextmanager
+def installed_here(folder: Path, monkeypatch: Any) -> Iterator[None]:
+    """Register the backend in this process, until the block ends."""
+    from cnngen.system.plugins import _declared, _made
+
+    def forget() -> None:
+        _declared.cache_clear()
+        _made.cache_clear()
+
+    with monkeypatch.context() as patched:
+        for place in install(folder).split(os.pathsep):
+            patched.syspath_prepend(place)
+        forget()
+        try:
+            yield
+        finally:
+            patched.undo()
+            forget()
 
 
 def images(name: str = "made up") -> Dataset:

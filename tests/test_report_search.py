@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import stand_in
 import test_search_run
@@ -80,14 +78,9 @@ def test_the_chapter_says_what_was_spent_and_what_paid(events) -> None:
 
 
 def test_a_report_of_a_searchs_folder_has_the_chapter(tmp_path, monkeypatch, capsys) -> None:
-    for folder in stand_in.install(tmp_path / "plugins").split(os.pathsep):
-        monkeypatch.syspath_prepend(folder)
-    from cnngen.system.plugins import _declared, _made
-
-    _declared.cache_clear()
-    _made.cache_clear()
     folder = tmp_path / "night"
-    test_search_run.go_on(folder, 23)
+    with stand_in.installed_here(tmp_path / "plugins", monkeypatch):
+        test_search_run.go_on(folder, 23)
     assert run(["report", str(folder), "-o", str(tmp_path / "report"), "-p", ""]) == 0
     page = (tmp_path / "report" / "report.html").read_text()
     assert "The search night: nsga2 for accuracy and parameters" in page

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -44,13 +45,9 @@ test_search_run.go_on(sys.argv[1], int(sys.argv[2]))
 
 
 @pytest.fixture(autouse=True)
-def _stand_in(tmp_path, monkeypatch) -> None:
-    for folder in stand_in.install(tmp_path / "plugins").split(os.pathsep):
-        monkeypatch.syspath_prepend(folder)
-    from cnngen.system.plugins import _declared, _made
-
-    _declared.cache_clear()
-    _made.cache_clear()
+def _stand_in(tmp_path, monkeypatch) -> Iterator[None]:
+    with stand_in.installed_here(tmp_path / "plugins", monkeypatch):
+        yield
 
 
 def plan(**settings: object) -> SearchPlan:
@@ -209,6 +206,23 @@ def test_a_budget_of_hours_or_watt_hours_ends_a_search(tmp_path) -> None:
     for wrong in ({}, {"count": 0}, {"hours": -1.0}, {"watt_hours": float("nan")}):
         with pytest.raises(CnnGenError, match=r"cannot end after|needs an end"):
             Budget(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_studio_shows_a_search_as_it_runs(tmp_path) -> None:
+    from cnngen.editor.studio.limits import Limits
+    from cnngen.editor.studio.runs import explore
+
+    go_on(tmp_path / "night", 23)
+    found = explore(tmp_path, "night", Limits())
+    assert len(found.points) == 23
+    assert found.search is not None
+    assert found.search.text.startswith("nsga2 for accuracy and parameters: 23 trainings, best acc")
+    assert found.search.is_running
+    os.utime(tmp_path / "night" / FILE, (0, 0))
+    assert not explore(tmp_path, "night", Limits()).search.is_running  # type: ignore[union-attr]
+    (tmp_path / "night" / FILE).write_text("<b>rubbish</b>\n")
+    broken = explore(tmp_path, "night", Limits())
+    assert (broken.search, [name for name, _ in broken.reasons]) == (None, [FILE])
 
 
 def test_a_stop_waits_for_what_has_begun(tmp_path) -> None:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from cnngen.network import Network
     from cnngen.search import Budget, SearchState
     from cnngen.search.journal import Asked
-    from cnngen.search.problem import Objective
     from cnngen.training.data import Dataset
 
 MOST_STARTS = 20
@@ -234,7 +233,7 @@ def summary_of(state: SearchState) -> str:
     best = state.best()
     if best is not None:
         figure = state.told[best.number].evaluation.figures[objectives[0].name]
-        parts.append(f"best {objectives[0].name} {figure_text(objectives[0], figure)}")
+        parts.append(f"best {objectives[0].name} {objectives[0].text(figure)}")
     if len(objectives) > 1:
         volume = state.hypervolume()
         parts.append(f"front of {len(state.front())}")
@@ -242,22 +241,6 @@ def summary_of(state: SearchState) -> str:
             parts.append(f"hypervolume {volume:.3f}")
     parts.append(duration(state.elapsed))
     return ", ".join(parts)
-
-
-def figure_text(objective: Objective, figure: float) -> str:
-    """Format a figure of an objective with its unit."""
-    from cnngen.network.cost import short
-
-    match objective.unit:
-        case "share":
-            return f"{figure:.1%}"
-        case "kWh":
-            return f"{figure * 1000:.3f} Wh"
-        case "s":
-            return f"{figure:.1f} s"
-        case "nats":
-            return f"{figure:.3f}"
-    return short(round(figure))
 
 
 def _starting_points(sources: Sequence[Path], data: Dataset, space: str) -> list[Network]:
@@ -314,7 +297,7 @@ def _print_front(state: SearchState, out: Path) -> None:
     rows = _rows(state)
     for asked in rows[:SHOWN]:
         told = state.told[asked.number]
-        figures = [figure_text(o, told.evaluation.figures[o.name]) for o in objectives]
+        figures = [o.text(told.evaluation.figures[o.name]) for o in objectives]
         network = asked.candidate.network
         table.add_row(
             network.id[:8],

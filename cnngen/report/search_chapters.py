@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cnngen.network.cost import short
 from cnngen.report import plots
 from cnngen.report.page import Block, Heading, Image, Paragraph, Table
 from cnngen.report.search_history import PlottedTraining, SearchHistory
@@ -43,7 +42,7 @@ def _search(history: SearchHistory) -> Iterator[Block]:
                 f"{one.trainings:,}",
                 f"{one.seconds / 3600:.3f}",
                 f"{one.energy * 1000:.3g}",
-                *(_text(o, figure) for o, figure in zip(objectives, one.best, strict=True)),
+                *(o.text(figure) for o, figure in zip(objectives, one.best, strict=True)),
                 "-" if one.hypervolume is None else f"{one.hypervolume:.3f}",
             ]
             for one in history.milestones
@@ -88,7 +87,7 @@ def _progress(history: SearchHistory) -> Iterator[Block]:
 
 
 def _winner(one: PlottedTraining, objectives: Sequence[Objective]) -> list[str]:
-    figures = [_text(o, figure) for o, figure in zip(objectives, one.figures, strict=True)]
+    figures = [o.text(figure) for o, figure in zip(objectives, one.figures, strict=True)]
     return [one.id, one.operator, *figures, f"{one.number:,}"]
 
 
@@ -114,9 +113,7 @@ def _foresights(history: SearchHistory) -> Iterator[Block]:
         tau = "unknown" if one.tau is None else f"{one.tau:.2f}"
         objective = units[one.objective]
         off = (
-            f"{one.off * 100:.1f} points"
-            if objective.unit == "share"
-            else _text(objective, one.off)
+            f"{one.off * 100:.1f} points" if objective.unit == "share" else objective.text(one.off)
         )
         yield Paragraph(
             f"Before {one.count:,} trainings the method said what {one.objective} it expected: tau "
@@ -149,16 +146,3 @@ def _worth(history: SearchHistory) -> str:
         f"{min(energies):.3g} Wh, of the dearest {max(energies):.3g} Wh. Choosing the one over the "
         f"other saves {saved:.3g} Wh a training{after}."
     )
-
-
-def _text(objective: Objective, figure: float) -> str:
-    match objective.unit:
-        case "share":
-            return f"{figure * 100:.1f} %"
-        case "kWh":
-            return f"{figure * 1000:.3g} Wh"
-        case "s":
-            return f"{figure:.3g} s"
-        case "nats":
-            return f"{figure:.3f}"
-    return short(round(figure))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
+from cnngen.network.cost import short
 from cnngen.space import Space
 from cnngen.space.sampling import NO_BOUNDS, Bounds
 from cnngen.training.protocol import Status
@@ -36,6 +37,19 @@ class Objective:
     def loss(self, figure: float) -> float:
         """The figure, turned around where more is better: less is better in every loss."""
         return -figure if self.maximise else figure
+
+    def text(self, figure: float) -> str:
+        """A figure with its unit, for people."""
+        match self.unit:
+            case "share":
+                return f"{figure:.1%}"
+            case "kWh":
+                return f"{figure * 1000:.3g} Wh"
+            case "s":
+                return f"{figure:.3g} s"
+            case "nats":
+                return f"{figure:.3f}"
+        return short(round(figure))
 
     def figure(self, record: Record) -> float | None:
         """The figure of a record; None where the training did not reach it."""

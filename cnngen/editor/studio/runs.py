@@ -7,6 +7,7 @@ description, which is parsed and formatted anew. Its pictures and code are never
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,16 @@ from cnngen.editor.studio.answers import NamedText
 from cnngen.editor.studio.limits import Limits
 from cnngen.errors import Source, StoreError, shorten
 from cnngen.language import format
+from cnngen.report.search_history import read_searches
 from cnngen.runs.record import Record
 from cnngen.runs.run_folder import DESCRIPTION, load_network, load_run, run_paths
 from cnngen.runs.store import load
+from cnngen.search.journal import FILE as JOURNAL
 from cnngen.system.untrusted import read_bytes
 
 SHOWN_BROKEN = 20
+RECENT = 300.0
+"""Seconds after its last line in which a search counts as running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +55,23 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownSearch:
+    """What a search has reached, in words, and whether it wrote something a short time ago."""
+
+    text: str
+    is_running: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Explored:
-    """The runs of a folder, the number of unreadable runs, and the reasons for some of them."""
+    """The runs of a folder, the number of unreadable runs, and the reasons for some of them; and
+    the search that they are of, if they are of one."""
 
     points: list[Point]
     total: int
     broken: int
     reasons: list[tuple[str, str]]
+    search: ShownSearch | None = None
 
 
 def campaigns(root: Path) -> list[Campaign]:
@@ -82,10 +97,37 @@ def _count(folder: Path) -> int:
 
 def explore(root: Path, campaign: str, limits: Limits) -> Explored:
     """Read the runs of a folder. Raises `StoreError` for a folder that `campaigns` does not list."""
-    runs = load(_folder(root, campaign))
+    folder = _folder(root, campaign)
+    runs = load(folder)
     points = [_point(record) for record in runs[: limits.points]]
     reasons = [(path.name, shorten(why, 300)) for path, why in runs.broken[:SHOWN_BROKEN]]
-    return Explored(points, len(runs), len(runs.broken), reasons)
+    search: ShownSearch | None = None
+    try:
+        search = _search(folder)
+    except StoreError as error:
+        reasons.append((JOURNAL, shorten(error.message, 300)))
+    return Explored(points, len(runs), len(runs.broken), reasons, search)
+
+
+def _search(folder: Path) -> ShownSearch | None:
+    """What the search in a folder has reached; None if there is none."""
+    for found in read_searches([folder]):
+        names = " and ".join(one.name for one in found.objectives)
+        parts = [f"{found.trainings:,} trainings"]
+        if found.winners:
+            best = found.milestones[-1].best
+            parts += [
+                f"best {one.name} {one.text(figure)}"
+                for one, figure in zip(found.objectives, best, strict=True)
+            ]
+            if len(found.objectives) > 1:
+                parts.append(f"{len(found.winners):,} on the front")
+        written = (folder / JOURNAL).stat().st_mtime
+        return ShownSearch(
+            f"{shorten(found.method)} for {names}: {', '.join(parts)}",
+            time.time() - written < RECENT,
+        )
+    return None
 
 
 def open_run(root: Path, campaign: str, key: str, limits: Limits) -> NamedText:

@@ -98,12 +98,14 @@ class ModelSearch(SpaceSearcher):
         worst = tuple(map(max, zip(*reached, strict=True)))
         losses = np.array([worst if own is None else own for _, own in self.known], np.float64)
         scale = _Scale(losses)
-        trees = _trees(features.table(networks), scale(losses), random.randrange(2**31))
+        known = features.table(networks)
+        trees = _trees(known, scale.scores, random.randrange(2**31))
         rows = features.table([one.network for one in pool])
         predicted = np.stack([tree(rows) for tree in trees])  # (trees, candidates, objectives)
         weights = _weights(random, losses.shape[1])
         own = _scalar(predicted, weights)
-        best = _scalar(scale(np.array(reached, np.float64)), weights).min()
+        # The best by the trees' own account: the best figure is in part its seed's luck.
+        best = _scalar(np.stack([tree(known) for tree in trees]), weights).mean(0).min()
         improvement = np.maximum(0, best - own).mean(0)
         # Where none is expected to improve, the one that is likeliest to.
         order = np.lexsort((own.mean(0), -improvement))
@@ -118,33 +120,29 @@ class ModelSearch(SpaceSearcher):
 
 
 class _Scale:
-    """Losses on a scale on which trees learn: logarithms of those that span a factor of 10, then mean
-    0 and deviation 1."""
+    """Losses as normal scores: the quantiles of a normal distribution at their ranks.
+
+    So the trees tell the best networks from each other as well as the many others, whatever the
+    objective's unit and however far off its worst figures are.
+    """
 
     def __init__(self, losses: Floats) -> None:
         import numpy as np
+        from scipy.stats import norm, rankdata
 
-        positive = losses.min(0) > 0
-        safe = np.where(positive, losses, 1.0)
-        self.logarithmic = positive & (safe.max(0) > 10 * safe.min(0))
-        raw = self._raw(losses)
-        self.mean, self.deviation = raw.mean(0), np.maximum(raw.std(0), 1e-12)
+        ranks = rankdata(losses, axis=0)
+        self.scores: Floats = norm.ppf((ranks - 0.5) / len(losses))
+        self.known = [
+            tuple(map(np.array, zip(*sorted(set(zip(own, scores, strict=True))), strict=True)))
+            for own, scores in zip(losses.T, self.scores.T, strict=True)
+        ]
 
-    def _raw(self, losses: Floats) -> Floats:
+    def back(self, scores: Floats) -> Floats:
+        """Losses from the scores that the trees predict, one for each objective."""
         import numpy as np
 
-        return np.where(self.logarithmic, np.log(np.where(self.logarithmic, losses, 1.0)), losses)
-
-    def __call__(self, losses: Floats) -> Floats:
-        scaled: Floats = (self._raw(losses) - self.mean) / self.deviation
-        return scaled
-
-    def back(self, scaled: Floats) -> Floats:
-        """Losses from what the trees predict."""
-        import numpy as np
-
-        raw = scaled * self.deviation + self.mean
-        return np.where(self.logarithmic, np.exp(np.where(self.logarithmic, raw, 0.0)), raw)
+        pairs = zip(scores, self.known, strict=True)
+        return np.array([np.interp(score, own, losses) for score, (losses, own) in pairs])
 
 
 def _trees(rows: Floats, targets: Floats, seed: int) -> list[Callable[[Floats], Floats]]:

@@ -19,6 +19,8 @@ const FIGURES = {
 const COLUMNS = ["accuracy", "energy", "parameters", "seconds", "layers"];
 const ROWS = 100;
 const NEAR = 14;
+/** Milliseconds between readings of a search at work. */
+const FOLLOW = 10_000;
 
 export class Explore {
   /** @param {(text: string, name: string) => void} onText a network was chosen */
@@ -112,11 +114,17 @@ export class Explore {
   async #load() {
     await this.#trying(async () => {
       this.said.textContent = "Reading…";
-      const { points, total, broken, reasons } = await ask("explore", {
+      const { points, total, broken, reasons, search } = await ask("explore", {
         campaign: this.campaign.value,
       });
       this.points = points;
       const problems = [];
+      clearTimeout(this.timer);
+      if (search) {
+        const going = search.is_running ? "It is at work; this view follows." : null;
+        problems.push(notice(search.text, going, "info"));
+        if (search.is_running) this.timer = setTimeout(() => this.#follow(), FOLLOW);
+      }
       if (points.length < total) {
         problems.push(notice(`The first ${full(points.length)} of ${full(total)} runs.`, null, "info"));
       }
@@ -127,6 +135,12 @@ export class Explore {
       this.problem.replaceChildren(...problems);
       this.#draw();
     });
+  }
+
+  /** Read the folder again, where somebody looks. */
+  #follow() {
+    if (this.frame.offsetParent || this.said.offsetParent) return this.#load();
+    this.timer = setTimeout(() => this.#follow(), FOLLOW);
   }
 
   async #trying(act) {
