@@ -17,20 +17,25 @@ from cnngen.cli.options import (
     Backend,
     Country,
     Data,
+    Early,
     Epochs,
     Flops,
+    HungHours,
+    IdleSeconds,
     KeepWeights,
     Layers,
     Parameters,
     PrecisionName,
     ProtocolName,
     Range,
+    RayAddress,
     Seed,
     Set,
     Space,
     Tdp,
     TimeBudget,
     TrainSeed,
+    WorkerCount,
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of runs.")]
@@ -66,38 +71,20 @@ def campaign(
     train_seed: TrainSeed = None,
     precision: PrecisionName = None,
     time_budget: TimeBudget = None,
-    early: Annotated[
-        int | None,
-        typer.Option("--early", min=1, help="Stop after this many epochs of constant output."),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option("--workers", "-w", min=1, help="Number of models trained in parallel.")
-    ] = 1,
+    early: Early = None,
+    workers: WorkerCount = 1,
     shard: Annotated[
         ShardOption | None,
         typer.Option(
             "--shard", parser=_shard, metavar="I/N", help="Train part I of N of the networks."
         ),
     ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, or its address."
-        ),
-    ] = None,
+    ray: RayAddress = None,
     weights: KeepWeights = True,
     country: Country = None,
     tdp: Tdp = None,
-    idle: Annotated[
-        float,
-        typer.Option("--idle", min=0, help="Seconds to measure the idle machine (1 worker)."),
-    ] = 5.0,
-    patience: Annotated[
-        float,
-        typer.Option(
-            "--patience", min=0.001, help="Hours without an epoch until a model counts as hung."
-        ),
-    ] = 6.0,
+    idle: IdleSeconds = 5.0,
+    patience: HungHours = 6.0,
     repair: Annotated[
         bool, typer.Option("--repair", help="Move unreadable runs aside and train them again.")
     ] = False,

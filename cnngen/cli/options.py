@@ -143,6 +143,27 @@ TrainSeed = Annotated[
 TimeBudget = Annotated[
     float | None, typer.Option("--time-budget", help="Time limit of a model, in seconds.")
 ]
+Early = Annotated[
+    int | None,
+    typer.Option("--early", min=1, help="Stop after this many epochs of constant output."),
+]
+WorkerCount = Annotated[
+    int, typer.Option("--workers", "-w", min=1, help="Number of models trained in parallel.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, or its address."),
+]
+IdleSeconds = Annotated[
+    float,
+    typer.Option("--idle", min=0, help="Seconds to measure the idle machine (1 worker)."),
+]
+HungHours = Annotated[
+    float,
+    typer.Option(
+        "--patience", min=0.001, help="Hours without an epoch until a model counts as hung."
+    ),
+]
 PrecisionName = Annotated[
     str | None,
     typer.Option("--precision", help="float32, tf32, bfloat16, float16, or auto: the device's."),

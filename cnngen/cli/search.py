@@ -14,8 +14,11 @@ from cnngen.cli.options import (
     Backend,
     Country,
     Data,
+    Early,
     Epochs,
     Flops,
+    HungHours,
+    IdleSeconds,
     Json,
     KeepWeights,
     Layers,
@@ -23,12 +26,14 @@ from cnngen.cli.options import (
     PrecisionName,
     ProtocolName,
     Range,
+    RayAddress,
     Seed,
     Set,
     Space,
     Tdp,
     TimeBudget,
     TrainSeed,
+    WorkerCount,
     name_list,
 )
 from cnngen.errors import CnnGenError
@@ -88,32 +93,14 @@ def search(
     train_seed: TrainSeed = None,
     precision: PrecisionName = None,
     time_budget: TimeBudget = None,
-    early: Annotated[
-        int | None,
-        typer.Option("--early", min=1, help="Stop after this many epochs of constant output."),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option("--workers", "-w", min=1, help="Number of models trained in parallel.")
-    ] = 1,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, or its address."
-        ),
-    ] = None,
+    early: Early = None,
+    workers: WorkerCount = 1,
+    ray: RayAddress = None,
     weights: KeepWeights = True,
     country: Country = None,
     tdp: Tdp = None,
-    idle: Annotated[
-        float,
-        typer.Option("--idle", min=0, help="Seconds to measure the idle machine (1 worker)."),
-    ] = 5.0,
-    patience: Annotated[
-        float,
-        typer.Option(
-            "--patience", min=0.001, help="Hours without an epoch until a model counts as hung."
-        ),
-    ] = 6.0,
+    idle: IdleSeconds = 5.0,
+    patience: HungHours = 6.0,
     as_json: Json = False,
 ) -> None:
     """Search a space for the best networks, for one objective or several at once.

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.network import Network
 from cnngen.runs.campaign.plan import FILE as CAMPAIGN_FILE
-from cnngen.runs.campaign.plan import SEARCH_FILE, Settings, differences, read
-from cnngen.runs.table import flatten
+from cnngen.runs.campaign.plan import (
+    SEARCH_FILE,
+    Settings,
+    differences,
+    read,
+    settings_of,
+    told,
+)
 from cnngen.search.problem import Problem, objectives_named
 from cnngen.search.registry import get_searcher
 from cnngen.search.searcher import Searcher
@@ -118,26 +123,13 @@ class SearchPlan:
 
     def settings(self, data: Dataset) -> Settings:
         """All that decides what the search does, flat, as its file has it."""
-        space = load_space(self.space)
-        content = hashlib.sha256(repr(space.model_dump()).encode()).hexdigest()[:16]
-        settings = flatten(
-            {
-                "schema": SCHEMA,
-                "method": self.method,
-                "objectives": ",".join(self.objectives),
-                "seed": self.seed,
-                "space": {"name": space.name, "digest": content},
-                "bounds": asdict(self.bounds),
-                "starts": ",".join(start.id for start in self.starts),
-                "backend": self.backend,
-                "protocol": asdict(self.protocol),
-                "data": asdict(data.summary),
-                "country": self.country,
-                "tdp": self.tdp,
-            },
-            ".",
-        )
-        return {name: json.loads(json.dumps(value)) for name, value in settings}
+        own = {
+            "schema": SCHEMA,
+            "method": self.method,
+            "objectives": ",".join(self.objectives),
+            "starts": ",".join(start.id for start in self.starts),
+        }
+        return settings_of(self, data, own)
 
 
 def claim_search(folder: Path, settings: Settings) -> None:
@@ -155,12 +147,8 @@ def claim_search(folder: Path, settings: Settings) -> None:
         return
     differing = differences(there, settings)
     if differing:
-        told = "; ".join(
-            f"{name} is {json.dumps(old)} there, {json.dumps(new)} here"
-            for name, (old, new) in differing.items()
-        )
         raise StoreError(
-            f"{folder} holds another search: {told}",
+            f"{folder} holds another search: {told(differing)}",
             hint="Take another folder, or the same settings.",
         )
 

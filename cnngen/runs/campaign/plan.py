@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
+from typing import Protocol as TypingProtocol
 
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.runs.table import flatten
@@ -108,28 +109,50 @@ class Plan:
 
     def settings(self, data: Dataset) -> Settings:
         """All that decides what the campaign's records will be."""
-        space = load_space(self.space)
-        content = hashlib.sha256(repr(space.model_dump()).encode()).hexdigest()[:16]
         limit = {"seeds_below": self.seeds_below} if self.seeds_below != UNLIMITED else {}
-        settings = flatten(
-            {
-                "schema": SCHEMA,
-                "count": self.count,
-                "seed": self.seed,
-                **limit,
-                "shard": str(self.shard),
-                "space": {"name": space.name, "digest": content},
-                "bounds": asdict(self.bounds),
-                "backend": self.backend,
-                "protocol": asdict(self.protocol),
-                "data": asdict(data.summary),
-                "country": self.country,
-                "tdp": self.tdp,
-            },
-            ".",
-        )
-        # Tuples become lists, as they are in the file.
-        return {name: json.loads(json.dumps(value)) for name, value in settings}
+        own = {"schema": SCHEMA, "count": self.count, **limit, "shard": str(self.shard)}
+        return settings_of(self, data, own)
+
+
+class TrainingPlan(TypingProtocol):
+    """What a campaign and a search decide on: the networks that may be trained, and how."""
+
+    @property
+    def space(self) -> str: ...
+    @property
+    def protocol(self) -> Protocol: ...
+    @property
+    def backend(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def bounds(self) -> Bounds: ...
+    @property
+    def country(self) -> str | None: ...
+    @property
+    def tdp(self) -> float | None: ...
+
+
+def settings_of(plan: TrainingPlan, data: Dataset, own: Mapping[str, object]) -> Settings:
+    """The settings of a plan with the data set it met, and those that are its kind's `own`."""
+    space = load_space(plan.space)
+    content = hashlib.sha256(repr(space.model_dump()).encode()).hexdigest()[:16]
+    settings = flatten(
+        {
+            **own,
+            "seed": plan.seed,
+            "space": {"name": space.name, "digest": content},
+            "bounds": asdict(plan.bounds),
+            "backend": plan.backend,
+            "protocol": asdict(plan.protocol),
+            "data": asdict(data.summary),
+            "country": plan.country,
+            "tdp": plan.tdp,
+        },
+        ".",
+    )
+    # Tuples become lists, as they are in the file.
+    return {name: json.loads(json.dumps(value)) for name, value in settings}
 
 
 def as_begun(plan: Plan, folder: Path) -> Plan:
@@ -160,12 +183,8 @@ def claim(folder: Path, settings: Settings, *, shrink: bool = False) -> None:
         if shrink or _count(there) < _count(settings):
             differing.pop("count", None)
         if differing:
-            told = "; ".join(
-                f"{name} is {json.dumps(old)} there, {json.dumps(new)} here"
-                for name, (old, new) in differing.items()
-            )
             raise StoreError(
-                f"{folder} holds another campaign: {told}",
+                f"{folder} holds another campaign: {told(differing)}",
                 hint="Take another folder, or the same settings; only --count may grow.",
             )
         if there == settings:
@@ -206,6 +225,14 @@ def differences(some: Settings, others: Settings) -> dict[str, tuple[object, obj
         for name in dict.fromkeys([*some, *others])
         if some.get(name) != others.get(name)
     }
+
+
+def told(differing: Mapping[str, tuple[object, object]]) -> str:
+    """Differences in words."""
+    return "; ".join(
+        f"{name} is {json.dumps(old)} there, {json.dumps(new)} here"
+        for name, (old, new) in differing.items()
+    )
 
 
 def _count(settings: Settings) -> int:
