@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 from cnngen.errors import SpaceError
 from cnngen.network import Network
 from cnngen.search.problem import Candidate, Evaluation, Problem
-from cnngen.space.sampling import draws
+from cnngen.space.sampling import MAX_REPEATS, Draw, ExhaustedError, draws, sample
 from cnngen.space.variation import OPERATORS, cross, inside, vary
 from cnngen.system.ranges import MAX_SEED
 
@@ -95,6 +95,7 @@ class SpaceSearcher(Searcher):
         self.asked: set[str] = set()
         """The ids of all networks so far."""
         self.decisions = 0
+        self._next: Draw | None = None
         self._starts = deque(problem.starts)
         self._draws = draws(
             sys.maxsize,
@@ -121,7 +122,7 @@ class SpaceSearcher(Searcher):
             case "start":
                 while self._starts and self._starts.popleft().id != candidate.network.id:
                     pass
-            case "sample":
+            case "sample" if self._peek().network.id == candidate.network.id:
                 self.fresh()
         self._noted(candidate)
 
@@ -131,13 +132,40 @@ class SpaceSearcher(Searcher):
         Raises `SpaceError` where nothing in the space meets the bounds, `ExhaustedError` where
         nothing is left.
         """
-        draw = next(draw for draw in self._draws if draw.network.id not in self.asked)
+        draw = self._peek()
+        self._next = None
         return Candidate(draw.network, "sample", seed=draw.seed)
+
+    def drawn(self, random: Random) -> Candidate:
+        """A network of the space that was not asked for yet, drawn with a decision's own numbers.
+
+        Unlike `fresh` it leaves no trace, so that a method may draw many and ask for one. Raises as
+        `fresh` does.
+        """
+        problem = self.problem
+        for _ in range(MAX_REPEATS):
+            seed = random.randrange(MAX_SEED + 1)
+            network = sample(
+                problem.space,
+                input_shape=problem.input_shape,
+                classes=problem.classes,
+                seed=seed,
+                bounds=problem.bounds,
+            )
+            if network.id not in self.asked:
+                return Candidate(network, "sample", seed=seed)
+        raise ExhaustedError(problem.space.name, len(self.asked), MAX_REPEATS)
+
+    def _peek(self) -> Draw:
+        """The network that `fresh` gives next."""
+        while self._next is None or self._next.network.id in self.asked:
+            self._next = next(self._draws)
+        return self._next
 
     def child(
         self, random: Random, make: Callable[[int], Offspring], *parents: Network
     ) -> Candidate:
-        """A child that was not asked for yet; a fresh network where `TRIES` give none.
+        """A child that was not asked for yet; a network as of `drawn` where `TRIES` give none.
 
         `make` makes a child of the `parents` with a seed.
         """
@@ -152,7 +180,7 @@ class SpaceSearcher(Searcher):
                 return Candidate(
                     variant.network, variant.operator, ids, seed, reopened=variant.reopened
                 )
-        return self.fresh()
+        return self.drawn(random)
 
     def mutant(self, random: Random, parent: Network) -> Candidate:
         """A child of one network, as `cnngen.space.variation.vary` makes it.
@@ -161,7 +189,7 @@ class SpaceSearcher(Searcher):
         """
         space, bounds = self.problem.space, self.problem.bounds
         if inside(parent, space) is not None:
-            return self.fresh()
+            return self.drawn(random)
         return self.child(
             random,
             lambda seed: vary(parent, space, seed=seed, operators=self.operators, bounds=bounds),
@@ -172,7 +200,7 @@ class SpaceSearcher(Searcher):
         """A child of two networks, as `cnngen.space.variation.cross` makes it; see `mutant`."""
         space, bounds = self.problem.space, self.problem.bounds
         if inside(first, space) is not None or inside(second, space) is not None:
-            return self.fresh()
+            return self.drawn(random)
         return self.child(
             random,
             lambda seed: cross(first, second, space, seed=seed, bounds=bounds),

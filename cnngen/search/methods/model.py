@@ -9,13 +9,10 @@ optimization problems).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cnngen.network import Network
-from cnngen.search.pareto import ranked
 from cnngen.search.problem import Candidate, Evaluation, Losses, Problem
 from cnngen.search.searcher import SpaceSearcher
 
@@ -28,30 +25,32 @@ if TYPE_CHECKING:
 FIRST = 20
 """Networks that are drawn from the space before the model decides."""
 
-PARENTS = 10
+PARENTS = 15
 """How many of the best networks have children."""
 
 CHILDREN = 60
-FRESH = 20
+FRESH = 40
 """How many children and networks of the space the model chooses from."""
 
 EXPLORED = 0.05
 """The share of decisions that the model has no part in."""
 
-TREES = 32
+TREES = 48
 
 DOMAIN = 60
 """Networks from which on candidates unlike all of them are left out."""
 
 
 class ModelSearch(SpaceSearcher):
-    """Trains the candidate whose improvement a model of all trainings expects to be greatest.
+    """Trains the candidate that a model of all trainings expects the most of.
 
-    The model is an ensemble of randomised trees (Geurts et al., 2006, Extremely randomized trees) on
-    the features of `cnngen.predict`, fitted anew for each decision. The improvement is the mean over
-    the trees, so that a candidate about which they disagree has its chance. Failures count as the
-    worst figures so far. Candidates outside the domain of what was trained are left out, where there
-    are others: of them the model knows nothing.
+    The model is a forest of randomised trees (Geurts et al., 2006, Extremely randomized trees), each on
+    a bootstrap sample, on the features of `cnngen.predict`, fitted anew for each decision. Candidates
+    are judged by the mean of the trees less their deviation, so that one about which they disagree has
+    its chance. Parents are judged by what the trees that have not seen them say, as much as by their own
+    figures, which are in part their seeds' luck. Failures count as the worst figures so far. Candidates
+    outside the domain of what was trained are left out, where there are others: of them the model knows
+    nothing.
     """
 
     name: ClassVar[str] = "model"
@@ -62,54 +61,30 @@ class ModelSearch(SpaceSearcher):
         self.known: list[tuple[Network, Losses | None]] = []
 
     def propose(self, random: Random) -> Candidate:
-        reached = [(network, losses) for network, losses in self.known if losses is not None]
+        reached = [losses for _, losses in self.known if losses is not None]
         if self.decisions < FIRST or len(reached) < FIRST // 2 or random.random() < EXPLORED:
             return self.fresh()
-        pool = self._pool(random, reached)
-        return self._best(random, pool, [losses for _, losses in reached])
+        return self._best(random, tuple(map(max, zip(*reached, strict=True))))
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
         self.known.append((candidate.network, self.problem.losses(evaluation)))
 
-    def _pool(self, random: Random, reached: list[tuple[Network, Losses]]) -> list[Candidate]:
-        """Candidates, none twice."""
-        order = ranked([losses for _, losses in reached])
-        parents = [reached[i][0] for i in order[:PARENTS]]
-        pool: dict[str, Candidate] = {}
-        for number in range(CHILDREN):
-            child = self.mutant(random, parents[number % len(parents)])
-            pool.setdefault(child.network.id, child)
-        for _ in range(FRESH):
-            fresh = self.fresh()
-            pool.setdefault(fresh.network.id, fresh)
-        return list(pool.values())
-
-    def _best(self, random: Random, pool: list[Candidate], reached: list[Losses]) -> Candidate:
+    def _best(self, random: Random, worst: Losses) -> Candidate:
         import numpy as np
 
         from cnngen.predict import features
-        from cnngen.predict.domain import Domain
 
         networks = [network for network, _ in self.known]
-        if len(networks) >= DOMAIN:
-            near = Domain.of(networks).distances([one.network for one in pool]) <= 1
-            if near.any():
-                pool = [one for one, inside in zip(pool, near, strict=True) if inside]
-        worst = tuple(map(max, zip(*reached, strict=True)))
         losses = np.array([worst if own is None else own for _, own in self.known], np.float64)
         scale = _Scale(losses)
-        known = features.table(networks)
-        trees = _trees(known, scale.scores, random.randrange(2**31))
-        rows = features.table([one.network for one in pool])
-        predicted = np.stack([tree(rows) for tree in trees])  # (trees, candidates, objectives)
+        forest = _Forest(features.table(networks), scale.scores, random.randrange(2**31))
         weights = _weights(random, losses.shape[1])
-        own = _scalar(predicted, weights)
-        # The best by the trees' own account: the best figure is in part its seed's luck.
-        best = _scalar(np.stack([tree(known) for tree in trees]), weights).mean(0).min()
-        improvement = np.maximum(0, best - own).mean(0)
-        # Where none is expected to improve, the one that is likeliest to.
-        order = np.lexsort((own.mean(0), -improvement))
-        at = int(order[0])
+        smooth = _scalar((forest.unseen + scale.scores) / 2, weights)
+        order = np.argsort(smooth, kind="stable")
+        pool = self._pool(random, [networks[i] for i in order[:PARENTS]])
+        predicted = forest(features.table([one.network for one in pool]))
+        own = _scalar(predicted, weights)  # (trees, candidates)
+        at = int(np.argmin(own.mean(0) - own.std(0)))
         figures = scale.back(predicted[:, at].mean(0))
         objectives = self.problem.objectives
         told = {o.name: o.loss(float(x)) for o, x in zip(objectives, figures, strict=True)}
@@ -117,6 +92,24 @@ class ModelSearch(SpaceSearcher):
         return Candidate(
             one.network, one.operator, one.parents, one.seed, told, reopened=one.reopened
         )
+
+    def _pool(self, random: Random, parents: list[Network]) -> list[Candidate]:
+        """Candidates, none twice, and inside the domain of what was trained."""
+        from cnngen.predict.domain import Domain
+
+        found: dict[str, Candidate] = {}
+        for number in range(CHILDREN):
+            child = self.mutant(random, parents[number % len(parents)])
+            found.setdefault(child.network.id, child)
+        for _ in range(FRESH):
+            fresh = self.drawn(random)
+            found.setdefault(fresh.network.id, fresh)
+        pool = list(found.values())
+        if len(self.known) < DOMAIN:
+            return pool
+        domain = Domain.of([network for network, _ in self.known])
+        near = domain.distances([one.network for one in pool]) <= 1
+        return [one for one, inside in zip(pool, near, strict=True) if inside] or pool
 
 
 class _Scale:
@@ -145,18 +138,36 @@ class _Scale:
         return np.array([np.interp(score, own, losses) for score, (losses, own) in pairs])
 
 
-def _trees(rows: Floats, targets: Floats, seed: int) -> list[Callable[[Floats], Floats]]:
-    """Functions from rows (networks, features) to targets (networks, objectives)."""
-    from sklearn.ensemble import ExtraTreesRegressor
+class _Forest:
+    """Trees from rows (networks, features) to scores (networks, objectives)."""
 
-    forest = ExtraTreesRegressor(TREES, min_samples_leaf=2, max_features=0.5, random_state=seed)
-    forest.fit(rows, targets if targets.shape[1] > 1 else targets[:, 0])
+    def __init__(self, rows: Floats, scores: Floats, seed: int) -> None:
+        import numpy as np
+        from sklearn.ensemble import ExtraTreesRegressor
 
-    def predict(tree: Any, rows: Floats) -> Floats:
-        figures: Floats = tree.predict(rows).reshape(len(rows), -1)
-        return figures
+        forest = ExtraTreesRegressor(
+            TREES, min_samples_leaf=4, max_features=0.5, bootstrap=True, random_state=seed
+        )
+        forest.fit(rows, scores if scores.shape[1] > 1 else scores[:, 0])
+        self.trees = forest.estimators_
+        sampled = forest.estimators_samples_
+        sums, counts = np.zeros_like(scores), np.zeros(len(rows))
+        for tree, seen in zip(self.trees, sampled, strict=True):
+            apart = np.ones(len(rows), np.bool_)
+            apart[seen] = False
+            if apart.any():
+                sums[apart] += tree.predict(rows[apart]).reshape(-1, scores.shape[1])
+                counts[apart] += 1
+        known = counts > 0
+        self.unseen: Floats = scores.copy()
+        """What the trees that have not seen a network say of it."""
+        self.unseen[known] = sums[known] / counts[known, np.newaxis]
 
-    return [partial(predict, tree) for tree in forest.estimators_]
+    def __call__(self, rows: Floats) -> Floats:
+        """What each tree says: (trees, networks, objectives)."""
+        import numpy as np
+
+        return np.stack([tree.predict(rows).reshape(len(rows), -1) for tree in self.trees])
 
 
 def _weights(random: Random, count: int) -> list[float]:
