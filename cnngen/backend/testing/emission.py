@@ -32,7 +32,7 @@ EVIL = ('"""\nimport os', "a\\", "na\xefve", "'x'", 'x"', "two\nlines", "#", "%s
 MARK = "print(1)"
 """A value that would run as code."""
 
-CAPABILITIES = {"emit", "script", "train", "verify", "signals"}
+CAPABILITIES = {"emit", "script", "train", "resume", "verify", "signals"}
 
 
 @dataclass(frozen=True, slots=True)
