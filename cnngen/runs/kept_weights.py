@@ -28,7 +28,8 @@ def weights_file(weights: Weights, network: Network) -> bytes:
     from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(array) for name, array in flat(weights).items()}
-    return save(arrays, metadata={"network": network.id, "format": "cnngen"})
+    # One entry: safetensors writes several in any order, and equal weights are to give equal files.
+    return save(arrays, metadata={"network": network.id})
 
 
 def read_weights(path: str | Path, network: Network, *, root: str | Path | None = None) -> Weights:
