@@ -275,7 +275,7 @@ def test_one_framework_in_two_processes_reaches_the_same_and_has_its_energy(tmp_
     comparison = compare(
         networks(1),
         images(),
-        Protocol(epochs=2),
+        Protocol(epochs=100),  # long enough for CPU times, in ticks of 10 ms
         ["torch", "torch:eager"],
         repeats=1,
         folder=tmp_path / "out",
