@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -18,7 +18,7 @@ import pytest
 import rivals
 
 from cnngen.cli.app import run
-from cnngen.comparison import Comparison, compare, read_comparison
+from cnngen.comparison import Comparison, CompareWatch, compare, read_comparison
 from cnngen.errors import BackendError, CnnGenError, StoreError
 from cnngen.network import Network
 from cnngen.runs.store import load
@@ -65,7 +65,12 @@ def networks(count: int) -> list[Network]:
 
 
 def compared(
-    folder: Path, *modes: str, count: int = 1, repeats: int = 1, patience: float = 300
+    folder: Path,
+    *modes: str,
+    count: int = 1,
+    repeats: int = 1,
+    patience: float = 300,
+    watches: Sequence[CompareWatch] = (),
 ) -> Comparison:
     return compare(
         networks(count),
@@ -76,6 +81,7 @@ def compared(
         folder=folder,
         idle_seconds=0,
         patience=patience,
+        watches=watches,
     )
 
 
@@ -218,13 +224,26 @@ def test_less_than_two_backends_are_a_mistake_of_the_user(
     assert "at least two modes" in capsys.readouterr().err
 
 
-def test_where_all_backends_but_one_are_missing_that_one_is_shown(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_one_mode_that_can_run_is_refused_before_it_is_trained(
+    tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(arguments(tmp_path, "--backends", "rivals:steady,rivals:absent", "-r", "1")) == 1
+    assert run(arguments(tmp_path, "--backends", "rivals:steady,rivals:absent", "-r", "1")) == 2
     told = capsys.readouterr()
-    assert "rivals:steady" in told.out
-    assert "rivals:absent was not compared" in told.err
+    assert "only rivals:steady can run, with nothing to compare it to" in told.err
+    assert "pip install rivals" in told.err
+    assert not trainings(log)
+
+
+def test_only_modes_that_can_run_are_counted(tmp_path: Path) -> None:
+    expected: list[tuple[int, int]] = []
+
+    class Counting(CompareWatch):
+        def modes_found(self, modes: int, trainings: int) -> None:
+            expected.append((modes, trainings))
+
+    watch = Counting()
+    compared(tmp_path / "out", "steady", "absent", "slow", repeats=2, watches=[watch])
+    assert expected == [(2, 2 * 2)]
 
 
 def test_unequal_accuracies_are_said_and_give_no_verdict(

@@ -54,6 +54,11 @@ class Display(Watch):
         """Print a line above the bars."""
         self._progress.console.print(printable(text), style=style, soft_wrap=True)
 
+    def expect(self, total: int) -> None:
+        """Count up to another total than at first."""
+        self.tally.total = total
+        self._progress.update(self._all, total=total or None)
+
     def began(self, job: Job) -> None:
         self.tally.began(job)
         name = f"{job.network.id[:8]}, {len(job.network)} layers"

@@ -28,11 +28,14 @@ class CompareDisplay(Display, CompareWatch):
 
     what = "trainings"
 
-    def mode_began(self, mode: str, repeat: int) -> None:
-        self._progress.update(self._all, description=f"{mode}, seed {repeat + 1}")
+    def modes_found(self, modes: int, trainings: int) -> None:
+        self.expect(trainings)
 
     def mode_failed(self, mode: str, fault: str) -> None:
         self.say(f"{mode} is left out: {fault}")
+
+    def mode_began(self, mode: str, repeat: int) -> None:
+        self._progress.update(self._all, description=f"{mode}, seed {repeat + 1}")
 
 
 def print_comparison(comparison: Comparison) -> None:

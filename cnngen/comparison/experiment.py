@@ -66,6 +66,9 @@ WARM_UP = (
 class CompareWatch(Watch):
     """A `Watch` that is also notified when a mode starts and when a mode fails."""
 
+    def modes_found(self, modes: int, trainings: int) -> None:
+        """So many modes can run, with so many trainings in all. Called before the first."""
+
     def mode_began(self, mode: str, repeat: int) -> None: ...
 
     def mode_failed(self, mode: str, fault: str) -> None: ...
@@ -99,7 +102,7 @@ def compare(
     Setting `stop` ends the comparison after the training in progress.
 
     Raises `CnnGenError` for fewer than two modes or no networks, `BackendError` for an unknown
-    mode, `DataError` if the protocol does not fit the data, and `StoreError` if the folder
+    mode, and where fewer than two of the modes can run, `DataError` if the protocol does not fit the data, and `StoreError` if the folder
     cannot be used.
     """
     images = load_data(data) if isinstance(data, str) else data
@@ -168,6 +171,15 @@ def _train(
     for mode in dict.fromkeys(b.mode for b in design.blocks() if _missing(design, b, folder)):
         with recording_faults(mode):
             frameworks[mode] = _framework(mode)
+    left = [mode for mode in design.modes if mode not in faults]
+    if len(left) < 2:
+        reasons = "; ".join(f"{mode}: {fault}" for mode, fault in faults.items())
+        raise BackendError(
+            f"only {left[0]} can run, with nothing to compare it to" if left else "no mode can run",
+            hint=f"{reasons}.".replace("..", "."),
+        )
+    for watch in watches:
+        watch.modes_found(len(left), len(left) * len(design.networks) * design.repeats)
     with shared(data) as handed:
         for block in design.blocks():
             if stop is not None and stop.is_set():
