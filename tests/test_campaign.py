@@ -122,6 +122,18 @@ def test_a_campaign_trains_each_network_of_its_list_once_and_may_grow(tmp_path: 
     assert json.loads((tmp_path / "runs/campaign.json").read_text())["count"] == 5
 
 
+def test_repeats_train_each_network_with_seeds_of_its_own_and_may_grow(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    tally = run(replace(plan(2), repeats=2), folder)
+    assert (tally.total, tally.done, tally.new) == (4, 4, 4)
+    assert (more := run(replace(plan(3), repeats=3), folder)).new == 5
+    assert more.done == more.total == 9
+    seeds = {(record.id, record.protocol.seed) for record in load(folder)}
+    assert seeds == {(network, seed) for network in wanted(3) for seed in (0, 1, 2)}
+    with pytest.raises(StoreError, match="repeats is 3 there"):
+        run(plan(3), folder)
+
+
 def test_a_space_with_few_networks_ends_with_those_there_are(tmp_path: Path) -> None:
     """Also again, and when only as many are asked for; fewer are still refused."""
     text = files("cnngen").joinpath("space/spaces/compact.toml").read_text()

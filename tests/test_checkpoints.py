@@ -56,8 +56,9 @@ class Interrupted(Exception):
         PROTOCOL,
         replace(PROTOCOL, optimizer="sgd", schedule="cosine", warmup=1.0),
         replace(PROTOCOL, precision="float16"),
+        replace(PROTOCOL, learning_rate=0.05, keep="best"),
     ],
-    ids=["adam", "sgd", "float16"],
+    ids=["adam", "sgd", "float16", "best"],
 )
 def test_an_interrupted_training_goes_on_to_the_same_bits(tmp_path, protocol) -> None:
     whole = run(protocol)
@@ -78,6 +79,10 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(tmp_path, protocol) ->
     assert figures(result) == figures(whole)
     assert result.train_seconds > sum(epoch.seconds for epoch in result.epochs[:3])
     assert whole.weights is not None
+    assert (whole.best_weights is not None) == (protocol.keep == "best")
+    for name, own in (whole.best_weights or {}).items():
+        for part, array in own.items():
+            assert (result.best_weights or {})[name][part].tobytes() == array.tobytes()
     assert result.weights is not None
     for name, own in whole.weights().items():
         for part, array in own.items():

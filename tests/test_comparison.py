@@ -18,7 +18,7 @@ import pytest
 import rivals
 
 from cnngen.cli.app import run
-from cnngen.comparison import Comparison, CompareWatch, compare, read_comparison
+from cnngen.comparison import CompareWatch, Comparison, compare, read_comparison
 from cnngen.errors import BackendError, CnnGenError, StoreError
 from cnngen.network import Network
 from cnngen.runs.store import load

@@ -169,3 +169,38 @@ def test_the_source_of_an_older_run_is_found(kept) -> None:
     (path / "model_torch.py").rename(path / "torch.py")
     assert source_path(path, trained.record).name == "torch.py"
     (path / "torch.py").rename(path / "model_torch.py")
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras", "flax"])
+def test_the_best_epoch_by_validation_is_kept_beside_the_last(tmp_path: Path, backend: str) -> None:
+    network = cnngen.resolve(cnngen.parse(TEXT), seed=0)
+    data = load_data("digits")
+    for seed in range(8):  # at such a learning rate, the last epoch is the best of few trainings
+        protocol = Protocol(epochs=4, learning_rate=0.05, seed=seed, keep="best")
+        trained = cnngen.train(network, data, protocol, backend=backend)
+        record = trained.record
+        curve = [epoch.validation_accuracy for epoch in record.history]
+        if max(curve) > curve[-1]:
+            break
+    assert max(curve) > curve[-1]
+    save(
+        tmp_path,
+        record,
+        network,
+        trained.source,
+        weights=trained.weights,
+        best_weights=trained.best_weights,
+    )
+    rows = splits(data, protocol).validation
+    kept = load(tmp_path)[record.key]
+    for best, wanted in ((False, curve[-1]), (True, max(curve))):
+        model = kept.model("torch", best=best)
+        measured = accuracy(model, data.images[rows], data.labels[rows])
+        assert measured == pytest.approx(wanted, abs=1.5 / len(rows))
+
+
+def test_without_a_best_epoch_the_message_says_how_to_keep_it(kept) -> None:
+    trained, folder = kept
+    with pytest.raises(StoreError, match="no weights were kept") as refused:
+        load(folder)[trained.record.key].model(best=True)
+    assert "--keep best" in (refused.value.hint or "")

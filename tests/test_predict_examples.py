@@ -20,6 +20,8 @@ from cnngen.predict import TARGETS, Example, Target, by_data, by_size, examples,
 from cnngen.predict.examples import trainability
 from cnngen.runs.parquet_index import write_index
 from cnngen.runs.record import make_record
+from cnngen.runs.repeats import grouped, pooled_deviation
+from cnngen.runs.store import load
 from cnngen.space.nasbench101 import Cell, cell_network
 from cnngen.training.protocol import Epoch, Protocol, TrainingResult
 
@@ -27,13 +29,18 @@ PAPER = Protocol("paper", epochs=2)
 
 
 def keep(
-    folder: Path, network: Network, accuracy: float | None, status: str = "ok", epochs: int = 2
+    folder: Path,
+    network: Network,
+    accuracy: float | None,
+    status: str = "ok",
+    epochs: int = 2,
+    seed: int = 0,
 ) -> None:
     """A run of a network as a training would leave it."""
     history = tuple(Epoch(1 + at, 1.5, 1.0, 0.5, 1.0, 0.5) for at in range(epochs))
     result = TrainingResult(status, None, history, 3.0, 1.0, accuracy, "cpu", 1)  # type: ignore[arg-type]
     record = make_record(
-        network, cnngen.load_data("digits"), PAPER, result,
+        network, cnngen.load_data("digits"), replace(PAPER, seed=seed), result,
         backend="torch", framework="torch 2", energy=None,
     )  # fmt: skip
     cnngen.save(folder, record, network, "")
@@ -58,6 +65,22 @@ def test_a_folder_and_its_index_give_the_same_examples(tmp_path: Path) -> None:
     assert lost.targets["trainability"] == 0.0
     assert (good.data, lost.status) == ("digits", "nan")
     assert good.setting.startswith("digits, torch, paper")
+
+
+def test_trainings_of_a_network_with_several_seeds_are_one_example(tmp_path: Path) -> None:
+    one, other = cnngen.sample_many(2, "compact", input_shape=(8, 8, 1), seed=5)
+    for seed, accuracy in enumerate((0.7, 0.8, 0.9)):
+        keep(tmp_path, one, accuracy, seed=seed)
+    keep(tmp_path, other, 0.5)
+    found = {example.network.id: example for example in examples(tmp_path)}
+    assert len(found) == 2
+    repeated, single = found[one.id], found[other.id]
+    assert (repeated.repeats, single.repeats) == (3, 1)
+    assert repeated.targets["accuracy"] == pytest.approx(0.8)
+    assert repeated.spreads["accuracy"].deviation == pytest.approx(0.1)
+    assert pooled_deviation([repeated.spreads["accuracy"]]) == pytest.approx(0.1)
+    groups = {len(group) for group in grouped(load(tmp_path))}
+    assert groups == {1, 3}
 
 
 def test_cells_of_nas_bench_are_known_by_their_names(tmp_path: Path) -> None:

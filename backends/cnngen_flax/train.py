@@ -178,6 +178,7 @@ def _train(
         )
         return _score(losses[: len(rows)], guesses[: len(rows)], data.labels[rows])
 
+    progress.weights = lambda: get_weights(learner.model(state.weights, state.others))
     done = 0
     for _ in range(protocol.epochs):
         progress.begin()
@@ -205,7 +206,6 @@ def _train(
         judged = validated if len(parts.validation) else trained
         if not progress.goes_on(judged.is_constant):
             break
-    progress.weights = lambda: get_weights(learner.model(state.weights, state.others))
     progress.test(lambda: evaluate(parts.test).figures)
     return None if state.scaling is None else int(state.scaling.skipped)
 

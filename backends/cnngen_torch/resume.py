@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,6 +11,8 @@ from pickle import UnpicklingError
 import torch
 from torch import Tensor, nn
 
+from cnngen.backend.model_access import Weights
+from cnngen.backend.weights import flat
 from cnngen.training.progress import TrainingProgress
 from cnngen_torch.precision import Descent
 
@@ -41,6 +44,7 @@ class TrainingState:
                 "shuffle": self.shuffle.get_state(),
                 "random": random,
                 "progress": self.progress.reached(),
+                "best": _tensors(self.progress.best),
             },
             file,
         )
@@ -59,11 +63,13 @@ class TrainingState:
             ]
             if state["identity"] != self.identity or not all(_alike(*pair) for pair in pairs):
                 return False
+            best = _arrays(state["best"], self.progress.weights)
             before = self.progress.reached()
             self.progress.go_on(state["progress"])
             if self.progress.number >= epochs:
                 self.progress.go_on(before)
                 return False
+            self.progress.best = best
             self.shuffle.set_state(state["shuffle"].cpu())
             torch.set_rng_state(state["random"][0].cpu())
             if self.device.type == "cuda":
@@ -78,14 +84,37 @@ class TrainingState:
 
     @property
     def most_bytes(self) -> int:
-        """More bytes than a state has: weights and moments, and numbers of epochs."""
+        """More bytes than a state has: weights, the best ones, moments, and numbers of epochs."""
         own = [*self.model.state_dict().values(), *self.descent.optimizer.moments()]
         sizes: list[int] = [tensor.nbytes for tensor in own]
-        return 2 * sum(sizes) + 2**24
+        return 4 * sum(sizes) + 2**24
 
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+
+def _tensors(weights: Weights | None) -> dict[str, dict[str, Tensor]] | None:
+    if weights is None:
+        return None
+    return {
+        name: {part: torch.from_numpy(array) for part, array in own.items()}
+        for name, own in weights.items()
+    }
+
+
+def _arrays(kept: object, own: Callable[[], Weights] | None) -> Weights | None:
+    """Weights from a state. Raises `ValueError` unless they have the names and shapes of our own."""
+    if kept is None or own is None:
+        return None
+    wanted = {key: array.shape for key, array in flat(own()).items()}
+    arrays = {
+        name: {part: tensor.cpu().numpy() for part, tensor in parts.items()}
+        for name, parts in kept.items()  # type: ignore[attr-defined]
+    }
+    if wanted != {key: array.shape for key, array in flat(arrays).items()}:
+        raise ValueError("these are not weights of the model")
+    return arrays
 
 
 def _alike(own: Tensor, kept: object) -> bool:

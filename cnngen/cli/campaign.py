@@ -22,6 +22,7 @@ from cnngen.cli.options import (
     Flops,
     HungHours,
     IdleSeconds,
+    Keep,
     KeepWeights,
     Layers,
     Parameters,
@@ -29,6 +30,7 @@ from cnngen.cli.options import (
     ProtocolName,
     Range,
     RayAddress,
+    Repeats,
     Seed,
     Set,
     Space,
@@ -70,6 +72,8 @@ def campaign(
     settings: Set = None,
     train_seed: TrainSeed = None,
     precision: PrecisionName = None,
+    keep: Keep = None,
+    repeats: Repeats = 1,
     time_budget: TimeBudget = None,
     early: Early = None,
     workers: WorkerCount = 1,
@@ -117,6 +121,7 @@ def campaign(
             time_budget=time_budget,
             early=early,
             precision=precision,
+            keep=keep,
             settings=settings,
             seed=train_seed,
         ),
@@ -126,6 +131,7 @@ def campaign(
         country=country,
         tdp=tdp,
         shard=Shard(*shard) if shard else WHOLE,
+        repeats=repeats,
     )
     executor = local(workers, patience=patience * 3600)
     if ray is not None:
@@ -134,7 +140,8 @@ def campaign(
         executor = on_ray(ray)
     stop = threading.Event()
     images = load_data(data)
-    display = Display(len(plan))
+    what = "networks" if repeats == 1 else "trainings"
+    display = Display(plan.trainings, what)
     watches: list[Watch] = [display]
     if tensorboard:
         from cnngen.runs.campaign.tensorboard import TensorBoard
@@ -160,7 +167,7 @@ def campaign(
     except KeyboardInterrupt:
         tally = display.tally
         stop.set()
-    summary = f"{tally.done:,} of {tally.total:,} networks in {out}: {pace(tally)}"
+    summary = f"{tally.done:,} of {tally.total:,} {what} in {out}: {pace(tally)}"
     if stop.is_set():
         print(f"cnngen: stopped; {summary}. Run the same command again to resume.", file=sys.stderr)
         raise typer.Exit(130)

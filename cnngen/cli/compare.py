@@ -114,7 +114,7 @@ def compare(
     if not as_json:
         print_power(len(modes), len(networks), repeats)
     stop = threading.Event()
-    display = CompareDisplay(len(modes) * len(networks) * repeats)
+    display = CompareDisplay(len(modes) * len(networks) * repeats, "trainings")
 
     def ask_to_stop() -> None:
         display.say("Waiting for the training under way; Ctrl-C again drops it.")

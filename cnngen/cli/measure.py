@@ -20,9 +20,11 @@ from cnngen.cli.options import (
     Epochs,
     Files,
     Json,
+    Keep,
     KeepWeights,
     PrecisionName,
     ProtocolName,
+    Repeats,
     Seed,
     Set,
     Space,
@@ -93,6 +95,8 @@ def train(
     train_seed: TrainSeed = None,
     time_budget: TimeBudget = None,
     precision: PrecisionName = None,
+    keep: Keep = None,
+    repeats: Repeats = 1,
     out: Out = Path("runs"),
     space: Space = "paper",
     seed: Seed = 0,
@@ -111,6 +115,7 @@ def train(
     cnngen train nets/*.cnn --data cifar10 --protocol paper --country FRA
     cnngen train lenet.cnn --backend keras --json
     cnngen train lenet.cnn --set optimizer=sgd --set learning_rate=0.05
+    cnngen train lenet.cnn --repeats 3 --keep best
     """
     from cnngen.cli.describe import read_description
     from cnngen.cli.output import print_json
@@ -119,6 +124,7 @@ def train(
     from cnngen.runs.train import check_trainable
     from cnngen.space.resolution import resolve
     from cnngen.training.data import load_data
+    from cnngen.training.protocol import repeated
 
     metering = Metering(country, tdp)
     metering.meter()  # refuses an unknown country now
@@ -127,6 +133,7 @@ def train(
         epochs=epochs,
         time_budget=time_budget,
         precision=precision,
+        keep=keep,
         settings=settings,
         seed=train_seed,
     )
@@ -149,8 +156,9 @@ def train(
     for network in networks:
         check_trainable(network, images)
     jobs = [
-        make_job(network, images, chosen, backend, metering, keep_weights=weights)
+        make_job(network, images, followed, backend, metering, keep_weights=weights)
         for network in networks
+        for followed in repeated(chosen, repeats)
     ]
     records, unreadable = _train(jobs, len(jobs), images, out, again=again)
     if as_json:
@@ -315,6 +323,7 @@ def protocol_of(
     time_budget: float | None = None,
     early: int | None = None,
     precision: str | None = None,
+    keep: str | None = None,
     settings: Sequence[str] | None = None,
     seed: int | None = None,
 ) -> Protocol:
@@ -338,6 +347,7 @@ def protocol_of(
         "time_budget": time_budget,
         "abort_dead": early,
         "precision": precision,
+        "keep": keep,
         "seed": seed,
     }
     given |= {field: value for field, value in named.items() if value is not None}

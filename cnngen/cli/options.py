@@ -164,6 +164,16 @@ HungHours = Annotated[
         "--patience", min=0.001, help="Hours without an epoch until a model counts as hung."
     ),
 ]
+Keep = Annotated[
+    str | None,
+    typer.Option("--keep", help="last, or best: also the best epoch's weights, by validation."),
+]
+Repeats = Annotated[
+    int,
+    typer.Option(
+        "--repeats", "-r", min=1, help="Trainings of each network, each with its own seed."
+    ),
+]
 PrecisionName = Annotated[
     str | None,
     typer.Option("--precision", help="float32, tf32, bfloat16, float16, or auto: the device's."),

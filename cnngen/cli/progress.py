@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 from rich.progress import MofNCompleteColumn, TaskID, TextColumn
 
@@ -24,10 +24,9 @@ class Display(Watch):
     Elsewhere, such as in the log of a batch job, prints a line now and then.
     """
 
-    what: ClassVar[str] = "networks"
-    """The noun for what is counted."""
-
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, what: str = "networks") -> None:
+        self.what = what
+        """The noun for what is counted."""
         self.tally = Tally(total)
         self._progress = progress_bars(
             MofNCompleteColumn(),

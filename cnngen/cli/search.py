@@ -195,10 +195,8 @@ def _display(budget: Budget):  # type: ignore[no-untyped-def]
     class SearchDisplay(Display):
         """Shows what a search has reached so far."""
 
-        what = "trainings"
-
         def __init__(self) -> None:
-            super().__init__(budget.count or 0)
+            super().__init__(budget.count or 0, "trainings")
             self._reached = ""
 
         def note(self, text: str) -> None:

@@ -26,8 +26,6 @@ MOST_UNEQUAL = 10
 class CompareDisplay(Display, CompareWatch):
     """The bars of a campaign; the overall bar also names the current mode."""
 
-    what = "trainings"
-
     def modes_found(self, modes: int, trainings: int) -> None:
         self.expect(trainings)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from math import isfinite
@@ -16,6 +17,7 @@ from cnngen.cli.output import console, print_table, table_of
 from cnngen.errors import printable
 from cnngen.network.cost import short
 from cnngen.runs.record import COLUMNS, Record, best_first
+from cnngen.runs.repeats import Spread, grouped
 
 MOST_ROWS = 40
 MOST_CAUSES = 10
@@ -30,23 +32,33 @@ def print_records(records: Sequence[Record]) -> None:
     rows = table_of()
     for name in COLUMNS:
         rows.add_column(name, justify="left" if name == "network" else "right", no_wrap=True)
+    groups = grouped(best_first(records))
+    repeated = len(groups) < len(records)
+    if repeated:
+        groups.sort(key=_mean_accuracy, reverse=True)
+        rows.add_column("seeds", justify="right")
     if not one_setting:
         rows.add_column("trained")
     if any(r.status != "ok" for r in records):
         rows.add_column("status", no_wrap=True)
-    ordered = best_first(records)
-    shown = MOST_ROWS if console.is_terminal else len(ordered)
-    for r in ordered[:shown]:
-        row = r.cells()
+    shown = MOST_ROWS if console.is_terminal else len(groups)
+    for group in groups[:shown]:
+        row = _cells(group)
+        if repeated:
+            row.append(str(len(group)))
         if not one_setting:
-            row.append(_setting(r))
-        row.append("" if r.status == "ok" else r.status)
+            row.append(_setting(group[0]))
+        row.append(_statuses(group))
         rows.add_row(*map(_line, row))
     if one_setting:
         console.print(_line(_setting(records[0])), style="bold")
     print_table(rows)
-    if len(ordered) > shown:
-        console.print(f"… and {len(ordered) - shown:,} more", style="dim")
+    if len(groups) > shown:
+        console.print(f"… and {len(groups) - shown:,} more", style="dim")
+    if repeated:
+        console.print(
+            "Of several seeds: means, and the standard deviation of the accuracy.", style="dim"
+        )
     causes = [f"{r.id[:8]} {r.status}: {r.cause}" for r in records if r.cause is not None]
     shown = MOST_CAUSES if console.is_terminal else len(causes)
     for cause in causes[:shown]:
@@ -55,6 +67,39 @@ def print_records(records: Sequence[Record]) -> None:
         console.print(f"… and {len(causes) - shown:,} more causes", style="dim")
     for line in (*dict.fromkeys(map(_worth, records)), *_others(records)):
         console.print(_line(line), style="dim")
+
+
+def _accuracies(group: Sequence[Record]) -> Spread | None:
+    known = [r.test_accuracy for r in group if r.test_accuracy is not None]
+    return Spread.of(known) if known else None
+
+
+def _mean_accuracy(group: Sequence[Record]) -> float:
+    found = _accuracies(group)
+    return found.mean if found else -1
+
+
+def _cells(group: Sequence[Record]) -> list[str]:
+    """The cells of the repeats of a training, in the order of `COLUMNS`."""
+    first, accuracies = group[0], _accuracies(group)
+    if len(group) == 1:
+        return first.cells()
+    energies = [r.energy for r in group if r.energy is not None]
+    return [
+        *first.cells()[: COLUMNS.index("accuracy")],
+        f"{accuracies.mean:.1%} ± {100 * (accuracies.deviation or 0):.1f}" if accuracies else "-",
+        f"{fmean(r.train_seconds for r in group):.1f} s",
+        f"{fmean(e.total_energy for e in energies) * 1000:.3f} Wh" if energies else "-",
+        f"{fmean(e.emissions for e in energies) * 1e6:.1f} mg" if energies else "-",
+    ]
+
+
+def _statuses(group: Sequence[Record]) -> str:
+    """How the repeats of a training ended; nothing where all ended well."""
+    counts = Counter(r.status for r in group)
+    if set(counts) == {"ok"}:
+        return ""
+    return ", ".join(f"{status} {n}" if len(group) > 1 else status for status, n in counts.items())
 
 
 def print_record(record: Record, run: Path) -> None:
@@ -89,6 +134,9 @@ def print_record(record: Record, run: Path) -> None:
             f"GPU {energy.gpu_energy * 1000:.4f}, RAM {energy.ram_energy * 1000:.4f}"
         )
         facts["CO2"] = f"{energy.emissions * 1e6:.2f} mg"
+    if record.protocol.keep == "best" and record.history:
+        best = max(record.history, key=lambda epoch: epoch.validation_accuracy)
+        facts["best epoch"] = f"{best.number}, validation {_share(best.validation_accuracy)}"
     facts["kept in"] = str(run)
     for entry in sorted(os.scandir(run), key=lambda entry: entry.name):
         if entry.is_file(follow_symlinks=False):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import inf, isnan
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Literal
 
 from cnngen.errors import CnnGenError, StoreError, shorten
 from cnngen.network import Network
+from cnngen.runs.repeats import Spread
 from cnngen.runs.trainings import NETWORK, Training, Trainings, read_trainings
 from cnngen.training.protocol import Status
 
@@ -54,7 +55,8 @@ class Example:
 
     `data` names the data set, `status` says how the training ended, `setting` with what, how
     and on which machine it was done. `energy` says where that figure comes from: "modelled",
-    at least in part, "measured", or "" where nothing says it.
+    at least in part, "measured", or "" where nothing says it. Of a network that was trained
+    several times, targets are means over its `repeats`, and `spreads` says how they differ.
     """
 
     network: Network
@@ -63,6 +65,8 @@ class Example:
     status: str = "ok"
     setting: str = ""
     energy: str = ""
+    repeats: int = 1
+    spreads: Mapping[Target, Spread] = field(default_factory=dict)
 
 
 def examples(
@@ -75,7 +79,8 @@ def examples(
     Of `Trainings`, the columns in `COLUMNS` must have been read. Cells of NAS-Bench-101,
     which have no description, are known by their names. A run that cannot be read, or whose
     description is not that of its record, is left out, and `on_broken` is told of it and why.
-    Rows come in the order of the file, runs in that of their keys. `on_progress` gets how many
+    Trainings of one network in one setting are repeats, and one example. Examples come in the
+    order of the file's rows, or of the runs' keys. `on_progress` gets how many
     of how many are read. Raises `StoreError` where the source cannot be read, and
     `CnnGenError` for a row without a description, or with that of another network than its
     `id`.
@@ -94,7 +99,26 @@ def examples(
     for run, reason in trainings.broken:
         if on_broken is not None:
             on_broken(run, reason)
-    return read
+    return _merged(read)
+
+
+def _merged(examples: Sequence[Example]) -> list[Example]:
+    """Make one example of the repeats of a network in one setting."""
+    groups: dict[tuple[str, str], list[Example]] = {}
+    for example in examples:
+        groups.setdefault((example.network.id, example.setting), []).append(example)
+    return [_mean(group) if len(group) > 1 else group[0] for group in groups.values()]
+
+
+def _mean(repeats: Sequence[Example]) -> Example:
+    spreads: dict[Target, Spread] = {}
+    for target in TARGETS:
+        figures = [one.targets[target] for one in repeats]
+        if known := [figure for figure in figures if figure is not None]:
+            spreads[target] = Spread.of(known)
+    best = next((one for one in repeats if one.status == "ok"), repeats[0])
+    targets = {target: spreads[target].mean if target in spreads else None for target in TARGETS}
+    return replace(best, targets=targets, repeats=len(repeats), spreads=spreads)
 
 
 def trainability(status: str, accuracy: float | None, classes: int, tested: float) -> float | None:

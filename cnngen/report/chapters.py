@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from cnngen.errors import counted
 from cnngen.network.cost import short
 from cnngen.predict import Target
 from cnngen.predict.predictor import LEVEL, Floats
@@ -16,6 +17,7 @@ from cnngen.report.significance import TEST_OVER_TRAIN, figures
 from cnngen.report.spread import Outcomes, Spread
 from cnngen.report.study import Study
 from cnngen.report.trainings import StudyData
+from cnngen.runs.repeats import pooled_deviation
 
 UNITS: dict[Target, tuple[float, str]] = {
     "accuracy": (100.0, "percentage points"),
@@ -37,7 +39,7 @@ MOST_ROWS = 20
 
 def title(study: Study) -> str:
     """Return the report's title."""
-    return f"A study of {len(study.data):,} networks: {study.data.name}"
+    return f"A study of {study.data.networks:,} networks: {study.data.name}"
 
 
 def chapters(study: Study) -> list[Block]:
@@ -64,13 +66,26 @@ def _trainings(study: Study) -> Iterator[Block]:
         [*map(str, texts), "unknown" if np.isnan(epochs) else f"{epochs:g}", f"{count:,}"]
         for (*texts, epochs), count in data.counts(*columns, "protocol_epochs").items()
     ]
-    heads = ("backend", "framework", "data", "space", "protocol", "epochs", "networks")
+    heads = ("backend", "framework", "data", "space", "protocol", "epochs", "trainings")
     yield Table(heads, rows[:MOST_ROWS], texts=5)
     machines = [f"{cpu} ({count:,})" for (cpu,), count in data.counts("hardware_cpu").items()]
     yield Paragraph(f"Trained on: {', '.join(machines[:MOST_ROWS])}.")
     yield Paragraph(_energy_note(study))
     statuses = ", ".join(f"{name} {count:,}" for name, count in study.outcomes.statuses.items())
     yield Paragraph(f"How the trainings ended: {statuses}.")
+    repeated = [one for one in data.examples if one.repeats > 1]
+    if repeated:
+        text = (
+            f"{counted(len(repeated), 'network')} trained more than once, "
+            f"{sum(one.repeats for one in repeated):,} times in all"
+        )
+        spreads = (one.spreads["accuracy"] for one in repeated if "accuracy" in one.spreads)
+        if (deviation := pooled_deviation(spreads)) is not None:
+            text += (
+                f": the test accuracies of one network have a standard deviation of "
+                f"{100 * deviation:.1f} percentage points"
+            )
+        yield Paragraph(f"{text}. Predictors learn the means.")
 
 
 def _energy_note(study: Study) -> str:

@@ -49,6 +49,11 @@ class StudyData:
     def __repr__(self) -> str:
         return f"<StudyData {shorten(self.name)}: {counted(len(self), 'training')}>"
 
+    @property
+    def networks(self) -> int:
+        """The number of networks, of which each may have been trained several times."""
+        return len(self.examples) or len(self)
+
     def numbers(self, column: str) -> pd.Series[float]:
         """The figures of a column that are there."""
         return self.table[column].dropna()

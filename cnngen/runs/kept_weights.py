@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 """The file of a run's trained weights."""
 
+BEST = "best.safetensors"
+"""The file of a run's weights of the best epoch by validation."""
+
 HEADER = 2**24
 """Most bytes that the names and shapes of weights may take."""
 
@@ -32,10 +35,17 @@ def weights_file(weights: Weights, network: Network) -> bytes:
     return save(arrays, metadata={"network": network.id})
 
 
-def read_weights(path: str | Path, network: Network, *, root: str | Path | None = None) -> Weights:
+def read_weights(
+    path: str | Path,
+    network: Network,
+    *,
+    root: str | Path | None = None,
+    remedy: str = "Train without --no-weights to keep them.",
+) -> Weights:
     """Read the weights of a network from a safetensors file.
 
-    `root` is the folder that the user named, if the file was found inside. Raises `StoreError` where
+    `root` is the folder that the user named, if the file was found inside; `remedy` says how they
+    would have been kept. Raises `StoreError` where
     it cannot be read, or holds anything but arrays of finite sizes with names of weights.
     """
     from safetensors import SafetensorError
@@ -45,9 +55,7 @@ def read_weights(path: str | Path, network: Network, *, root: str | Path | None 
     try:
         arrays = load(read_bytes(path, most, root=root))
     except FileNotFoundError:
-        raise StoreError(
-            f"{path}: no weights were kept", hint="Train without --no-weights to keep them."
-        ) from None
+        raise StoreError(f"{path}: no weights were kept", hint=remedy) from None
     except OSError as error:
         raise StoreError(f"{path} {error.strerror}") from None
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:

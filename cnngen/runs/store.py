@@ -2,8 +2,8 @@
 
 A run's folder is named by its record's key and holds the resolved description `model.cnn`, the
 source that was trained `model_<backend>.py`, `model.svg` and `model.png`, `adjacency.json` and
-`record.json`, and the trained weights `weights.safetensors` if they were kept. A network that no
-description stands for has no `model.cnn`.
+`record.json`, and the trained weights `weights.safetensors` and those of the best epoch
+`best.safetensors` if they were kept. A network that no description stands for has no `model.cnn`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from cnngen.errors import CnnGenError, StoreError, counted, printable
-from cnngen.runs.kept_weights import WEIGHTS, read_weights, trained_model, weights_file
+from cnngen.runs.kept_weights import BEST, WEIGHTS, read_weights, trained_model, weights_file
 from cnngen.runs.record import COLUMNS, KEY, Record, best_first
 from cnngen.runs.run_folder import (
     DESCRIPTION,
@@ -53,6 +53,7 @@ def save(
     source: str,
     *,
     weights: Weights | None = None,
+    best_weights: Weights | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Save a training, with its weights if they are given; return the folder of its run.
@@ -66,6 +67,8 @@ def save(
     files = _files(record, network, source)
     if weights is not None:
         files[WEIGHTS] = weights_file(weights, network)
+    if best_weights is not None:
+        files[BEST] = weights_file(best_weights, network)
     return write_folder(folder, record.key, files, overwrite=overwrite)
 
 
@@ -114,13 +117,26 @@ class Run:
         """The trained weights by operation. Raises `StoreError` where they were not kept."""
         return read_weights(self.path / WEIGHTS, self.network, root=self.path.parent)
 
-    def model(self, backend: str | None = None) -> Any:
+    @cached_property
+    def best_weights(self) -> Weights:
+        """The weights of the best epoch by validation. Raises `StoreError` where they were not
+        kept, as a protocol with `keep = "best"` does."""
+        return read_weights(
+            self.path / BEST,
+            self.network,
+            root=self.path.parent,
+            remedy="Train with --keep best to keep them.",
+        )
+
+    def model(self, backend: str | None = None, *, best: bool = False) -> Any:
         """The trained model: an `nn.Module`, a `keras.Model` or an `nnx.Module`, ready to predict.
 
-        `backend` is by default that of the training; another one gets the same weights. Raises
-        `StoreError` where they were not kept, and `BackendError` where the framework is missing.
+        `backend` is by default that of the training; another one gets the same weights. `best`
+        takes those of the best epoch by validation. Raises `StoreError` where they were not kept,
+        and `BackendError` where the framework is missing.
         """
-        return trained_model(self.network, backend or self.record.backend, self.weights)
+        weights = self.best_weights if best else self.weights
+        return trained_model(self.network, backend or self.record.backend, weights)
 
 
 class Runs(Sequence[Record]):

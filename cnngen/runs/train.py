@@ -27,11 +27,13 @@ class Trained:
     """The record of a training, the source that was trained, and its weights by operation.
 
     `weights` are None where the training did not come to an end, or they were not asked for.
+    `best_weights` are those of the best epoch by validation, where the protocol keeps them.
     """
 
     record: Record
     source: str = field(repr=False)
     weights: Weights | None = field(default=None, repr=False, compare=False)
+    best_weights: Weights | None = field(default=None, repr=False, compare=False)
 
 
 def run_key(network: Network, data: Dataset, protocol: Protocol, backend: str) -> str:
@@ -110,7 +112,9 @@ def train(
         raise BackendFault(f"the {backend} backend gives no valid result: {error}") from error
     if record.status == "ok" and record.test_accuracy is None:
         raise BackendFault(f"the {backend} backend says 'ok' and gives no test accuracy")
-    return Trained(record, source, _final(result) if keep_weights else None)
+    if not keep_weights:
+        return Trained(record, source)
+    return Trained(record, source, _final(result), result.best_weights)
 
 
 def _final(result: TrainingResult) -> Weights | None:

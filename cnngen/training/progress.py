@@ -44,6 +44,8 @@ class TrainingProgress:
         self._resumed = 0
         self.weights: Callable[[], Weights] | None = None
         """Gives copies of the weights, once there is a model."""
+        self.best: Weights | None = None
+        """The weights of the best epoch by validation, if the protocol keeps them."""
         self._epochs: list[Epoch] = []
         self._dead = 0
         self._test: tuple[float | None, float | None] = None, None
@@ -81,12 +83,19 @@ class TrainingProgress:
         now = time.perf_counter()
         self._seconds = now - self._began
         epoch = Epoch(self.number, now - self._epoch_began, *trained, *validated)
+        if self._protocol.keep == "best" and self.weights is not None and self._is_best(epoch):
+            self.best = self.weights()
         self._epochs.append(epoch)
         if self._on_epoch is not None:
             try:
                 self._on_epoch(epoch)
             except Exception as error:
                 raise _CallersOwn(error) from error
+
+    def _is_best(self, epoch: Epoch) -> bool:
+        """Whether an epoch is better by validation accuracy than all before; the first of equals is."""
+        best = max((one.validation_accuracy for one in self._epochs), default=-1.0)
+        return epoch.validation_accuracy > best
 
     def in_float32(self, loss: float, precision: str) -> None:
         """Note the loss of images, in float32, for which that in a lower precision is not finite."""
@@ -180,6 +189,7 @@ class TrainingProgress:
             skipped_steps=skipped_steps,
             resumed_epochs=self._resumed,
             weights=self.weights,
+            best_weights=self.best,
         )
 
     def _stop(self, status: Status, cause: str) -> None:

@@ -27,6 +27,7 @@ Precision = Literal["float32", "tf32", "bfloat16", "float16", "auto"]
 that keeps to float32's range of results: see `docs/training.md`."""
 Schedule = Literal["constant", "cosine"]
 Augmentation = Literal["none", "flip_crop"]
+Keep = Literal["last", "best"]
 Status = Literal["ok", "nan", "out_of_memory", "time_budget", "dead", "error"]
 
 
@@ -38,7 +39,8 @@ class Protocol:
     and set `test_share` of them aside. `validation_share` is a share of the training images.
     `seed` determines the split, the initial weights, the order of the images, dropout and
     augmentation. `warmup` is in epochs, `time_budget` in seconds. `abort_dead` is the number of
-    consecutive epochs with constant output after which training stops, or None. See
+    consecutive epochs with constant output after which training stops, or None. `keep` says whether
+    the weights of the best epoch by validation accuracy are kept beside those of the last. See
     `docs/training.md` for each field. Raises `CnnGenError` for invalid values.
     """
 
@@ -57,6 +59,7 @@ class Protocol:
     warmup: float = 0.0
     augmentation: Augmentation = "none"
     abort_dead: int | None = None
+    keep: Keep = "last"
 
     def __repr__(self) -> str:
         own = ((one.name, getattr(self, one.name), one.default) for one in fields(self))
@@ -116,13 +119,17 @@ class Protocol:
             yield f"unknown augmentation '{self.augmentation}'; one of: {', '.join(get_args(Augmentation))}"
         if self.abort_dead is not None and self.abort_dead < 1:
             yield f"it gives up after {self.abort_dead} dead epochs, at least 1 is needed"
+        if self.keep not in get_args(Keep):
+            yield f"it keeps '{self.keep}'; one of: {', '.join(get_args(Keep))}"
+        if self.keep == "best" and not self.validation_share:
+            yield "it keeps the best epoch, for which it needs a validation share above 0"
 
 
 WEIGHT_DECAY = 0.01
 """AdamW's: each step takes this share, times the learning rate, off all weights (Loshchilov and
 Hutter, 2019, Decoupled weight decay regularization)."""
 
-ADDED: tuple[str, ...] = ("schedule", "warmup", "augmentation", "abort_dead")
+ADDED: tuple[str, ...] = ("schedule", "warmup", "augmentation", "abort_dead", "keep")
 """Fields that later versions added. They are part of a run's key only if they differ from their
 defaults, so that runs of older versions keep their keys.
 """
@@ -215,6 +222,11 @@ def _value_of(name: str, value: object, kind: object) -> object:
     raise CnnGenError(f"'{value}' is not a value of {name}")
 
 
+def repeated(protocol: Protocol, repeats: int) -> list[Protocol]:
+    """Return a protocol for each of several trainings of a network: with its seed, and those after."""
+    return [replace(protocol, seed=protocol.seed + number) for number in range(repeats)]
+
+
 def precision_on(asked: Precision, capability: tuple[int, int] | None) -> Precision:
     """Return the precision that a protocol's stands for on a device; never `auto`.
 
@@ -285,6 +297,7 @@ class TrainingResult:
     scaling left out because float16 gradients ran over; None without loss scaling. The first
     `resumed_epochs` were those of an earlier training, from whose checkpoint this one went on.
     `weights` gives copies of the trained ones, by operation; None where there are none.
+    `best_weights` are those of the best epoch by validation, if the protocol keeps them.
     """
 
     status: Status
@@ -301,6 +314,7 @@ class TrainingResult:
     skipped_steps: int | None = None
     resumed_epochs: int = 0
     weights: Callable[[], Weights] | None = field(default=None, compare=False, repr=False)
+    best_weights: Weights | None = field(default=None, compare=False, repr=False)
 
     def __repr__(self) -> str:
         epochs = counted(len(self.epochs), "epoch")

@@ -26,7 +26,7 @@ from cnngen.space.sampling import ExhaustedError
 from cnngen.system.folder_lock import hold
 from cnngen.system.process import WorkerDied
 from cnngen.training.data import Dataset, splits
-from cnngen.training.protocol import Epoch, Protocol, Status
+from cnngen.training.protocol import Epoch, Protocol, Status, repeated
 
 INDEX_EVERY = 300.0
 """Seconds between writings of the index while a campaign runs."""
@@ -140,7 +140,7 @@ def run_campaign(
     trainer(plan.backend)
     splits(data, plan.protocol)
     Metering(plan.country, plan.tdp).meter()  # better refused now than by every worker
-    tally = Tally(len(plan))
+    tally = Tally(plan.trainings)
     watches = (tally, *watches)
     with hold(folder):
         plan = as_begun(plan, folder)
@@ -151,7 +151,7 @@ def run_campaign(
                 make_job(
                     draw.network,
                     data,
-                    plan.protocol,
+                    protocol,
                     plan.backend,
                     metering,
                     draw.seed,
@@ -159,6 +159,7 @@ def run_campaign(
                     keep_weights=keep_weights,
                 )
                 for draw in plan.draws(data)
+                for protocol in repeated(plan.protocol, plan.repeats)
             )
             written = time.monotonic()
             try:
@@ -170,7 +171,7 @@ def run_campaign(
                         written = time.monotonic()
             except ExhaustedError as error:
                 tally.exhausted = True
-                tally.total = plan.shard_of(error.found)
+                tally.total = plan.shard_of(error.found) * plan.repeats
                 # So that a command for as many as there are goes on here, too.
                 claim(folder, {**plan.settings(data), "count": error.found}, shrink=True)
         update_index(folder)

@@ -184,6 +184,7 @@ def keep(job: Job, trained: Trained, folder: Path, again: bool) -> Trained:
             job.network,
             trained.source,
             weights=trained.weights,
+            best_weights=trained.best_weights,
             overwrite=again,
         )
     except StoreError:
@@ -193,4 +194,6 @@ def keep(job: Job, trained: Trained, folder: Path, again: bool) -> Trained:
             return Trained(load_run(folder / job.key), trained.source)
         except CnnGenError:
             raise StoreError(f"{folder / job.key} is there already and cannot be read") from None
-    return replace(trained, weights=None)  # they need not go from a worker to its campaign
+    return replace(
+        trained, weights=None, best_weights=None
+    )  # they need not go from a worker to its campaign

@@ -52,6 +52,7 @@ WHOLE = Shard(1, 1)
 class Plan:
     """The networks of a campaign and their training.
 
+    Each network is trained `repeats` times, with the protocol's seed and those after it.
     Network number i depends on `space`, `bounds`, `seed` and i alone: more of them, or
     shards, never change the list. The networks' own seeds are less than `seeds_below`.
     Raises `CnnGenError` for what cannot be planned.
@@ -67,6 +68,7 @@ class Plan:
     tdp: float | None = None
     shard: Shard = WHOLE
     seeds_below: int = MAX_SEED + 1
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -79,6 +81,8 @@ class Plan:
             )
         if number > self.count:
             raise CnnGenError(f"shard {self.shard} of {self.count} networks is empty")
+        if self.repeats < 1:
+            raise CnnGenError(f"{self.repeats} trainings of each network are none")
         refuse_seeds(self.seed, self.protocol.seed)
 
     @property
@@ -103,6 +107,11 @@ class Plan:
         """How many networks this shard has."""
         return self.shard_of(self.count)
 
+    @property
+    def trainings(self) -> int:
+        """How many trainings this shard has."""
+        return len(self) * self.repeats
+
     def shard_of(self, count: int) -> int:
         """How many of so many networks are this shard's."""
         return len(range(self.shard.number - 1, count, self.shard.parts))
@@ -111,6 +120,8 @@ class Plan:
         """All that decides what the campaign's records will be."""
         limit = {"seeds_below": self.seeds_below} if self.seeds_below != UNLIMITED else {}
         own = {"schema": SCHEMA, "count": self.count, **limit, "shard": str(self.shard)}
+        if self.repeats > 1:
+            own["repeats"] = self.repeats
         return settings_of(self, data, own)
 
 
@@ -180,12 +191,13 @@ def claim(folder: Path, settings: Settings, *, shrink: bool = False) -> None:
     there = read(folder)
     if there is not None:
         differing = differences(there, settings)
-        if shrink or _count(there) < _count(settings):
-            differing.pop("count", None)
+        for name in ("count", "repeats"):
+            if shrink or _number(there, name) < _number(settings, name):
+                differing.pop(name, None)
         if differing:
             raise StoreError(
                 f"{folder} holds another campaign: {told(differing)}",
-                hint="Take another folder, or the same settings; only --count may grow.",
+                hint="Take another folder, or the same settings; only --count and --repeats may grow.",
             )
         if there == settings:
             return
@@ -235,6 +247,6 @@ def told(differing: Mapping[str, tuple[object, object]]) -> str:
     )
 
 
-def _count(settings: Settings) -> int:
-    count = settings.get("count")
-    return count if isinstance(count, int) else 0
+def _number(settings: Settings, name: str) -> int:
+    number = settings.get(name, 1)
+    return number if isinstance(number, int) else 0
