@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cnngen.cli.app import run
 from cnngen.errors import SpaceError
 from cnngen.space import builtin_spaces, load_space
+from cnngen.space.space import space_text
 
 PAPER = (Path(__file__).parent.parent / "cnngen/space/spaces/paper.toml").read_text()
 
@@ -103,3 +105,44 @@ def test_a_space_changed_on_disk_is_read_again(tmp_path: Path) -> None:
     assert load_space(path).features.count == (3, 5)
     path.write_text(PAPER.replace("count = [3, 5]", "count = [2, 9]") + "\n# longer\n")
     assert load_space(path).features.count == (2, 9)
+
+
+def test_a_space_with_a_base_holds_only_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "compact"\n[convolution]\nkernels = [3]\n')
+    space, base = load_space(path), load_space("compact")
+    assert space.name == "mine"
+    assert space.convolution.kernels.values == (3,)
+    assert space.convolution.strides == base.convolution.strides
+    assert space.merge == base.merge
+    whole = tmp_path / "whole.toml"
+    whole.write_text(space_text(path))
+    assert load_space(whole).model_dump() == space.model_dump()
+    path.write_text('base = "../compact"\n')
+    with pytest.raises(SpaceError, match="'base' is not the name of a space"):
+        load_space(path)
+
+
+def test_a_changed_copy_does_not_go_by_the_name_of_ours(tmp_path: Path) -> None:
+    text = space_text("compact")
+    same = tmp_path / "mine.toml"
+    same.write_text("# only a comment\n" + text)
+    assert load_space(same).name == "compact"
+    same.write_text(text.replace("max_layers = 120", "max_layers = 60"))
+    assert load_space(same).name == "mine"
+    other = tmp_path / "paper.toml"
+    other.write_text(text.replace("max_layers = 120", "max_layers = 60"))
+    with pytest.raises(SpaceError, match="differs from the space 'compact'"):
+        load_space(other)
+
+
+def test_the_commands_print_spaces_that_sample_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["space", "list"]) == 0
+    assert "compact" in capsys.readouterr().out
+    assert run(["space", "show", "compact"]) == 0
+    path = tmp_path / "mine.toml"
+    path.write_text(capsys.readouterr().out)
+    assert load_space(path).name == "compact"
+    assert run(["space", "show", "nothing"]) == 2

@@ -20,6 +20,7 @@ from cnngen.cli import (
     predict,
     report,
     search,
+    space,
     studio,
     verify,
 )
@@ -87,6 +88,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
+app.add_typer(space.space, rich_help_panel="Describe")
 
 
 def run(arguments: Sequence[str]) -> int:

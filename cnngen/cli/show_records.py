@@ -17,7 +17,7 @@ from cnngen.cli.output import console, print_table, table_of
 from cnngen.errors import printable
 from cnngen.network.cost import short
 from cnngen.runs.record import COLUMNS, Record, best_first
-from cnngen.runs.repeats import Spread, grouped
+from cnngen.runs.repeats import RepeatSpread, grouped
 
 MOST_ROWS = 40
 MOST_CAUSES = 10
@@ -69,9 +69,9 @@ def print_records(records: Sequence[Record]) -> None:
         console.print(_line(line), style="dim")
 
 
-def _accuracies(group: Sequence[Record]) -> Spread | None:
+def _accuracies(group: Sequence[Record]) -> RepeatSpread | None:
     known = [r.test_accuracy for r in group if r.test_accuracy is not None]
-    return Spread.of(known) if known else None
+    return RepeatSpread.of(known) if known else None
 
 
 def _mean_accuracy(group: Sequence[Record]) -> float:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from cnngen.errors import CnnGenError, StoreError, shorten
 from cnngen.network import Network
-from cnngen.runs.repeats import Spread
+from cnngen.runs.repeats import RepeatSpread
 from cnngen.runs.trainings import NETWORK, Training, Trainings, read_trainings
 from cnngen.training.protocol import Status
 
@@ -66,7 +66,7 @@ class Example:
     setting: str = ""
     energy: str = ""
     repeats: int = 1
-    spreads: Mapping[Target, Spread] = field(default_factory=dict)
+    spreads: Mapping[Target, RepeatSpread] = field(default_factory=dict)
 
 
 def examples(
@@ -111,11 +111,11 @@ def _merged(examples: Sequence[Example]) -> list[Example]:
 
 
 def _mean(repeats: Sequence[Example]) -> Example:
-    spreads: dict[Target, Spread] = {}
+    spreads: dict[Target, RepeatSpread] = {}
     for target in TARGETS:
         figures = [one.targets[target] for one in repeats]
         if known := [figure for figure in figures if figure is not None]:
-            spreads[target] = Spread.of(known)
+            spreads[target] = RepeatSpread.of(known)
     best = next((one for one in repeats if one.status == "ok"), repeats[0])
     targets = {target: spreads[target].mean if target in spreads else None for target in TARGETS}
     return replace(best, targets=targets, repeats=len(repeats), spreads=spreads)

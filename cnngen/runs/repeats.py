@@ -11,7 +11,7 @@ from cnngen.runs.record import Record, record_id
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class RepeatSpread:
     """The mean of the repeats' figures, and their standard deviation; None for a single one."""
 
     count: int
@@ -19,7 +19,7 @@ class Spread:
     deviation: float | None
 
     @classmethod
-    def of(cls, figures: Sequence[float]) -> Spread:
+    def of(cls, figures: Sequence[float]) -> RepeatSpread:
         """The spread of at least one figure."""
         deviation = stdev(figures) if len(figures) > 1 else None
         return cls(len(figures), fmean(figures), deviation)
@@ -34,7 +34,7 @@ def grouped(records: Iterable[Record]) -> list[list[Record]]:
     return list(groups.values())
 
 
-def pooled_deviation(spreads: Iterable[Spread]) -> float | None:
+def pooled_deviation(spreads: Iterable[RepeatSpread]) -> float | None:
     """The standard deviation within groups, over all of them; None without repeats."""
     known = [(one.count - 1, one.deviation) for one in spreads if one.deviation is not None]
     freedom = sum(count for count, _ in known)

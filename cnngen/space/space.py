@@ -2,11 +2,13 @@
 
 A space is a TOML file. Shares are probabilities from 0 to 1. Ranges are `[from, to]`, both
 inclusive. A choice is a list, drawn uniformly, or a table of weights such as
-`strides = { 1 = 3, 2 = 1 }`.
+`strides = { 1 = 3, 2 = 1 }`. A file with `base = "compact"` holds only what differs from it.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -40,6 +42,15 @@ Python version, unlike the other functions of the module.
 
 MAX_FILE = 2**20
 """Maximum size of a space's file in bytes."""
+
+BUILTIN = Path(__file__).parent / "spaces"
+"""The folder of the spaces that come with CNNGen."""
+
+NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+"""The pattern of a space's name."""
+
+SECTIONS = ("features", "convolution", "pooling", "merge", "classification")
+"""The tables of a space, of which a file with a base may set some keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +231,7 @@ class Space(_Section):
     Load one with `load_space`.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
+    name: str = Field(pattern=NAME)
     description: str = ""
     max_layers: Annotated[int, Field(ge=10, le=100_000)] = 2000
     features: Features
@@ -255,20 +266,60 @@ class Space(_Section):
 
 def builtin_spaces() -> list[str]:
     """List the names of the spaces that come with CNNGen."""
-    return sorted(path.stem for path in (Path(__file__).parent / "spaces").glob("*.toml"))
+    return sorted(path.stem for path in BUILTIN.glob("*.toml"))
 
 
 @cache
 def _read(path: Path, stamp: int) -> Space:
+    raw = _settings(path)
     try:
-        raw = tomllib.loads(read_text(path, MAX_FILE))
-    except tomllib.TOMLDecodeError as error:
-        raise SpaceError(f"{path}: not valid TOML: {error}") from None
-    try:
-        return Space.model_validate(raw)
+        space = Space.model_validate(raw)
     except ValidationError as error:
         lines = [f"  {_key_path(e['loc'])}: {_reason(e)}" for e in error.errors()[:5]]
         raise SpaceError(f"{path}: not a valid space:\n" + "\n".join(lines)) from None
+    return space if path.parent == BUILTIN else _own_name(space, path)
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """The settings in a file, with those of its base for all that it leaves out."""
+    try:
+        raw = tomllib.loads(read_text(path, MAX_FILE))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SpaceError(f"{path}: not valid TOML: {error}") from None
+    base = raw.pop("base", None)
+    if base is None:
+        return raw
+    if base not in builtin_spaces():
+        raise SpaceError(
+            f"{path}: 'base' is not the name of a space",
+            hint=f"One of: {', '.join(builtin_spaces())}.",
+        )
+    settings = tomllib.loads((BUILTIN / f"{base}.toml").read_text(encoding="utf-8"))
+    del settings["description"]
+    settings["name"] = path.stem
+    for name, value in raw.items():
+        if name in SECTIONS and isinstance(value, dict):
+            settings[name] = settings[name] | value
+        else:
+            settings[name] = value
+    return settings
+
+
+def _own_name(space: Space, path: Path) -> Space:
+    """A space from a file, not under the name of one of ours that it differs from: records name it."""
+    if space.name not in builtin_spaces() or _content(space) == _content(load_space(space.name)):
+        return space
+    own = path.stem
+    if own in builtin_spaces() or not re.fullmatch(NAME, own):
+        raise SpaceError(
+            f"{path}: differs from the space '{space.name}' that comes with CNNGen",
+            hint='Give it a name of its own: name = "mine".',
+        )
+    return space.model_copy(update={"name": own})
+
+
+def _content(space: Space) -> dict[str, Any]:
+    return space.model_dump(exclude={"name", "description"})
 
 
 def load_space(name: str | Path | Space) -> Space:
@@ -278,18 +329,53 @@ def load_space(name: str | Path | Space) -> Space:
     """
     if isinstance(name, Space):
         return name
-    path = Path(__file__).parent / "spaces" / f"{name}.toml"
-    if str(name) not in builtin_spaces():
-        path = Path(name)
-        if path.suffix != ".toml":
-            raise SpaceError(
-                f"unknown space '{name}'",
-                hint=f"Known: {', '.join(builtin_spaces())}, or a file ending in .toml.",
-            )
+    path = _path(name)
     try:
         return _read(path, path.stat().st_mtime_ns)
     except OSError as error:
         raise SpaceError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def space_text(name: str | Path) -> str:
+    """The TOML text of a space: its file, or all settings where the file holds only some.
+
+    Raises `SpaceError` as `load_space` does.
+    """
+    path = _path(name)
+    space = load_space(name)
+    text = read_text(path, MAX_FILE)
+    if "base" not in tomllib.loads(text):
+        return text
+    settings = {**_settings(path), "name": space.name}
+    sections = {key: settings.pop(key) for key in list(settings) if key in SECTIONS}
+    lines = [f"{key} = {_toml(value)}" for key, value in settings.items()]
+    for section, values in sections.items():
+        lines += ["", f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _path(name: str | Path) -> Path:
+    """The file of a space."""
+    if str(name) in builtin_spaces():
+        return BUILTIN / f"{name}.toml"
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise SpaceError(
+            f"unknown space '{name}'",
+            hint=f"Known: {', '.join(builtin_spaces())}, or a file ending in .toml.",
+        )
+    return path
+
+
+def _toml(value: object) -> str:
+    """A setting as TOML writes it."""
+    match value:
+        case dict():
+            inner = ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items())
+            return f"{{ {inner} }}"
+        case list():
+            return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value)
 
 
 def _key_path(location: tuple[int | str, ...]) -> str:
