@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,9 @@ from cnngen.training.protocol import Epoch
 
 LINE_EVERY = 60.0
 """Seconds between lines if there is no terminal."""
+
+MOST_NAMED = 3
+"""Most models in training that a line names."""
 
 
 class Display(Watch):
@@ -35,10 +39,17 @@ class Display(Watch):
         )
         self._all = self._progress.add_task(self.what, total=total or None, note="")
         self._bars: dict[str, TaskID] = {}
-        self._line_at = time.monotonic()
+        self._epochs: dict[str, int] = {}
+        self._reached: dict[str, str] = {}
+        """How far each model in training is."""
+        self._began = time.monotonic()
+        self._over = threading.Event()
+        self._lines = threading.Thread(target=self._tell, daemon=True)
 
     def __enter__(self) -> Self:
         self._progress.start()
+        if not progress_console.is_terminal:
+            self._lines.start()
         return self
 
     def __exit__(
@@ -47,6 +58,9 @@ class Display(Watch):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._over.set()
+        if self._lines.is_alive():
+            self._lines.join()
         self._progress.stop()
 
     def say(self, text: str, style: str | None = None) -> None:
@@ -62,11 +76,15 @@ class Display(Watch):
         self.tally.began(job)
         name = f"{job.network.id[:8]}, {len(job.network)} layers"
         self._bars[job.key] = self._progress.add_task(name, total=job.protocol.epochs, note="")
+        self._epochs[job.key] = job.protocol.epochs
+        self._reached[job.key] = f"{job.network.id[:8]} in epoch 1 of {job.protocol.epochs}"
 
     def epoch(self, key: str, epoch: Epoch) -> None:
         if (bar := self._bars.get(key)) is not None:
             note = f"validation accuracy {epoch.validation_accuracy:.3f}"
             self._progress.update(bar, completed=epoch.number, note=note)
+            epochs = self._epochs[key]
+            self._reached[key] = f"{key[:8]} in epoch {min(epoch.number + 1, epochs)} of {epochs}"
 
     def lost(self, job: Job, cause: str) -> None:
         self.tally.lost(job, cause)
@@ -88,6 +106,7 @@ class Display(Watch):
         self.say(f"{run}: {reason}; {then}")
 
     def _remove(self, key: str) -> None:
+        self._reached.pop(key, None)
         if (bar := self._bars.pop(key, None)) is not None:
             self._progress.remove_task(bar)
 
@@ -98,10 +117,21 @@ class Display(Watch):
     def _count(self) -> None:
         done = self.tally.done + self.tally.unreadable
         self._progress.update(self._all, completed=done, note=self.pace())
-        if not progress_console.is_terminal and time.monotonic() - self._line_at > LINE_EVERY:
-            self._line_at = time.monotonic()
-            of = f" of {self.tally.total:,}" if self.tally.total else ""
-            self.say(f"{done:,}{of} {self.what}, {self.pace()}")
+
+    def _tell(self) -> None:
+        """Print a line now and then, however long an epoch takes."""
+        while not self._over.wait(LINE_EVERY):
+            self.say(self.line())
+
+    def line(self) -> str:
+        """What is done, what is in training, and for how long."""
+        done = self.tally.done + self.tally.unreadable
+        of = f" of {self.tally.total:,}" if self.tally.total else ""
+        at_work = list(self._reached.values())
+        more = f" and {len(at_work) - MOST_NAMED} more" if len(at_work) > MOST_NAMED else ""
+        parts = [f"{done:,}{of} {self.what}", *at_work[:MOST_NAMED]]
+        elapsed = duration(time.monotonic() - self._began)
+        return f"{', '.join(parts)}{more}, after {elapsed}; {self.pace()}"
 
 
 def pace(tally: Tally) -> str:

@@ -197,14 +197,14 @@ def _display(budget: Budget):  # type: ignore[no-untyped-def]
 
         def __init__(self) -> None:
             super().__init__(budget.count or 0, "trainings")
-            self._reached = ""
+            self._best = ""
 
         def note(self, text: str) -> None:
-            self._reached = text
+            self._best = text
             self._count()
 
         def pace(self) -> str:
-            return f"{self._reached}; {super().pace()}" if self._reached else super().pace()
+            return f"{self._best}; {super().pace()}" if self._best else super().pace()
 
     return SearchDisplay()
 

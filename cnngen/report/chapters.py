@@ -36,6 +36,9 @@ PUBLISHED = (
 
 MOST_ROWS = 20
 
+BUSY = 10
+"""Per cent of the machine that other programs may use before times and energies are doubted."""
+
 
 def title(study: Study) -> str:
     """Return the report's title."""
@@ -71,6 +74,8 @@ def _trainings(study: Study) -> Iterator[Block]:
     machines = [f"{cpu} ({count:,})" for (cpu,), count in data.counts("hardware_cpu").items()]
     yield Paragraph(f"Trained on: {', '.join(machines[:MOST_ROWS])}.")
     yield Paragraph(_energy_note(study))
+    if len(data.other_load):
+        yield Paragraph(_load_note(data))
     statuses = ", ".join(f"{name} {count:,}" for name, count in study.outcomes.statuses.items())
     yield Paragraph(f"How the trainings ended: {statuses}.")
     repeated = [one for one in data.examples if one.repeats > 1]
@@ -101,6 +106,22 @@ def _energy_note(study: Study) -> str:
     return (
         f"Energy was not measured but modelled from time and load: {parts}. Such figures rank "
         "networks on one machine; a predictor of them predicts the model. Time is wall time."
+    )
+
+
+def _load_note(data: StudyData) -> str:
+    """Describe how busy other programs kept the machine."""
+    load = data.other_load * 100
+    busy = int((load > BUSY).sum())
+    text = (
+        f"Meanwhile other programs kept {load.min():.0f} to {load.max():.0f} % of the machine busy "
+        f"(median {load.median():.0f} %)"
+    )
+    if not busy:
+        return f"{text}."
+    return (
+        f"{text}, more than {BUSY} % during {counted(busy, 'training')}: their times, and energies that "
+        "were not taken by process, hold part of that load."
     )
 
 
@@ -211,11 +232,15 @@ def _size_and_energy(study: Study) -> Iterator[Block]:
         )
         front = study.data.table.iloc[study.front]
         shown = ["test_accuracy", "energy_total_energy", "layers", "parameters"]
+        shown.append("energy_others_during")
         front_rows = [
-            [str(key)[:16], f"{a:.1%}", f"{e * 1e6:.3g}", f"{n:.0f}", short(round(w))]
-            for key, (a, e, n, w) in zip(front.index, front[shown].to_numpy(), strict=True)
+            [
+                *(str(key)[:16], f"{a:.1%}", f"{e * 1e6:.3g}", f"{n:.0f}", short(round(w))),
+                "" if np.isnan(load) else f"{load:.0%}",
+            ]
+            for key, (a, e, n, w, load) in zip(front.index, front[shown].to_numpy(), strict=True)
         ]
-        columns = ("on the front", "accuracy", "energy (mWh)", "layers", "weights")
+        columns = ("on the front", "accuracy", "energy (mWh)", "layers", "weights", "other load")
         yield Table(columns, front_rows[-MOST_ROWS:])
 
 

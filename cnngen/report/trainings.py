@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NUMBERS = (
     *("test_accuracy", "train_seconds", "energy_total_energy", "layers", "parameters", "flops"),
     *("data_classes", "data_images", "protocol_test_share", "protocol_epochs", "epochs"),
+    "energy_others_during",
 )
 TEXTS = (
     *("status", "backend", "versions_framework", "data_name", "protocol_name", "space"),
@@ -74,6 +75,11 @@ class StudyData:
             StudyData(str(name), rows, [one for one in self.examples if one.data == name])
             for name, rows in self.table.groupby("data_name", sort=False)
         ]
+
+    @property
+    def other_load(self) -> pd.Series[float]:
+        """The share of the machine that other programs kept busy during each training, 0 to 1."""
+        return self.numbers("energy_others_during")
 
     @property
     def energy_is_measured(self) -> bool:

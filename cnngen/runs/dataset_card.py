@@ -103,7 +103,8 @@ def _body(table: pd.DataFrame, figures: list[str]) -> Iterator[str]:
     yield from (*figures, "")
     yield from ("## What the energy figures are worth", "")
     yield "`measured` is from a counter of the machine, `modelled` a formula of time and load:"
-    yield "such figures rank networks on one machine, but are not measurements."
+    yield "such figures rank networks on one machine, but are not measurements. Where other programs"
+    yield "kept the machine busy, times are longer, and energies not taken by process hold their load."
     yield ""
     names = ["energy_cpu_method", "energy_gpu_method", "energy_ram_method"]
     yield from _counts(table, [*names, "energy_tdp_origin", "energy_shared", "energy_mode"])
@@ -127,6 +128,7 @@ def _spread(table: pd.DataFrame) -> Iterator[str]:
         "training time (s)": table["train_seconds"],
         "energy (Wh)": table["energy_total_energy"] * 1000,
         "CO2 (g)": table["energy_emissions"] * 1000,
+        "other programs' load (%)": table["energy_others_during"] * 100,
         "layers": table["layers"],
         "weights": table["parameters"],
         "FLOPs an image": table["flops"],

@@ -11,6 +11,7 @@ from cnngen.backend import Backend, get_backend
 from cnngen.errors import BackendError, BackendFault, CnnGenError
 from cnngen.network import Network
 from cnngen.operations import shapes
+from cnngen.runs.epoch_bar import followed
 from cnngen.runs.record import Record, make_record, record_id
 from cnngen.system.ranges import refuse_seeds
 from cnngen.training.data import Dataset, load_data
@@ -55,10 +56,12 @@ def train(
     keep_weights: bool = True,
     checkpoint: Checkpoint | None = None,
     energy_before: Energy | None = None,
+    progress: bool = False,
 ) -> Trained:
     """Train the source that a backend emits for a network, and measure its energy.
 
-    `data` may be the name or path of a data set, `protocol` the name of one. `seed` and `space` are
+    `data` may be the name or path of a data set, `protocol` the name of one. `progress` shows a bar on
+    stderr; the logger "cnngen" is told of each epoch at level INFO. `seed` and `space` are
     those the network was sampled with, by default as `sample` noted them; they are recorded. `weights`
     are those to start from, else the protocol's seed decides them. The trained ones come back,
     unless `keep_weights` is False. With a `checkpoint`, a backend that can goes on from the state that it
@@ -83,8 +86,11 @@ def train(
     start: dict[str, Any] = {} if weights is None else {"weights": weights}
     if checkpoint is not None and "resume" in chosen.capabilities:
         start["checkpoint"] = checkpoint
-    with (meter or Meter()).window(network.id) as window:
-        result = chosen.train(source, network, data, protocol, _checking(on_epoch, chosen), **start)
+    with (
+        followed(network, protocol, on_epoch, bar=progress) as told,
+        (meter or Meter()).window(network.id) as window,
+    ):
+        result = chosen.train(source, network, data, protocol, _checking(told, chosen), **start)
     if not isinstance(result, TrainingResult):
         raise BackendFault(f"the {backend} backend gives a {type(result).__name__} for a training")
     energy, cause = window.energy, window.cause
@@ -137,12 +143,8 @@ def emitted(backend: Backend, network: Network) -> str:
     return source
 
 
-def _checking(
-    on_epoch: Callable[[Epoch], None] | None, backend: Backend
-) -> Callable[[Epoch], None] | None:
+def _checking(on_epoch: Callable[[Epoch], None], backend: Backend) -> Callable[[Epoch], None]:
     """`on_epoch`, which is told of nothing but epochs: it may stand in another process."""
-    if on_epoch is None:
-        return None
 
     def told(epoch: Epoch) -> None:
         try:
