@@ -71,6 +71,18 @@ def test_check_reads_stdin_and_reports_json_with_line_and_column(folder: Path) -
     assert right["layers"] == 8
 
 
+def test_check_tells_of_all_mistakes_of_a_text(folder: Path) -> None:
+    (folder / "many.cnn").write_text(
+        "input covn conv(kernel_size=3)\n[add (conv, max)] flatn dense output"
+    )
+    done = cnngen("check", "many.cnn", cwd=folder)
+    assert done.returncode == 2
+    places = [line.split()[0] for line in done.stderr.splitlines() if line.startswith("many.cnn")]
+    assert places == ["many.cnn:1:7:", "many.cnn:1:17:", "many.cnn:2:13:", "many.cnn:2:19:"]
+    (first,) = json.loads(cnngen("check", "many.cnn", "--json", cwd=folder).stdout)
+    assert (first["line"], first["column"], len(first["others"])) == (1, 7, 3)
+
+
 def test_format_prints_checks_and_changes(folder: Path) -> None:
     assert (
         cnngen("format", "--short", "lenet.cnn", cwd=folder).stdout
@@ -108,10 +120,23 @@ def test_open_samples_are_sentences_without_hyper_parameters(folder: Path) -> No
     assert "=" not in done.stdout
 
 
-@pytest.mark.parametrize(("out", "magic"), [("net.svg", b"<svg"), ("net.png", b"\x89PNG")])
+@pytest.mark.parametrize(
+    ("out", "magic"), [("net.svg", b"<svg"), ("net.png", b"\x89PNG"), ("net.pdf", b"%PDF")]
+)
 def test_draw_writes_a_picture(folder: Path, out: str, magic: bytes) -> None:
     assert cnngen("draw", "lenet.cnn", "--out", out, cwd=folder).returncode == 0
     assert magic in (folder / out).read_bytes()[:200]
+
+
+def test_draw_takes_several_files_into_a_folder(folder: Path) -> None:
+    (folder / "other.cnn").write_text(LENET.replace("LENET", "OTHER"))
+    files = ("lenet.cnn", "other.cnn")
+    assert cnngen("draw", *files, "-o", "pictures", "--no-title", cwd=folder).returncode == 0
+    assert {file.name for file in (folder / "pictures").iterdir()} == {"lenet.svg", "other.svg"}
+    assert ">OTHER</text>" not in (folder / "pictures/other.svg").read_text()
+    done = cnngen("draw", *files, "-o", "one.png", cwd=folder)
+    assert done.returncode == 2
+    assert "do not go into one picture" in done.stderr
 
 
 def test_the_first_command_gives_a_table_and_all_artefacts_and_does_not_train_twice(
@@ -185,7 +210,7 @@ MISTAKES = {
     "a name too long": (["generate", "lenet.cnn", "-o", "x" * 300 + ".py"], "cannot be written"),
     "an npz nowhere": (["export", "lenet.txt/x.npz"], "cannot be written"),
     "an empty shard": (["campaign", "-n", "2", "--shard", "3/4", "-o", "c"], "is empty"),
-    "no such picture": (["draw", "lenet.cnn", "-o", "net.jpg"], ".svg or .png"),
+    "no such picture": (["draw", "lenet.cnn", "-o", "net.jpg"], ".svg, .png or .pdf"),
     "a backbone": (["train", "backbone.cnn"], "backbone"),
     "a wrong shape": (["train", "big.cnn"], "8x8x1"),
     "an odd shape": (["check", "lenet.cnn", "-i", "32x32"], "32x32x3"),

@@ -13,6 +13,8 @@ from texts import ACCEPTED, REJECTED
 
 from cnngen.errors import CnnGenError, DescriptionError, Source, Span
 from cnngen.language import parse, read
+from cnngen.language.grammar import grammar
+from cnngen.language.other_names import OTHER_NAMES
 
 
 def error_of(text: str) -> DescriptionError:
@@ -204,3 +206,35 @@ def test_a_mark_of_byte_order_takes_no_column(tmp_path: Path) -> None:
     with pytest.raises(DescriptionError) as caught:
         read(path)
     assert caught.value.position == (1, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("input conv maxpool flatten dense output", "Did you mean 'max_pooling'?"),
+        ("input conv MaxPool2d flatten dense output", "Did you mean 'max_pooling'?"),
+        ("input conv batchnorm flatten dense output", "Did you mean 'BatchNormalisation'?"),
+        ("input conv flatten BatchNorm1d dense output", "Batch normalisation belongs"),
+        ("input conv relu flatten dense output", "An activation belongs to its layer"),
+        ("input conv(kernel_size=3) flatten dense output", "Did you mean 'kernel'?"),
+        ("input conv(out_channels=3) flatten dense output", "Did you mean 'filters'?"),
+        ("input conv max_pooling(kernel=2) flatten dense output", "Did you mean 'size'?"),
+        ("input conv max_pooling(pool_size=2) flatten dense output", "Did you mean 'size'?"),
+        ("input conv flatten dense(neurons=9) dense output", "Did you mean 'units'?"),
+        ("input conv flatten fc output", "Did you mean 'dense'?"),
+        ("input conv flatten Linear output", "Did you mean 'dense'?"),
+        ("input conv residual flatten dense output", "A merge stands in brackets"),
+        ("input conv dropout(p=0.5) flatten dense output", "Did you mean 'rate'?"),
+    ],
+)
+def test_names_of_other_libraries_are_understood(text: str, hint: str) -> None:
+    with pytest.raises(CnnGenError) as refused:
+        parse(text)
+    assert refused.value.hint is not None
+    assert refused.value.hint.startswith(hint)
+
+
+def test_the_words_that_hints_name_are_those_of_the_language() -> None:
+    words = grammar().words
+    for meant in OTHER_NAMES.values():
+        assert set(meant) <= words

@@ -18,13 +18,13 @@ from PIL import Image, ImageChops, ImageFont, ImageStat
 from cnngen.errors import CnnGenError
 from cnngen.language import parse
 from cnngen.network import Network
-from cnngen.network.picture import to_png, to_svg
+from cnngen.network.picture import to_pdf, to_png, to_svg
 from cnngen.network.picture.labels import text_width
 from cnngen.network.picture.png import MAX_PIXELS, font_folder
-from cnngen.network.picture.scene import MAX_NODES
+from cnngen.network.picture.scene import MAX_NODES, scene
 from cnngen.operations import OPERATIONS, Add, BatchNorm, Concat, Conv2d, Dense, GlobalPool
-from cnngen.space.resolution import lower
-from cnngen.space.sampling import sample
+from cnngen.space.resolution import lower, resolve
+from cnngen.space.sampling import Bounds, sample, sample_many
 
 SVG = "{http://www.w3.org/2000/svg}"
 CONV = "conv(filters=4, kernel=3, stride=1, padding=same, activation=relu, bias=true)"
@@ -463,3 +463,24 @@ def test_the_picture_in_the_documentation_is_of_the_description_beside_it() -> N
     page = (docs / "pictures.md").read_text()
     (text,) = re.findall(r"```\n(Example .*?)```", page, re.DOTALL)
     assert (docs / "images" / "picture.svg").read_text() == to_svg(lower(parse(text)))
+
+
+def test_a_pdf_has_the_texts_of_the_svg_and_is_the_same_each_time() -> None:
+    one = resolve(parse("ONE -> input(8x8x1) conv [add (conv, Empty)] flatten dense output"))
+    drawn = to_pdf(one)
+    assert drawn.startswith(b"%PDF")
+    assert drawn == to_pdf(one)
+    assert len(to_pdf(one, title=False)) < len(drawn)
+
+
+def test_a_strip_does_not_end_between_a_merge_and_its_sum() -> None:
+    """The box above a sum is in the same strip, however long the network is."""
+    cut = 0
+    for drawn in sample_many(60, "paper", bounds=Bounds((60, 300))):
+        page = scene(drawn)
+        for node, shape in zip(drawn.nodes, page.shapes, strict=True):
+            if node.operation.joined:
+                above = page.shapes[node.inputs[0]].box
+                assert above.y < shape.box.y, drawn.id
+        cut += page.width > 1200
+    assert cut > 10

@@ -22,13 +22,14 @@ from cnngen.cli.options import (
     Seed,
     Space,
 )
-from cnngen.errors import CnnGenError
+from cnngen.errors import CnnGenError, DescriptionError
 
 if TYPE_CHECKING:
     from cnngen.language import Description
     from cnngen.network import Network
 
 STDIN = Path("-")
+PICTURES = ("svg", "png", "pdf")
 
 
 def read_description(path: Path) -> Description:
@@ -75,19 +76,11 @@ def check(
             )
         except CnnGenError as error:
             failed = True
-            line, column = error.position or (None, None)
-            found.append(
-                {
-                    "file": str(file),
-                    "right": False,
-                    "message": error.message,
-                    "line": line,
-                    "column": column,
-                    "hint": error.hint,
-                }
-            )
+            mistakes = _all_mistakes(error)
+            first, *others = map(_mistake, mistakes)
+            found.append({"file": str(file), "right": False, **first, "others": others})
             if not as_json:
-                print(error, file=sys.stderr)
+                print(*mistakes, sep="\n", file=sys.stderr)
         else:
             found.append({"file": str(file), "right": True, **summary(network)})
             if not as_json:
@@ -96,6 +89,24 @@ def check(
         print_json(found)
     if failed:
         raise typer.Exit(2)
+
+
+def _all_mistakes(first: CnnGenError) -> list[CnnGenError]:
+    """The mistakes of the text in which one was found: all of its syntax, or that one."""
+    from cnngen.editor.analysis import MAX_CHARACTERS
+    from cnngen.editor.recovery import parse_on
+
+    if not isinstance(first, DescriptionError) or first.source is None or first.span is None:
+        return [first]
+    if len(first.source.text) > MAX_CHARACTERS:
+        return [first]
+    found = parse_on(first.source).errors
+    return [*found] if found and found[0].span == first.span else [first]
+
+
+def _mistake(error: CnnGenError) -> dict[str, object]:
+    line, column = error.position or (None, None)
+    return {"message": error.message, "line": line, "column": column, "hint": error.hint}
 
 
 def format_(
@@ -249,15 +260,22 @@ def generate(
 
 
 def draw(
-    file: File,
+    files: Files,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="An .svg or .png file. [the description's name with .svg]",
+            help="An .svg, .png or .pdf file, or a folder. [the description's name with .svg]",
         ),
     ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--format", "-f", help="svg, png or pdf, if --out does not say it."),
+    ] = None,
+    title: Annotated[
+        bool, typer.Option("--title/--no-title", help="Draw the network's name and size above.")
+    ] = True,
     scale: Annotated[float, typer.Option(min=0.1, max=10, help="Scale of a .png.")] = 2.0,
     trace: Annotated[
         bool, typer.Option("--trace", help="Draw what PyTorch runs, with torchview and Graphviz.")
@@ -267,26 +285,55 @@ def draw(
     space: Space = "paper",
     seed: Seed = 0,
 ) -> None:
-    """Draw a network: a box for each operation, columns side by side for merges.
+    """Draw networks: a box for each operation, columns side by side for merges.
 
     cnngen draw lenet.cnn
     cnngen draw lenet.cnn --out lenet.png --scale 3
+    cnngen draw nets/*.cnn --out pictures --format pdf --no-title
     cnngen draw lenet.cnn --trace --out traced.svg
     """
     from cnngen.cli import output
-    from cnngen.network.picture import to_png, to_svg, trace_picture
+    from cnngen.network.picture import to_pdf, to_png, to_svg, trace_picture
 
-    out = out or Path("network.svg" if file == STDIN else file.with_suffix(".svg").name)
-    kind = out.suffix.lower()
-    if kind not in (".svg", ".png"):
-        raise CnnGenError(
-            f"'{out}' is not a picture", hint="Use a file name that ends in .svg or .png."
-        )
-    if trace and kind != ".svg":
-        raise CnnGenError("a traced model is drawn as .svg", hint=f"Name it {out.stem}.svg.")
-    network = _resolved(file, input_shape, classes, space, seed)
-    if trace:
-        output.write_output(out, trace_picture(network))
-    else:
-        output.write_output(out, to_svg(network) if kind == ".svg" else to_png(network, scale))
-    print(f"{out}: {output.summary_line(network)}")
+    pictures = _pictures(files, out, kind)
+    for file, picture in zip(files, pictures, strict=True):
+        network = _resolved(file, input_shape, classes, space, seed)
+        drawn: str | bytes
+        if trace:
+            if picture.suffix != ".svg":
+                raise CnnGenError(
+                    "a traced model is drawn as .svg", hint=f"Name it {picture.stem}.svg."
+                )
+            drawn = trace_picture(network)
+        elif picture.suffix.lower() == ".png":
+            drawn = to_png(network, scale, title=title)
+        elif picture.suffix.lower() == ".pdf":
+            drawn = to_pdf(network, title=title)
+        else:
+            drawn = to_svg(network, title=title)
+        if picture.parent == out:
+            output.make_folder(out)
+        output.write_output(picture, drawn)
+        print(f"{picture}: {output.summary_line(network)}")
+
+
+def _pictures(files: list[Path], out: Path | None, kind: str | None) -> list[Path]:
+    """The picture to draw for each file: `out`, or one by the file's name in the folder `out`."""
+    if kind is not None and kind not in PICTURES:
+        raise CnnGenError(f"'{kind}' is not a format of pictures", hint="One of: svg, png, pdf.")
+    if out is not None and out.suffix and not out.is_dir():
+        if out.suffix.lower().removeprefix(".") not in PICTURES:
+            raise CnnGenError(
+                f"'{out}' is not a picture", hint="Use a file name that ends in .svg, .png or .pdf."
+            )
+        if len(files) > 1:
+            raise CnnGenError(
+                f"{len(files)} networks do not go into one picture",
+                hint="--out names a folder for several.",
+            )
+        return [out]
+    names = [f"{'network' if file == STDIN else file.stem}.{kind or 'svg'}" for file in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise CnnGenError(f"two networks would be drawn as {twice}", hint="Draw them separately.")
+    return [(out or Path()) / name for name in names]

@@ -24,6 +24,7 @@ from cnngen.language.grammar import (
     Terminal,
     grammar,
 )
+from cnngen.language.other_names import hint_for
 from cnngen.language.tree import Description
 
 MAX_CHARACTERS = 64 * 2**20
@@ -246,8 +247,11 @@ class Machine:
             return "A description begins with 'input', or with its name and '->'."
         if expected == ["'('"] and self.open[-1].rule.name == "LateDropout":
             return "A dropout stands before the pooling, or names its rate: dropout(rate=0.2)."
+        allowed = {option.strip("'") for option in expected}
+        is_name = LABELS["Name"] in expected
+        if not is_name and (named := hint_for(word, allowed)) is not None:
+            return named
         if word in self.grammar.words:
-            is_name = LABELS["Name"] in expected
             return f"'{word}' is reserved and cannot be a name." if is_name else None
         options = {option.strip("'").lower(): option for option in expected}
         close = difflib.get_close_matches(word[:64].lower(), options, n=1, cutoff=0.75)

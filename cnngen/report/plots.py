@@ -92,10 +92,10 @@ def scatter(x: Floats, y: Floats, labels: tuple[str, str], front: Sequence[int])
     if len(x) > MOST_POINTS:
         shown = np.random.default_rng(0).choice(shown, MOST_POINTS, replace=False)
     with axes(*labels, height=3.4) as (drawn, picture):
-        drawn.plot(x[shown], y[shown], ".", color=BLUE, markersize=3, alpha=0.5, label="networks")
+        drawn.plot(x[shown], y[shown], "o", color=BLUE, ms=4, mew=0, alpha=0.6, label="networks")
         drawn.step(
-            x[front], y[front], where="post", color=RED, lw=1.2, marker="o", markersize=3.5,
-            label="Pareto front",
+            x[front], y[front], where="post", color=RED, lw=1.0, marker="o", markersize=5,
+            fillstyle="none", label="Pareto front",
         )  # fmt: skip
         drawn.set_xscale("log")
         drawn.legend(frameon=False, loc="lower right")

@@ -18,7 +18,7 @@ from math import log, sqrt
 import numpy as np
 
 from cnngen.network.network import Network
-from cnngen.network.picture.stack import AXIS, TEE, Route, Stack, stack
+from cnngen.network.picture.stack import AXIS, GAP, TEE, Route, Stack, stack
 
 HEAD = 7
 """Length of an arrow head, with a margin."""
@@ -135,6 +135,8 @@ def _free_gaps(placed: Stack) -> list[_Gap]:
             taken.append((route.turn - TEE // 3, route.turn + HEAD))
         elif route.joins:
             taken.append((route.begin, route.begin + TEE + HEAD))
+        if route.joins:  # a sum stays below what it adds up
+            taken.append((placed.top[route.target] - GAP - TEE, placed.top[route.target]))
     taken.sort()
     opens, closes = sorted(placed.opens[1:]), sorted(placed.closes[1:])
     gaps = []

@@ -27,17 +27,17 @@ SMOOTH = 4
 Mask = Image.Image
 
 
-def to_png(network: Network, scale: float = 1.0) -> bytes:
+def to_png(network: Network, scale: float = 1.0, *, title: bool = True) -> bytes:
     """Draw a network as PNG, with `scale` pixels for each pixel of the SVG.
 
-    A picture of more than `MAX_PIXELS` is scaled down. Raises `CnnGenError` for a network that
+    `title` draws its name and size above. A picture of more than `MAX_PIXELS` is scaled down. Raises `CnnGenError` for a network that
     is too large to draw, and for a scale that is not a number above 0.
     """
     if not 0 < scale < inf:
         raise CnnGenError(
             f"the scale cannot be {scale}", hint="1 is the size of the SVG, 2 is twice that."
         )
-    page = scene(network)
+    page = scene(network, title=title)
     scale = min(scale, sqrt(MAX_PIXELS / (page.width * page.height)))
     file = BytesIO()
     _Painter(page, scale).image.save(file, "PNG", compress_level=1)

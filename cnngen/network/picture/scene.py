@@ -102,8 +102,8 @@ class Scene:
     shapes: tuple[Shape, ...]
 
 
-def scene(network: Network) -> Scene:
-    """Lay out the drawing of a network.
+def scene(network: Network, *, title: bool = True) -> Scene:
+    """Lay out the drawing of a network, with its name and size above if `title`.
 
     Raises `CnnGenError` for a network of more than `MAX_NODES` operations.
     """
@@ -120,19 +120,21 @@ def scene(network: Network) -> Scene:
         for label, join in zip(labels, joins, strict=True)
     ]
     drawing = layout(network, sizes, _stacked(network))
-    title, facts = _title(network), _facts(network)
+    name, above = _title(network), HEADER if title else 0
     header = (
-        Text(MARGIN, MARGIN + 13, title, TITLE_SIZE, bold=True),
-        Text(MARGIN, MARGIN + 31, facts, colour=FAINT),
-    )
+        Text(MARGIN, MARGIN + 13, name, TITLE_SIZE, bold=True),
+        Text(MARGIN, MARGIN + 31, _facts(network), colour=FAINT),
+    )[: 2 if title else 0]
     widths = [text_width(text.text, text.size, bold=text.bold) for text in header]
     return Scene(
-        width=round(max(drawing.width, *widths)) + 2 * MARGIN + 1,
-        height=drawing.height + HEADER + 2 * MARGIN + 1,
-        title=title,
+        width=round(max([drawing.width, *widths])) + 2 * MARGIN + 1,
+        height=drawing.height + above + 2 * MARGIN + 1,
+        title=name,
         header=header,
-        lines=tuple(map(_line, drawing.wires)),
-        shapes=tuple(map(_shape, network.nodes, labels, drawing.boxes)),
+        lines=tuple(_line(wire, above) for wire in drawing.wires),
+        shapes=tuple(
+            _shape(*of, above) for of in zip(network.nodes, labels, drawing.boxes, strict=True)
+        ),
     )
 
 
@@ -178,11 +180,11 @@ def _facts(network: Network) -> str:
     return ", ".join(facts)
 
 
-def _line(wire: Wire) -> Line:
+def _line(wire: Wire, above: int) -> Line:
     return Line(
         wire.source,
         wire.target,
-        tuple((x + MARGIN, y + MARGIN + HEADER) for x, y in _turns(wire.points)),
+        tuple((x + MARGIN, y + MARGIN + above) for x, y in _turns(wire.points)),
         SKIP if wire.skips else LINE,
         head=not wire.stacked,
     )
@@ -212,8 +214,8 @@ def _towards(start: Point, end: Point, step: int) -> Point:
     )
 
 
-def _shape(node: Node, label: Label, placed: Box) -> Shape:
-    box = Box(placed.x + MARGIN, placed.y + MARGIN + HEADER, placed.width, placed.height)
+def _shape(node: Node, label: Label, placed: Box, above: int) -> Shape:
+    box = Box(placed.x + MARGIN, placed.y + MARGIN + above, placed.width, placed.height)
     about = f"{node.name}: {label.title}"
     about += f", {label.detail}" if label.detail else ""
     about += f" → {label.shape}"

@@ -17,12 +17,12 @@ from cnngen.network.picture.scene import INK, LINE, Line, Scene, Shape, Text, sc
 FONTS = "'DejaVu Sans', Verdana, Geneva, Arial, sans-serif"
 
 
-def to_svg(network: Network) -> str:
+def to_svg(network: Network, *, title: bool = True) -> str:
     """Draw a network as SVG: boxes from top to bottom, right sides of merges beside them.
 
-    The output is deterministic. Raises `CnnGenError` for a network that is too large to draw.
+    `title` draws its name and size above. The output is deterministic. Raises `CnnGenError` for a network that is too large to draw.
     """
-    return "\n".join(_elements(scene(network))) + "\n"
+    return "\n".join(_elements(scene(network, title=title))) + "\n"
 
 
 def _elements(page: Scene) -> Iterator[str]:
