@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import cnngen
 import cnngen.training.data.dataset
 import cnngen.training.data.images
 import cnngen.training.data.parquet
@@ -500,3 +501,43 @@ def test_each_of_pillows_modes_keeps_its_values_or_is_refused(tmp_path, mode: st
         np.testing.assert_array_equal(
             images[0], np.broadcast_to(values[..., None], images[0].shape)
         )
+
+
+def test_images_of_any_size_and_colour_are_resized_when_asked(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for number, shape in enumerate([(9, 7, 3), (4, 4), (20, 30, 4), (4, 4, 3)]):
+        folder = tmp_path / "pets" / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, shape, np.uint8)).save(folder / f"{number}.png")
+    (folder / "Thumbs.db").write_bytes(b"not an image")
+    with pytest.raises(DataError) as refused:
+        load_data(tmp_path / "pets")
+    assert "--resize 9x7x3" in (refused.value.hint or "")
+    data = load_data(tmp_path / "pets", resize=(4, 4, 3))
+    assert data.input_shape == (4, 4, 3)
+    assert data.summary.prepared == (
+        "3 of 4 images of 4x4x1 to 20x30x3 resized to 4x4x3, bilinear, stretched"
+    )
+    with Image.open(tmp_path / "pets/dog/3.png") as same:
+        assert (data.images[3] == np.asarray(same)).all()
+    with Image.open(tmp_path / "pets/dog/1.png") as grey:
+        assert (data.images[2] == np.asarray(grey)[..., None]).all()
+    assert load_data(tmp_path / "pets", resize=(6, 5, 1)).input_shape == (6, 5, 1)
+    with pytest.raises(DataError, match="cannot be resized to 4x4x2"):
+        load_data(tmp_path / "pets", resize=(4, 4, 2))
+
+
+def test_data_in_memory_is_resized_as_files_are(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 9, 7, 3), np.uint8)
+    labels = np.arange(6) % 2
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    write_folder(tmp_path / "folder", images, labels)
+    from_archive = load_data(tmp_path / "data.npz", resize=(4, 5, 1))
+    from_folder = load_data(tmp_path / "folder", resize=(4, 5, 1))
+    assert (by_class(from_archive.images, labels) == from_folder.images).all()
+    assert from_archive.prepared == from_folder.prepared
+    network = cnngen.sample("compact", input_shape=(4, 5, 1), classes=2, seed=1)
+    protocol = cnngen.Protocol(epochs=1, validation_share=0, test_share=0.4)
+    record = cnngen.train(network, from_archive, protocol).record
+    assert record.data.prepared == from_archive.prepared
+    assert cnngen.Record.from_json(record.to_json()) == record

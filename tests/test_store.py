@@ -561,11 +561,13 @@ protocol_schedule string
 protocol_warmup float64
 protocol_augmentation string
 protocol_abort_dead Int64
+protocol_keep string
 data_name string
 data_shape string
 data_classes Int64
 data_images Int64
 data_digest string
+data_prepared string
 status string
 cause string
 cause_epoch Int64

@@ -31,6 +31,7 @@ from cnngen.cli.options import (
     Range,
     RayAddress,
     Repeats,
+    Resize,
     Seed,
     Set,
     Space,
@@ -62,6 +63,7 @@ def campaign(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs.")],
     space: Space = "paper",
     data: Data = "digits",
+    resize: Resize = None,
     protocol: ProtocolName = "quick",
     backend: Backend = "torch",
     seed: Seed = 0,
@@ -139,7 +141,7 @@ def campaign(
 
         executor = on_ray(ray)
     stop = threading.Event()
-    images = load_data(data)
+    images = load_data(data, resize=resize)
     what = "networks" if repeats == 1 else "trainings"
     display = Display(plan.trainings, what)
     watches: list[Watch] = [display]

@@ -20,6 +20,7 @@ from cnngen.cli.options import (
     Parameters,
     ProtocolName,
     Range,
+    Resize,
     Seed,
     Space,
     Tdp,
@@ -51,6 +52,7 @@ def compare(
     parameters: Parameters = None,
     flops: Flops = None,
     data: Data = "digits",
+    resize: Resize = None,
     protocol: ProtocolName = "quick",
     epochs: Epochs = None,
     repeats: Annotated[
@@ -104,7 +106,7 @@ def compare(
     from cnngen.training.data import load_data
 
     modes = name_list(backends)
-    images = load_data(data)
+    images = load_data(data, resize=resize)
     bounds = Bounds(layers or Range(), parameters or Range(), flops or Range())
     if files and bounds != Bounds():
         raise CnnGenError("bounds apply to sampled networks, but files were given")

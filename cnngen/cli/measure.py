@@ -25,6 +25,7 @@ from cnngen.cli.options import (
     PrecisionName,
     ProtocolName,
     Repeats,
+    Resize,
     Seed,
     Set,
     Space,
@@ -89,6 +90,7 @@ def train(
     files: Files,
     backend: Backend = "torch",
     data: Data = "digits",
+    resize: Resize = None,
     protocol: ProtocolName = "quick",
     epochs: Epochs = None,
     settings: Set = None,
@@ -138,7 +140,7 @@ def train(
         seed=train_seed,
     )
     descriptions = [read_description(file) for file in files]
-    images = load_data(data)
+    images = load_data(data, resize=resize)
     shape, classes = images.input_shape, images.classes
     for file, description in zip(files, descriptions, strict=True):
         own = description.input_shape
@@ -262,6 +264,7 @@ def show(
 def export(
     out: Annotated[Path, typer.Argument(help="The .npz file to write.")],
     data: Data = "digits",
+    resize: Resize = None,
     protocol: ProtocolName = "quick",
 ) -> None:
     """Write a data set as .npz, split by a protocol, for standalone training scripts.
@@ -274,7 +277,7 @@ def export(
 
     if out.suffix != ".npz":
         raise CnnGenError(f"'{out}' is not an .npz file", hint="Use a file name that ends in .npz.")
-    images = load_data(data)
+    images = load_data(data, resize=resize)
     save_npz(images, out, protocol_of(protocol))
     print(f"{out}: {len(images):,} images of {images.name}")
 

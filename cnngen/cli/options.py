@@ -123,6 +123,15 @@ Data = Annotated[
         "--data", "-d", help="digits, another known name, a Parquet file or folder, .npz, images."
     ),
 ]
+Resize = Annotated[
+    ImageShape | None,
+    typer.Option(
+        "--resize",
+        parser=_shape,
+        metavar="HxWxC",
+        help="Resize the images; C is 1 for grey, 3 for colours.",
+    ),
+]
 ProtocolName = Annotated[
     str,
     typer.Option(

@@ -27,6 +27,7 @@ from cnngen.cli.options import (
     ProtocolName,
     Range,
     RayAddress,
+    Resize,
     Seed,
     Set,
     Space,
@@ -75,6 +76,7 @@ def search(
     ] = "accuracy",
     space: Space = "paper",
     data: Data = "digits",
+    resize: Resize = None,
     protocol: ProtocolName = "quick",
     backend: Backend = "torch",
     seed: Seed = 0,
@@ -123,7 +125,7 @@ def search(
     from cnngen.training.data import load_data
 
     budget = Budget(count=count, hours=hours, watt_hours=watt_hours)
-    images = load_data(data)
+    images = load_data(data, resize=resize)
     plan = SearchPlan(
         method=method,
         objectives=tuple(name_list(objectives)),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cnngen.cli.options import Backend, Data, Space
+from cnngen.cli.options import Backend, Data, Resize, Space
 from cnngen.errors import CnnGenError
 
 
@@ -20,6 +20,7 @@ def studio(
         Path, typer.Option("--folder", "-f", help="Folder of runs to explore.")
     ] = Path("runs"),
     data: Data = "digits",
+    resize: Resize = None,
     space: Space = "paper",
     backend: Backend = "torch",
     model: Annotated[
@@ -70,5 +71,7 @@ def studio(
         if open_it:
             typer.launch(address)
 
-    settings = StudioSettings(file, folder, load_data(data), space, backend, model, limits)
+    settings = StudioSettings(
+        file, folder, load_data(data, resize=resize), space, backend, model, limits
+    )
     serve(settings, host=host, port=port, on_ready=ready)

@@ -189,7 +189,8 @@ def record_id(network_id: str, backend: str, protocol: Protocol, data: DataSumma
         if field.name in ADDED and given[field.name] == field.default:
             del given[field.name]
     images = asdict(data)
-    del given["name"], images["name"]  # the same by another name is the same
+    # The same by another name is the same, and the digest is that of the images as they were used.
+    del given["name"], images["name"], images["prepared"]
     how = json.dumps([given, images], sort_keys=True)
     return f"{network_id}-{backend}-{hashlib.sha256(how.encode()).hexdigest()[:8]}"
 

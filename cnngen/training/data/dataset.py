@@ -37,7 +37,7 @@ class Dataset:
 
     `images` is uint8 of shape (images, height, width, channels). `labels` is int64 of shape
     (images,) and indexes `class_names`. The images from position `test_start` on are the data
-    set's own test images, if it has any. Raises `DataError` if these do not match.
+    set's own test images, if it has any. `prepared` says how images were resized. Raises `DataError` if these do not match.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Dataset:
     labels: Labels
     class_names: tuple[str, ...]
     test_start: int | None = None
+    prepared: str | None = None
 
     def __post_init__(self) -> None:
         images, labels, count = self.images, self.labels, len(self.class_names)
@@ -94,7 +95,14 @@ class Dataset:
         """The summary of the data set for a record."""
         from cnngen.training.data.summary import DataSummary
 
-        return DataSummary(self.name, self.input_shape, self.classes, len(self.images), self.digest)
+        return DataSummary(
+            self.name,
+            self.input_shape,
+            self.classes,
+            len(self.images),
+            self.digest,
+            self.prepared,
+        )
 
     def __len__(self) -> int:
         return len(self.images)

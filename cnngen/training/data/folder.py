@@ -9,17 +9,22 @@ import numpy as np
 from cnngen.errors import DataError
 from cnngen.training.data.dataset import PARTS, Dataset, check_size, part_of
 from cnngen.training.data.images import EncodedImage, decode_images
+from cnngen.training.data.resize import Resizing
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
+
+LEFT_BEHIND = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx")
+"""Files that Windows and macOS create among images, in lower case."""
 
 BATCH = 256
 
 
-def load_folder(path: Path) -> Dataset:
+def load_folder(path: Path, resizing: Resizing | None = None) -> Dataset:
     """Load a data set from a folder with one folder per class.
 
     The folders of the classes may also be in `train` and, optionally, `val` (which counts as
-    training images) and `test`. Classes are numbered in the alphabetical order of their names.
+    training images) and `test`. Files that systems leave behind, such as `Thumbs.db`, are passed
+    over. Classes are numbered in the alphabetical order of their names.
 
     Raises `DataError` for files that are not images, and for test images of a class without
     training images.
@@ -56,10 +61,11 @@ def load_folder(path: Path) -> Dataset:
     batches = (encoded[i : i + BATCH] for i in range(0, len(encoded), BATCH))
     return Dataset(
         name,
-        decode_images(name, len(files), batches),
+        decode_images(name, len(files), batches, resizing),
         np.array(labels, np.int64),
         tuple(classes),
         start if start != len(files) else None,
+        str(resizing) if resizing else None,
     )
 
 
@@ -84,8 +90,12 @@ def _parts(path: Path) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """List a folder in alphabetical order, without hidden files, which the system creates."""
+    """List a folder in alphabetical order, without hidden files and others that systems create."""
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if not path.name.startswith(".") and path.name.lower() not in LEFT_BEHIND
+        )
     except OSError as error:
         raise DataError(f"{folder}: cannot be read: {error.strerror}") from None

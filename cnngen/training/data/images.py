@@ -14,6 +14,7 @@ import numpy as np
 
 from cnngen.errors import DataError
 from cnngen.training.data.dataset import Images, check_size
+from cnngen.training.data.resize import Resizing
 
 EncodedImage = tuple[str, bytes | Path]
 """The location of an image for messages, and its bytes or its file."""
@@ -37,10 +38,15 @@ MAX_FILE = 2**26
 MAX_PIXELS = 2**26
 
 
-def decode_images(name: str, count: int, batches: Iterable[Sequence[EncodedImage]]) -> Images:
+def decode_images(
+    name: str,
+    count: int,
+    batches: Iterable[Sequence[EncodedImage]],
+    resizing: Resizing | None = None,
+) -> Images:
     """Decode all images of a data set, in threads, to (count, height, width, channels).
 
-    Grey images have 1 channel, all others 3. Raises `DataError` for the first image that is
+    Grey images have 1 channel, all others 3, unless they are resized. Raises `DataError` for the first image that is
     broken, too large, or different in shape from the first.
     """
     images: Images | None = None
@@ -49,14 +55,14 @@ def decode_images(name: str, count: int, batches: Iterable[Sequence[EncodedImage
         pending: deque[Future[None]] = deque()
         for batch in batches:
             if images is None:
-                shape = _decode(*batch[0]).shape
+                shape = resizing.shape if resizing else _decode(*batch[0]).shape
                 check_size(name, count, shape)
                 images = np.empty((count, *shape), np.uint8)
             part = images[done : done + len(batch)]
             done += len(batch)
             if done > count:
                 break
-            pending.append(threads.submit(_fill, part, batch))
+            pending.append(threads.submit(_fill, part, batch, resizing))
             if len(pending) > 2 * workers:  # keeps no more encoded images in memory than needed
                 pending.popleft().result()
         for last in pending:
@@ -68,16 +74,20 @@ def decode_images(name: str, count: int, batches: Iterable[Sequence[EncodedImage
     return images
 
 
-def _fill(images: Images, batch: Sequence[EncodedImage]) -> None:
+def _fill(images: Images, batch: Sequence[EncodedImage], resizing: Resizing | None) -> None:
     height, width, channels = images.shape[1:]
+    expected = None if resizing else (height, width, channels)
     for i, (location, encoded) in enumerate(batch):
-        images[i] = _decode(location, encoded, (height, width, channels))
+        images[i] = _decode(location, encoded, expected, resizing)
 
 
 def _decode(
-    location: str, encoded: bytes | Path, expected: tuple[int, int, int] | None = None
+    location: str,
+    encoded: bytes | Path,
+    expected: tuple[int, int, int] | None = None,
+    resizing: Resizing | None = None,
 ) -> Images:
-    """Decode one image to (height, width, channels).
+    """Decode one image to (height, width, channels), and resize it.
 
     An image that is too large or of an unexpected shape is refused before decoding.
     """
@@ -114,6 +124,8 @@ def _decode(
             if expected is not None and shape != expected:
                 raise _odd(location, shape, expected)
             pixels = upright if upright.mode == mode else upright.convert(mode)
+            if resizing is not None:
+                return resizing.apply(pixels)
             return np.frombuffer(pixels.tobytes(), np.uint8).reshape(shape)
     except DataError:
         raise
@@ -127,7 +139,8 @@ def _decode(
 def _odd(location: str, shape: tuple[int, int, int], expected: tuple[int, int, int]) -> DataError:
     return DataError(
         f"{location}: this image is {_text(shape)}, those before are {_text(expected)}",
-        hint="All images of a data set must have one size and one number of channels.",
+        hint="All images of a data set must have one size and one number of channels. "
+        f"--resize {_text(expected)} makes them so.",
     )
 
 

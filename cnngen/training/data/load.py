@@ -12,6 +12,7 @@ from cnngen.training.data.digits import load_digits
 from cnngen.training.data.folder import load_folder
 from cnngen.training.data.npz import load_npz
 from cnngen.training.data.parquet import load_parquet
+from cnngen.training.data.resize import ImageSize, Resizing, resized
 from cnngen.training.data.vision import VISION, VISION_FILES, load_vision
 
 
@@ -32,14 +33,24 @@ def dataset_files(name: str, *, root: str | Path | None = None) -> Path | None:
     return next((path for path in kept if path.exists()), None)
 
 
-def load_data(name: str | Path, *, root: str | Path | None = None) -> Dataset:
+def load_data(
+    name: str | Path, *, root: str | Path | None = None, resize: ImageSize | None = None
+) -> Dataset:
     """Load a data set by its name, or from a Parquet file, an .npz file or a folder.
 
     `digits` comes with scikit-learn; capitals in a name do not matter. Other named data sets are read from `root/<name>`, or else
     downloaded into `root` by torchvision. `root` defaults to the environment variable
-    CNNGEN_DATA, or else `~/.cache/cnngen`. Raises `DataError` for an unknown name, and for data
-    that cannot be read or used.
+    CNNGEN_DATA, or else `~/.cache/cnngen`. `resize` (height, width, channels) gives all images that
+    shape, grey with one channel and coloured with three; records say what it did. Raises `DataError`
+    for an unknown name, and for data that cannot be read or used.
     """
+    if resize is not None:
+        Resizing(resize)  # refuses an impossible shape now
+    data = _load(name, root, resize)
+    return data if resize is None or data.prepared else resized(data, resize)
+
+
+def _load(name: str | Path, root: str | Path | None, resize: ImageSize | None) -> Dataset:
     if isinstance(name, str) and name.lower() in known_datasets():
         name = name.lower()
     if str(name) == "digits":
@@ -47,7 +58,11 @@ def load_data(name: str | Path, *, root: str | Path | None = None) -> Dataset:
     if str(name) in VISION:
         root = data_root(root)
         here = root / str(name)
-        return _load_path(here) if here.exists() else load_vision(str(name), root / "torchvision")
+        return (
+            _load_path(here, resize)
+            if here.exists()
+            else load_vision(str(name), root / "torchvision")
+        )
     path = Path(name)
     if not path.exists():
         near = get_close_matches(str(name), known_datasets(), 1)
@@ -57,16 +72,18 @@ def load_data(name: str | Path, *, root: str | Path | None = None) -> Dataset:
             hint=f"{meant}Known: {', '.join(known_datasets())}; or the path of a Parquet file, "
             "an .npz file or a folder.",
         )
-    return _load_path(path)
+    return _load_path(path, resize)
 
 
-def _load_path(path: Path) -> Dataset:
+def _load_path(path: Path, resize: ImageSize | None) -> Dataset:
+    """Load files; images that are encoded are resized as they are decoded."""
+    resizing = None if resize is None else Resizing(resize)
     if path.is_dir():
         parquet = any(path.glob("*.parquet")) or any(path.glob("*/*.parquet"))
-        return load_parquet(path) if parquet else load_folder(path)
+        return load_parquet(path, resizing) if parquet else load_folder(path, resizing)
     match path.suffix:
         case ".parquet":
-            return load_parquet(path)
+            return load_parquet(path, resizing)
         case ".npz":
             return load_npz(path)
     raise DataError(

@@ -15,6 +15,7 @@ from cnngen.system.columnar import MAX_FILE, check_sizes, reading
 from cnngen.system.untrusted import opened
 from cnngen.training.data.dataset import PARTS, Dataset, Labels, check_size, class_names, part_of
 from cnngen.training.data.images import EncodedImage, decode_images
+from cnngen.training.data.resize import Resizing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +30,7 @@ small file can hold terabytes.
 """
 
 
-def load_parquet(path: Path) -> Dataset:
+def load_parquet(path: Path, resizing: Resizing | None = None) -> Dataset:
     """Load a data set from one Parquet file, or a folder of `train*` and `test*.parquet`.
 
     A row has an image (column `img` or `image`: a struct with `bytes`, or the bytes) and a
@@ -46,10 +47,17 @@ def load_parquet(path: Path) -> Dataset:
     check_size(name, sum(table.rows for table in tables), (1, 1, 1))
     labels = np.concatenate([table.labels(names) for table in tables])
     images = decode_images(
-        name, len(labels), (batch for table in tables for batch in table.images())
+        name, len(labels), (batch for table in tables for batch in table.images()), resizing
     )
     start = sum(table.rows for table in tables[: len(train)])
-    return Dataset(name, images, labels, class_names(name, labels, names), start if test else None)
+    return Dataset(
+        name,
+        images,
+        labels,
+        class_names(name, labels, names),
+        start if test else None,
+        str(resizing) if resizing else None,
+    )
 
 
 def _parts(path: Path) -> tuple[list[Path], list[Path]]:

@@ -29,6 +29,7 @@ class SharedData:
     name: str
     class_names: tuple[str, ...]
     test_start: int | None
+    prepared: str | None
 
     def open(self) -> Dataset:
         """Open the data set, with its pixels in memory that all processes share."""
@@ -59,6 +60,7 @@ def shared(data: Dataset) -> Iterator[SharedData]:
             data.name,
             data.class_names,
             data.test_start,
+            data.prepared,
         )
 
 
@@ -69,4 +71,4 @@ def _open(data: SharedData) -> Dataset:
     memory = mmap.mmap(data.file, 0, access=mmap.ACCESS_COPY)
     labels = np.frombuffer(memory, np.int64, data.shape[0])
     images = np.frombuffer(memory, np.uint8, offset=labels.nbytes).reshape(data.shape)
-    return Dataset(data.name, images, labels, data.class_names, data.test_start)
+    return Dataset(data.name, images, labels, data.class_names, data.test_start, data.prepared)

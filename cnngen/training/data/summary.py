@@ -14,7 +14,8 @@ Text = Annotated[str, Field(max_length=10_000)]
 @dataclass(frozen=True, slots=True)
 class DataSummary:
     """A data set: height, width and channels of an image, the numbers of images and classes, and
-    a hash of all images and labels.
+    a hash of all images and labels. `prepared` says what was done to the images that were found;
+    None where they were taken as they are.
     """
 
     name: Text
@@ -22,3 +23,4 @@ class DataSummary:
     classes: int
     images: int
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    prepared: Text | None = None
