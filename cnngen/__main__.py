@@ -16,15 +16,23 @@ collections take a fifth of the time to parse a thousand descriptions.
 
 def main() -> None:
     """Run the command line and exit with its exit code."""
+    try:
+        sys.exit(_run())
+    except KeyboardInterrupt:  # while modules are loaded
+        print("cnngen: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def _run() -> int:
     # Print the stored top-level help, to save the time of importing Typer.
     if sys.argv[1:] in (["--help"], ["-h"]):
         from cnngen.cli.terminal import delivered
 
-        sys.exit(delivered(_print_help))
+        return delivered(_print_help)
     from cnngen.cli.app import run
 
     gc.set_threshold(*GARBAGE)
-    sys.exit(run(sys.argv[1:]))
+    return run(sys.argv[1:])
 
 
 def _print_help() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,9 +105,7 @@ def test_format_keeps_comments(folder: Path) -> None:
 
 def test_samples_are_reproducible_and_their_files_resolve_to_the_same_ids(folder: Path) -> None:
     options = ("sample", "-n", "3", "--seed", "5", "--space", "compact", "--layers", "8:30")
-    lines = [
-        json.loads(line) for line in cnngen(*options, "--json", cwd=folder).stdout.splitlines()
-    ]
+    lines = json.loads(cnngen(*options, "--json", cwd=folder).stdout)
     assert cnngen(*options, "--out", "nets", cwd=folder).returncode == 0
     files = sorted((folder / "nets").iterdir())
     assert [file.stem for file in files] == sorted(line["id"] for line in lines)
@@ -309,3 +308,53 @@ assert cnngen.train(network, data, protocol, meter=Watching()).record.status == 
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_times_have_units_and_mean_the_same_in_every_command(folder: Path) -> None:
+    from cnngen.cli.options import duration
+
+    assert [duration(text) for text in ("90s", "1.5min", "6h", "2d")] == [90, 90, 21600, 172800]
+    for command in (["campaign", "-n", "1", "-o", "c"], ["compare"], ["verify", "lenet.cnn"]):
+        done = cnngen(*command, "--patience", "6", cwd=folder)
+        assert done.returncode == 2
+        assert "such as 90s, 30min or 6h" in done.stderr
+
+
+def test_json_is_one_value_in_every_command(folder: Path) -> None:
+    assert json.loads(cnngen("sample", "-n", "2", "--json", cwd=folder).stdout)[1]["layers"] > 2
+    assert json.loads(cnngen("check", "lenet.cnn", "--json", cwd=folder).stdout)[0]["right"]
+    assert {row["name"] for row in json.loads(cnngen("backends", "--json", cwd=folder).stdout)} >= {
+        "torch",
+        "onnx",
+    }
+
+
+def test_ctrl_c_ends_any_command_with_a_sentence_and_code_130(folder: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cnngen", "sample", "-n", "1000000"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it is at work
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert said == "cnngen: stopped\n"
+
+
+def test_a_backend_is_called_installed_only_once_its_framework_was_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A package that is there and cannot be imported, as after a broken update."""
+    (folder / "onnxruntime").mkdir()
+    (folder / "onnxruntime/__init__.py").write_text("raise ImportError('no libgomp.so.1')")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    from cnngen.cli.measure import _backend
+
+    found = _backend("onnx")
+    assert found["framework"] is None
+    assert "cannot be loaded" in found["missing"]
+    assert "no libgomp.so.1" in found["missing"]

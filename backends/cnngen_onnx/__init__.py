@@ -34,6 +34,10 @@ class OnnxBackend(Backend):
         """Source that builds the model, and writes it when it is run: with `script` or without."""
         return emit(network)
 
+    def prepare(self) -> None:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+
     def runner(self) -> Runner[Exported]:
         """A runner in ONNX Runtime, without gradients."""
         from cnngen_onnx.runner import OnnxRunner

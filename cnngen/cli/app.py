@@ -45,8 +45,12 @@ class Group(TyperGroup):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, *args: Any, **kwargs: Any) -> Any:
-        with _made_printable():
-            return super().invoke(*args, **kwargs)
+        try:
+            with _made_printable():
+                return super().invoke(*args, **kwargs)
+        except KeyboardInterrupt:
+            print("cnngen: stopped", file=sys.stderr)
+            raise typer.Exit(130) from None
 
 
 @contextmanager

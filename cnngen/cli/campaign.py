@@ -20,12 +20,12 @@ from cnngen.cli.options import (
     Early,
     Epochs,
     Flops,
-    HungHours,
     IdleSeconds,
     Keep,
     KeepWeights,
     Layers,
     Parameters,
+    Patience,
     PrecisionName,
     ProtocolName,
     Range,
@@ -90,7 +90,7 @@ def campaign(
     country: Country = None,
     tdp: Tdp = None,
     idle: IdleSeconds = 5.0,
-    patience: HungHours = 6.0,
+    patience: Patience = "6h",  # type: ignore[assignment]
     repair: Annotated[
         bool, typer.Option("--repair", help="Move unreadable runs aside and train them again.")
     ] = False,
@@ -135,7 +135,7 @@ def campaign(
         shard=Shard(*shard) if shard else WHOLE,
         repeats=repeats,
     )
-    executor = local(workers, patience=patience * 3600)
+    executor = local(workers, patience=patience)
     if ray is not None:
         from cnngen.runs.campaign.ray import on_ray
 

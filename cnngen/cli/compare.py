@@ -18,6 +18,7 @@ from cnngen.cli.options import (
     Json,
     Layers,
     Parameters,
+    Patience,
     ProtocolName,
     Range,
     Resize,
@@ -70,12 +71,7 @@ def compare(
     ] = False,
     country: Country = None,
     tdp: Tdp = None,
-    patience: Annotated[
-        float,
-        typer.Option(
-            "--patience", min=0.1, help="Minutes without an epoch until a training counts as hung."
-        ),
-    ] = 60.0,
+    patience: Patience = "1h",  # type: ignore[assignment]
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for all results.")] = Path(
         "runs/compare"
     ),
@@ -135,7 +131,7 @@ def compare(
                 energy_mode="process" if by_process else "machine",
                 country=country,
                 tdp=tdp,
-                patience=patience * 60,
+                patience=patience,
                 watches=[display],
                 stop=stop,
             )

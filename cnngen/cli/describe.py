@@ -170,10 +170,8 @@ def sample(
 
     cnngen sample --count 5 --seed 42
     cnngen sample -n 100 --space compact --layers 10:40 --out nets/
-    cnngen sample -n 1000 --json | jq .parameters
+    cnngen sample -n 1000 --json | jq '.[].parameters'
     """
-    import json
-
     from cnngen.cli import output
     from cnngen.language import format
     from cnngen.space.resolution.hyperparameters import DEFAULT_CLASSES, DEFAULT_INPUT
@@ -200,11 +198,12 @@ def sample(
     if out is not None:
         output.make_folder(out)
         networks = output.tracked(networks, count, "Sampling")
+    elif as_json:
+        output.print_json_list(map(output.summary, networks))
+        return
     for network in networks:
         if out is not None:
             output.write_output(out / f"{network.id}.cnn", format(network.description, long=True))
-        elif as_json:
-            print(json.dumps(output.summary(network)))
         else:
             print(network.to_text())
 

@@ -285,38 +285,51 @@ def export(
 def backends(as_json: Json = False) -> None:
     """List the backends, their frameworks' versions, and what is missing.
 
+    Each framework is loaded once, in a process of its own, before it is called installed.
+
     cnngen backends
     """
-    from cnngen.backend import backend_names, get_backend
-    from cnngen.cli.output import print_json, print_table, table_of
+    from concurrent.futures import ThreadPoolExecutor
 
-    found: list[dict[str, Any]] = []
-    for name in backend_names():
-        try:
-            backend = get_backend(name)
-        except CnnGenError as error:
-            nothing: dict[str, Any] = {"framework": None, "can": [], "modes": []}
-            found.append({"name": name, **nothing, "missing": error.message})
-            continue
-        version = backend.version()
-        found.append(
-            {
-                "name": name,
-                "framework": version,
-                "can": sorted(backend.capabilities),
-                "modes": list(backend.modes),
-                "missing": None if version else backend.install,
-            }
-        )
+    from rich.text import Text
+
+    from cnngen.backend import backend_names
+    from cnngen.cli.output import print_json, print_table, progress_console, table_of
+
+    with ThreadPoolExecutor(2) as threads, progress_console.status("Loading frameworks"):
+        found = list(threads.map(_backend, backend_names()))
     if as_json:
         print_json(found)
         return
     table = table_of("backend", "framework", "can", "modes")
     for row in found:
         framework = row["framework"] or f"missing: {row['missing']}"
-        modes = ", ".join(row["modes"])
-        table.add_row(str(row["name"]), str(framework), ", ".join(row["can"]), modes)
+        cells = (row["name"], framework, ", ".join(row["can"]), ", ".join(row["modes"]))
+        table.add_row(*map(Text, cells))  # a Text has no markup: [jax] stays
     print_table(table)
+
+
+def _backend(name: str) -> dict[str, Any]:
+    """What a backend is and can, and what it lacks."""
+    from cnngen.backend import get_backend
+    from cnngen.backend.mode_process import Mode, ModeError, ModeProcess
+
+    found: dict[str, Any] = {"name": name, "framework": None, "can": [], "modes": []}
+    try:
+        backend = get_backend(name)
+    except CnnGenError as error:
+        return found | {"missing": error.message}
+    found |= {"can": sorted(backend.capabilities), "modes": list(backend.modes)}
+    version = backend.version()
+    if version is None:
+        return found | {"missing": backend.install}
+    try:
+        with ModeProcess(Mode(name)) as process:
+            return found | {"framework": process.framework(), "missing": None}
+    except ModeError as error:
+        return found | {"missing": f"{version} cannot be loaded: {error.message}"}
+    except CnnGenError:  # a system without such processes
+        return found | {"framework": version, "missing": None}
 
 
 def protocol_of(

@@ -79,6 +79,18 @@ def name_list(text: str) -> list[str]:
     return given
 
 
+SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+"""Units of durations, in seconds."""
+
+
+def duration(text: str) -> float:
+    """Read a time such as `90s`, `30min` or `6h`, in seconds."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(s|min|h|d)", text)
+    if match is None or not float(match[1]):
+        raise typer.BadParameter(f"'{text}' is not a time such as 90s, 30min or 6h")
+    return float(match[1]) * SECONDS[match[2]]
+
+
 Input = Annotated[
     ImageShape | None,
     typer.Option(
@@ -150,7 +162,10 @@ TrainSeed = Annotated[
     typer.Option("--train-seed", min=0, max=2**53 - 1, help="Seed of the training; [0]."),
 ]
 TimeBudget = Annotated[
-    float | None, typer.Option("--time-budget", help="Time limit of a model, in seconds.")
+    float | None,
+    typer.Option(
+        "--time-budget", parser=duration, metavar="TIME", help="Time limit of a model: 90s, 2h."
+    ),
 ]
 Early = Annotated[
     int | None,
@@ -167,10 +182,13 @@ IdleSeconds = Annotated[
     float,
     typer.Option("--idle", min=0, help="Seconds to measure the idle machine (1 worker)."),
 ]
-HungHours = Annotated[
+Patience = Annotated[
     float,
     typer.Option(
-        "--patience", min=0.001, help="Hours without an epoch until a model counts as hung."
+        "--patience",
+        parser=duration,
+        metavar="TIME",
+        help="How long without a sign of life until a process counts as hung: 90s, 30min, 6h.",
     ),
 ]
 Keep = Annotated[

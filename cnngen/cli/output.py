@@ -104,6 +104,16 @@ def progress_bars(*more: ProgressColumn, disable: bool = False) -> Progress:
     )
 
 
+def print_json_list(values: Iterable[object]) -> None:
+    """Print values as a list in JSON, each on a line of its own as soon as it is there."""
+    separator = "["
+    for value in values:
+        print(separator)
+        print(json.dumps(value), end="")
+        separator = ","
+    print("[]" if separator == "[" else "\n]")
+
+
 def print_json(value: object) -> None:
     """Print indented JSON, escaping characters that are unprintable or cannot be encoded."""
     unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")

@@ -17,12 +17,12 @@ from cnngen.cli.options import (
     Early,
     Epochs,
     Flops,
-    HungHours,
     IdleSeconds,
     Json,
     KeepWeights,
     Layers,
     Parameters,
+    Patience,
     PrecisionName,
     ProtocolName,
     Range,
@@ -102,7 +102,7 @@ def search(
     country: Country = None,
     tdp: Tdp = None,
     idle: IdleSeconds = 5.0,
-    patience: HungHours = 6.0,
+    patience: Patience = "6h",  # type: ignore[assignment]
     as_json: Json = False,
 ) -> None:
     """Search a space for the best networks, for one objective or several at once.
@@ -146,7 +146,7 @@ def search(
         country=country,
         tdp=tdp,
     )
-    executor = local(workers, patience=patience * 3600)
+    executor = local(workers, patience=patience)
     if ray is not None:
         from cnngen.runs.campaign.ray import on_ray
 

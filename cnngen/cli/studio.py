@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cnngen.cli.options import Backend, Data, Resize, Space
+from cnngen.cli.options import Backend, Data, Resize, Space, duration
 from cnngen.errors import CnnGenError
 
 
@@ -34,8 +34,11 @@ def studio(
         str, typer.Option("--host", help="127.0.0.1 or ::1; others are refused.")
     ] = "127.0.0.1",
     time_budget: Annotated[
-        float, typer.Option("--time-budget", min=1, help="Time limit of a training, in seconds.")
-    ] = 300,
+        float,
+        typer.Option(
+            "--time-budget", parser=duration, metavar="TIME", help="Time limit of a training."
+        ),
+    ] = "300s",  # type: ignore[assignment]
     memory: Annotated[
         float, typer.Option("--memory", min=1, help="Memory limit of a worker process, in GB.")
     ] = 4,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnngen.cli.options import Classes, Input, Json, Seed, Space, name_list
+from cnngen.cli.options import Classes, Input, Json, Patience, Seed, Space, name_list
 from cnngen.errors import BackendError, CnnGenError
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def verify(
     steps: Annotated[
         int, typer.Option("--steps", min=0, max=1000, help="Training steps to compare.")
     ] = 20,
-    patience: Annotated[
-        float, typer.Option(min=1, help="Seconds after which a backend counts as hung.")
-    ] = 300.0,
+    patience: Patience = "5min",  # type: ignore[assignment]
     as_json: Json = False,
 ) -> None:
     """Check that frameworks compute the same: outputs, loss, gradients, training.
