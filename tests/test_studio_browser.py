@@ -393,6 +393,42 @@ def test_no_view_is_wider_than_the_window(opened: Open, width: int) -> None:
             expect(page.locator(f"#{name}")).to_be_in_viewport()
 
 
+def test_fingers_find_every_control_on_a_phone(opened: Open) -> None:
+    """44 pixels a side (WCAG 2.5.5); a label that holds a checkbox counts with it."""
+    small = """() => [...document.querySelectorAll("button, select, input, [role=tab]")]
+        .filter((one) => one.offsetParent && !["checkbox", "file"].includes(one.type))
+        .map((one) => [one.textContent || one.name, one.getBoundingClientRect()])
+        .filter(([, box]) => box.height < 43.5 || box.width < 43.5)
+        .map(([name, box]) => `${name} ${box.width} ${box.height}`)"""
+    with opened(viewport={"width": 390, "height": 844}, has_touch=True) as page:
+        write(page, TEXT)
+        for name in TABS:
+            page.locator(f"#tab-{name}").click()
+            expect(page.locator(f"#{name}")).to_be_visible()
+            assert page.evaluate(small) == [], name
+
+
+def test_what_is_left_of_a_long_line_stands_behind_its_beginning(opened: Open) -> None:
+    with opened(viewport={"width": 390, "height": 844}) as page:
+        layer = " conv(filters=4, kernel=3, stride=1, padding=same, activation=relu)"
+        write(page, f"input\n    {layer.strip()}{layer}\n  flatten dense output")
+        lefts = page.evaluate(
+            """() => {
+                const line = document.querySelectorAll("#text .cm-line")[1];
+                const range = document.createRange();
+                range.selectNodeContents(line);
+                const boxes = [...range.getClientRects()].filter((box) => box.width > 1);
+                const top = Math.min(...boxes.map((box) => box.top));
+                const edge = line.getBoundingClientRect().left;
+                const first = boxes.filter((box) => box.top < top + 4);
+                const rest = boxes.filter((box) => box.top >= top + 4);
+                return [first, rest].map((some) => Math.min(...some.map((box) => box.left)) - edge);
+            }"""
+        )
+        first, rest = lefts
+        assert rest > first + 20
+
+
 def test_it_is_dark_where_the_system_is_or_where_one_says_so(opened: Open) -> None:
     def ground(page: Page) -> int:
         colour = page.evaluate("getComputedStyle(document.body).backgroundColor")

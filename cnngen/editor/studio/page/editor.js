@@ -1,10 +1,12 @@
 // The text editor: CodeMirror with highlighting, underlined faults, and shapes on hover.
 
 import {
+  Decoration,
   EditorState,
   EditorView,
   HighlightStyle,
   StreamLanguage,
+  ViewPlugin,
   autocompletion,
   bracketMatching,
   closeBrackets,
@@ -43,6 +45,42 @@ const COLOURS = HighlightStyle.define([
   { tag: [tags.className, tags.function(tags.definition(tags.variableName))], fontWeight: "600" },
   { tag: [tags.bracket, tags.operator], color: "var(--faint)" },
 ]);
+
+/** What is left of a line that does not fit stands two columns behind its beginning. */
+const DEEPEST = 24;
+const INDENTS = Array.from({ length: DEEPEST + 1 }, (_, depth) =>
+  Decoration.line({ class: `cm-indent-${depth}` }),
+);
+const INDENTED = EditorView.theme(
+  Object.fromEntries(
+    INDENTS.map((_, depth) => [
+      `.cm-line.cm-indent-${depth}`,
+      { paddingLeft: `calc(6px + ${depth + 2}ch)`, textIndent: `-${depth + 2}ch` },
+    ]),
+  ),
+);
+const WRAPPED = ViewPlugin.define(
+  (view) => ({
+    lines: indents(view),
+    update(update) {
+      if (update.docChanged || update.viewportChanged) this.lines = indents(update.view);
+    },
+  }),
+  { decorations: (plugin) => plugin.lines },
+);
+
+function indents(view) {
+  const found = [];
+  for (const { from, to } of view.visibleRanges) {
+    for (let at = from; at <= to; ) {
+      const line = view.state.doc.lineAt(at);
+      const depth = Math.min(DEEPEST, line.text.length - line.text.trimStart().length);
+      found.push(INDENTS[depth].range(line.from));
+      at = line.to + 1;
+    }
+  }
+  return Decoration.set(found);
+}
 
 const LOOK = EditorView.theme({
   "&": { height: "100%", fontSize: "var(--code-size)", backgroundColor: "var(--panel)" },
@@ -105,6 +143,8 @@ export class Editor {
           closeBrackets(),
           autocompletion({ override: [(context) => complete(context)] }),
           EditorView.lineWrapping,
+          WRAPPED,
+          INDENTED,
           EditorView.contentAttributes.of({ "aria-label": "Description", spellcheck: "false" }),
           placeholder("input conv pooling flatten dense output"),
           language(words),

@@ -61,9 +61,9 @@ export class Explore {
         "div",
         { className: "tools" },
         field("Runs", this.campaign),
-        element("button", { type: "button", on: { click: () => this.look() } }, "Look again"),
-        field("Up", this.up),
-        field("Across", this.across),
+        element("button", { type: "button", on: { click: () => this.look() } }, "Refresh"),
+        field("y axis", this.up),
+        field("x axis", this.across),
       ),
       element(
         "div",

@@ -67,12 +67,16 @@ export class Sample {
       ),
       this.result,
     );
-    this.picture = element("img", { className: "preview", alt: "The network in the editor", hidden: true });
+    this.picture = element("img", { className: "preview", alt: "The network that was drawn", hidden: true });
     panel.append(element("div", { className: "scroller" }, this.form, this.picture));
   }
 
-  /** Show the drawing of the text, as an image, so that nothing in it is interactive. */
+  /**
+   * Show the drawing of the text, as an image, so that nothing in it is interactive; nothing
+   * before a network was drawn here.
+   */
   preview(svg) {
+    if (!this.drawn) return;
     this.picture.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
     this.picture.hidden = false;
   }
@@ -97,6 +101,7 @@ export class Sample {
     this.result.replaceChildren("Drawing…");
     try {
       const { name, text } = await ask("sample", question);
+      this.drawn = true;
       this.result.replaceChildren(`Seed ${seed} of ${question.space} is in the editor.`);
       this.onText(text, name);
     } catch (error) {
