@@ -42,6 +42,13 @@ ACTIVATIONS: dict[str, tuple[str, ...]] = {
     # JAX's own choice is the approximation by tanh.
     "gelu": ("nnx.gelu", "approximate=False"),
     "sigmoid": ("nnx.sigmoid",),
+    "silu": ("nnx.silu",),
+    "hardswish": ("nnx.hard_swish",),
+    "hardsigmoid": ("nnx.hard_sigmoid",),
+    "relu6": ("nnx.relu6",),
+    "leaky_relu": ("nnx.leaky_relu",),
+    "elu": ("nnx.elu",),
+    "mish": ("jax.nn.mish",),
 }
 
 PARTIALS = {
@@ -75,6 +82,10 @@ def _conv(op: ops.Conv2d, shape: Shape) -> Layer:
         parameters.append(f"strides={op.stride}")
     if op.padding == "valid":
         parameters.append('padding="VALID"')
+    if op.dilation != (1, 1):
+        parameters.append(f"kernel_dilation={op.dilation}")
+    if (groups := op.group_count(shape)) > 1:
+        parameters.append(f"feature_group_count={groups}")
     if not op.bias:
         parameters.append("use_bias=False")
     return _activated(op.activation, "conv", *parameters)

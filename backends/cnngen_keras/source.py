@@ -45,13 +45,27 @@ POOLS = {"max": "MaxPooling2D", "avg": "AveragePooling2D"}
 GLOBAL_POOLS = {"max": "GlobalMaxPooling2D", "avg": "GlobalAveragePooling2D"}
 
 
+OWN_NAMES = {"hardswish": "hard_silu", "hardsigmoid": "hard_sigmoid"}
+LEAKY = "LeakyReLU(negative_slope=0.01)"
+"""Keras's own slope is 0.2."""
+
+
+def _activation(name: str) -> str:
+    """An activation as an argument of a layer."""
+    return LEAKY if name == "leaky_relu" else f'"{OWN_NAMES.get(name, name)}"'
+
+
 def _conv(op: ops.Conv2d, shape: Shape) -> Layer:
     before, notes = _before(op, shape)
     arguments = [f"{op.filters}", pair(op.kernel)]
     if not notes:
         arguments += _steps(op, (1, 1))
+    if op.dilation != (1, 1):
+        arguments.append(f"dilation_rate={pair(op.dilation)}")
+    if (groups := op.group_count(shape)) > 1:
+        arguments.append(f"groups={groups}")
     if op.activation != "linear":
-        arguments.append(f'activation="{op.activation}"')
+        arguments.append(f"activation={_activation(op.activation)}")
     if not op.bias:
         arguments.append("use_bias=False")
     return Layer("Conv2D", tuple(arguments), before=before, notes=notes)
@@ -71,8 +85,9 @@ def _before(op: ops.Conv2d, shape: Shape) -> tuple[tuple[tuple[str, str], ...], 
     if covered < shape[1]:
         before.append(("Cropping2D", f"((0, 0), (0, {shape[1] - covered}))"))
     if op.padding == "same":
-        rows = same_padding(shape[0], op.kernel[0], op.stride[0])
-        columns = same_padding(shape[1], op.kernel[1], op.stride[1])
+        height, width = op.window()[:2]
+        rows = same_padding(shape[0], height, op.stride[0])
+        columns = same_padding(shape[1], width, op.stride[1])
         if any((*rows, *columns)):
             before.append(("ZeroPadding2D", f"({rows}, {columns})"))
     return tuple(before), (ONE_WIDE_NOTE,)
@@ -100,7 +115,7 @@ def _first(channels: int, shape: Shape) -> Layer:
 def _dense(op: ops.Dense, shape: Shape) -> Layer:
     if op.activation == "linear":
         return Layer("Dense", (f"{op.units}",))
-    return Layer("Dense", (f"{op.units}", f'activation="{op.activation}"'))
+    return Layer("Dense", (f"{op.units}", f"activation={_activation(op.activation)}"))
 
 
 LAYERS: LayerTable[Layer] = ops.OperationTable(
@@ -117,7 +132,7 @@ LAYERS: LayerTable[Layer] = ops.OperationTable(
         ops.Dense: _dense,
         ops.Add: lambda op, shape: Layer("Add"),
         ops.Concat: lambda op, shape: Layer("Concatenate"),
-        ops.Activate: lambda op, shape: Layer("Activation", (f'"{op.activation}"',)),
+        ops.Activate: lambda op, shape: Layer("Activation", (_activation(op.activation),)),
         ops.Truncate: lambda op, shape: _first(op.channels, shape),
     },
     BackendError,
@@ -212,6 +227,8 @@ class Source(Renderer[Layer]):
         """The import of the layers in use, wrapped as `ruff` sorts and wraps it."""
         classes = {layer.function for layer in self.layers.values()}
         classes.update(name for layer in self.layers.values() for name, _ in layer.before)
+        if any(LEAKY in part for layer in self.layers.values() for part in layer.arguments):
+            classes.add(LEAKY.partition("(")[0])
         if UNEVEN in classes:
             classes = classes - {UNEVEN} | {"AveragePooling2D", "Rescaling", "ZeroPadding2D"}
         line = f"from keras.layers import {', '.join(sorted(classes))}"

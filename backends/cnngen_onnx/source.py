@@ -80,24 +80,50 @@ ACTIVATIONS = {
     "tanh": "Tanh",
     "gelu": "Gelu",
     "sigmoid": "Sigmoid",
+    "hardswish": "HardSwish",
+    "elu": "Elu",
+    "mish": "Mish",
 }
 
 
+def _activation(activation: str, reads: str = "{0}") -> list[OnnxNode]:
+    """The nodes of an activation of the value `reads`."""
+    match activation:
+        case "silu":
+            gate = OnnxNode("Sigmoid", inputs=reads, suffix="_gate")
+            return [gate, OnnxNode("Mul", inputs=f"{reads}, {{name}}_gate")]
+        case "relu6":
+            ends = ("float {name}_least = {{0.0}}", "float {name}_most = {{6.0}}")
+            return [OnnxNode("Clip", (), f"{reads}, {{name}}_least, {{name}}_most", "", ends)]
+        case "hardsigmoid":
+            return [OnnxNode("HardSigmoid", (f"alpha = {1 / 6}", "beta = 0.5"), reads)]
+        case "leaky_relu":
+            return [OnnxNode("LeakyRelu", ("alpha = 0.01",), reads)]
+    return [OnnxNode(ACTIVATIONS[activation], inputs=reads)]
+
+
 def _activated(activation: str, node: OnnxNode) -> list[OnnxNode]:
-    """A node, with a node for its activation behind it if there is one."""
+    """A node, with the nodes of its activation behind it if there is one."""
     if activation == "linear":
         return [node]
     before = OnnxNode(node.operator, node.attributes, node.inputs, "_linear", node.declared)
-    return [before, OnnxNode(ACTIVATIONS[activation], inputs="{name}_linear")]
+    return [before, *_activation(activation, "{name}_linear")]
 
 
 def _conv(op: ops.Conv2d, shape: Shape) -> list[OnnxNode]:
-    weights = [f"float[{op.filters}, {shape[2]}, {op.kernel[0]}, {op.kernel[1]}] {{name}}_kernel"]
+    groups = op.group_count(shape)
+    sizes = f"{op.filters}, {shape[2] // groups}, {op.kernel[0]}, {op.kernel[1]}"
+    weights = [f"float[{sizes}] {{name}}_kernel"]
     inputs = "{0}, {name}_kernel"
     if op.bias:
         weights.append(f"float[{op.filters}] {{name}}_bias")
         inputs += ", {name}_bias"
-    node = OnnxNode("Conv", tuple(_slides(op, shape)), inputs, declared=tuple(weights))
+    attributes = list(_slides(op, shape))
+    if op.dilation != (1, 1):
+        attributes.append(f"dilations = [{op.dilation[0]}, {op.dilation[1]}]")
+    if groups > 1:
+        attributes.append(f"group = {groups}")
+    node = OnnxNode("Conv", tuple(attributes), inputs, declared=tuple(weights))
     return _activated(op.activation, node)
 
 
@@ -169,7 +195,7 @@ NODES: LayerTable[list[OnnxNode]] = ops.OperationTable(
         ops.Dense: _dense,
         ops.Add: lambda op, shape: [OnnxNode("Add", inputs="{all}")],
         ops.Concat: lambda op, shape: [OnnxNode("Concat", ("axis = 1",), "{all}")],
-        ops.Activate: lambda op, shape: [OnnxNode(ACTIVATIONS[op.activation])],
+        ops.Activate: lambda op, shape: _activation(op.activation),
         ops.Truncate: _truncate,
     },
     BackendError,

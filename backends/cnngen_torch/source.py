@@ -48,6 +48,13 @@ FUNCTIONS = {
     "tanh": "torch.tanh({0})",
     "gelu": "F.gelu({0})",
     "sigmoid": "torch.sigmoid({0})",
+    "silu": "F.silu({0})",
+    "hardswish": "F.hardswish({0})",
+    "hardsigmoid": "F.hardsigmoid({0})",
+    "relu6": "F.relu6({0})",
+    "leaky_relu": "F.leaky_relu({0})",
+    "elu": "F.elu({0})",
+    "mish": "F.mish({0})",
 }
 ACTIVATIONS = {name: text.format("self.{name}({0})") for name, text in FUNCTIONS.items()}
 
@@ -76,12 +83,17 @@ def _conv(op: ops.Conv2d, shape: Shape) -> Layer:
     padded = ""
     if op.padding == "same":
         # Not padding="same" of nn.Conv2d: it takes no strides, and copies for even kernels.
-        top, bottom = same_padding(shape[0], op.kernel[0], op.stride[0])
-        left, right = same_padding(shape[1], op.kernel[1], op.stride[1])
+        height, width = op.window()[:2]
+        top, bottom = same_padding(shape[0], height, op.stride[0])
+        left, right = same_padding(shape[1], width, op.stride[1])
         if top != bottom or left != right:
             padded = f"F.pad({{0}}, ({left}, {right}, {top}, {bottom}))"
         elif top or left:
             arguments.append(f"padding={pair((top, left))}")
+    if op.dilation != (1, 1):
+        arguments.append(f"dilation={pair(op.dilation)}")
+    if (groups := op.group_count(shape)) > 1:
+        arguments.append(f"groups={groups}")
     if not op.bias:
         arguments.append("bias=False")
     return Layer(output, "nn.Conv2d", tuple(arguments), padded, notes)

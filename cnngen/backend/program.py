@@ -214,7 +214,7 @@ def covered_columns(op: Conv2d, shape: Shape) -> int | None:
     """
     if shape[2] != 1 or not op.stride[0] == 1 < op.stride[1] or op.output_shape(shape)[1] != 1:
         return None
-    return min(op.kernel[1], shape[1])
+    return min(op.window()[1], shape[1])
 
 
 def title(network: Network) -> Iterator[str]:

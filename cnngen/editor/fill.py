@@ -47,7 +47,7 @@ def _layer(text: str, element: Element) -> list[Edit]:
     missing = ", ".join(
         f"{name}={value_text(resolved.parameters[name])}"
         for name in WORDS[resolved.kind].parameter_names
-        if name not in written.parameters
+        if name in resolved.parameters and name not in written.parameters
     )
     if missing and written.parameters:
         last = max(span.end for span in written.parameter_spans.values())

@@ -42,6 +42,8 @@ _READERS: dict[str, Callable[[str], object]] = {
     "kernel": _extent,
     "stride": _extent,
     "size": _extent,
+    "dilation": _extent,
+    "groups": lambda text: parse_count(text) if text[:1].isdigit() else text,
     "rate": float,
     "epsilon": float,
     "bias": lambda text: text == "true",

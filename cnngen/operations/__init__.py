@@ -12,14 +12,14 @@ from cnngen.operations.batch_norm import BATCH_NORM_MOMENTUM, BatchNorm
 from cnngen.operations.conv2d import Conv2d
 from cnngen.operations.dense import Dense
 from cnngen.operations.dropout import Dropout
-from cnngen.operations.hyperparameters import Activation
+from cnngen.operations.hyperparameters import DEPTHWISE, Activation, PublishedActivation
 from cnngen.operations.input import Input
 from cnngen.operations.join import Add, Concat
 from cnngen.operations.operation import Colour, Operation, Weight, Windowed
 from cnngen.operations.pool import GlobalPool, Pool
 from cnngen.operations.rearrange import Flatten, Truncate
 from cnngen.operations.table import OperationTable
-from cnngen.operations.words import CONVOLUTIONS, WINDOW_NAMES, WORDS, Word
+from cnngen.operations.words import CONVOLUTIONS, OPTIONAL, WINDOW_NAMES, WORDS, Word
 
 OPERATIONS: tuple[type[Operation], ...] = (
     Input,
@@ -40,7 +40,9 @@ OPERATIONS: tuple[type[Operation], ...] = (
 __all__ = [
     "BATCH_NORM_MOMENTUM",
     "CONVOLUTIONS",
+    "DEPTHWISE",
     "OPERATIONS",
+    "OPTIONAL",
     "WINDOW_NAMES",
     "WORDS",
     "Activate",
@@ -58,6 +60,7 @@ __all__ = [
     "Operation",
     "OperationTable",
     "Pool",
+    "PublishedActivation",
     "Truncate",
     "Weight",
     "Windowed",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from cnngen.operations.hyperparameters import Activation
+from cnngen.errors import CnnGenError
+from cnngen.operations.hyperparameters import DEPTHWISE, Activation
 from cnngen.operations.operation import Colour, Weight, Windowed
-from cnngen.operations.shapes import Padding, Shape
+from cnngen.operations.shapes import Padding, Shape, WindowNumbers
 
 if TYPE_CHECKING:
     from cnngen.operations.arrays import Array
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Conv2d(Windowed):
-    """Convolution followed by its activation. Glorot-uniform weights, zero biases."""
+    """Convolution followed by its activation. Glorot-uniform weights, zero biases.
+
+    Channels are split into `groups`, each of which a share of the filters reads; `depthwise` has a
+    group for each channel. The kernel's numbers lie `dilation` pixels apart; a dilated
+    convolution has stride 1. Raises `CnnGenError` for a dilation with a stride.
+    """
 
     stem = "conv"
     colour = Colour("#a9d3f0", "#0072b2")
@@ -31,29 +37,69 @@ class Conv2d(Windowed):
     padding: Padding = "same"
     activation: Activation = "linear"
     bias: bool = True
+    groups: int | Literal["depthwise"] = 1
+    dilation: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        Windowed.__post_init__(self)
+        if self.dilation != (1, 1) != self.stride:
+            raise CnnGenError(
+                "a dilated convolution has stride 1", hint="Give it stride=1, or no dilation."
+            )
+
+    def window(self) -> WindowNumbers:
+        (height, width), (down, across) = self.kernel, self.dilation
+        reach = (height - 1) * down + 1, (width - 1) * across + 1
+        return (*reach, *self.stride, self.padding)
+
+    def group_count(self, shape: Shape) -> int:
+        """The number of groups, given the shape of the input.
+
+        Raises `CnnGenError` where channels or filters cannot be shared out among them.
+        """
+        channels = shape[2]
+        groups = channels if self.groups == DEPTHWISE else int(self.groups)
+        for what, number in (("channels", channels), ("filters", self.filters)):
+            if number % groups:
+                raise CnnGenError(
+                    f"{number:,} {what} cannot be shared out among {groups:,} groups",
+                    hint="Give a number of groups that divides both, or groups=depthwise.",
+                )
+        return groups
 
     def output_shape(self, *inputs: Shape) -> Shape:
+        self.group_count(inputs[0])
         return (*Windowed.output_shape(self, *inputs)[:2], self.filters)
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
-        kernel = Weight("kernel", (*self.kernel, inputs[0][2], self.filters), "glorot")
+        each = inputs[0][2] // self.group_count(inputs[0])
+        kernel = Weight("kernel", (*self.kernel, each, self.filters), "glorot")
         return (kernel, Weight("bias", (self.filters,), "zeros")) if self.bias else (kernel,)
 
     def multiply_adds(self, *inputs: Shape) -> int:
-        return prod(self.output_shape(*inputs)) * prod(self.kernel) * inputs[0][2]
+        each = inputs[0][2] // self.group_count(inputs[0])
+        return prod(self.output_shape(*inputs)) * prod(self.kernel) * each
 
     def compute(self, inputs: Sequence[Array], weights: Mapping[str, Array]) -> Array:
         import numpy as np
 
         from cnngen.operations.arrays import ACTIVATIONS, slide
 
-        kernel = weights["kernel"]
-        y = slide(
-            self.window(),
-            inputs[0],
-            self.filters,
-            lambda pixels, rows, columns: np.tensordot(pixels, kernel[rows, columns], 3),
-        )
+        groups = self.group_count(inputs[0].shape[1:])
+        down, across = self.dilation
+
+        def of_group(pixels: Array, kernel: Array) -> Array:
+            def of_window(seen: Array, rows: slice, columns: slice) -> Array:
+                (ys, kernel_rows), (xs, kernel_columns) = _met(rows, down), _met(columns, across)
+                product: Array = np.tensordot(
+                    seen[:, ys, xs], kernel[kernel_rows, kernel_columns], 3
+                )
+                return product
+
+            return slide(self.window(), pixels, self.filters // groups, of_window)
+
+        shared = np.split(inputs[0], groups, 3), np.split(weights["kernel"], groups, 3)
+        y = np.concatenate(list(map(of_group, *shared)), 3)
         return ACTIVATIONS[self.activation](y + weights.get("bias", 0.0))
 
     def pass_signal(
@@ -62,9 +108,17 @@ class Conv2d(Windowed):
         from cnngen.operations.random_signal import activated, real_share
 
         (height, width, channels), area = shapes[0], prod(self.kernel)
+        groups = self.group_count(shapes[0])
+        channels //= groups
         fans = 2 / (area * (channels + self.filters))
         real = real_share(self.window(), shapes[0])
         signal, slope = activated(inputs[0].scaled(fans * area * channels * real), self.activation)
         rows, columns, _ = self.output_shape(*shapes)
         reached = rows * columns * area * real / (height * width)
-        return signal, slope * fans * self.filters * reached
+        return signal, slope * fans * self.filters / groups * reached
+
+
+def _met(covered: slice, apart: int) -> tuple[slice, slice]:
+    """Of the pixels that a part of a window covers, those that the kernel's numbers meet, and these."""
+    first, end = covered.start, covered.stop
+    return slice(-first % apart, None, apart), slice(-(-first // apart), -(-end // apart))

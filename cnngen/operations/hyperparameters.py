@@ -15,7 +15,16 @@ from typing import Literal, get_args
 from cnngen.errors import CnnGenError, shorten
 from cnngen.operations.shapes import Padding
 
-Activation = Literal["linear", "relu", "selu", "tanh", "gelu", "sigmoid"]
+PublishedActivation = Literal["linear", "relu", "selu", "tanh", "gelu", "sigmoid"]
+"""Those of the published language, which saved predictors know one by one."""
+
+Activation = Literal[
+    "linear", "relu", "selu", "tanh", "gelu", "sigmoid",
+    "silu", "hardswish", "hardsigmoid", "relu6", "leaky_relu", "elu", "mish",
+]  # fmt: skip
+
+DEPTHWISE = "depthwise"
+"""The value of `groups` that stands for as many groups as there are channels."""
 
 Value = int | float | bool | str | tuple[int, ...]
 """A hyper-parameter: a count, a number, a flag, a word, an extent or a shape."""
@@ -85,6 +94,15 @@ def shape(value: object) -> tuple[int, int, int]:
     return height, width, channels
 
 
+def _groups(value: object) -> Value:
+    if value == DEPTHWISE:
+        return DEPTHWISE
+    try:
+        return count(value)
+    except ValueError as right:
+        raise ValueError(f"{right}, or {DEPTHWISE}") from None
+
+
 def _rate(value: object) -> float:
     number = _number(value)
     if number is None or not 0 <= number < 1:
@@ -129,13 +147,14 @@ def _one_of(kind: object) -> Callable[[object], str]:
 
 
 VALUE_WORDS: dict[str, str] = {
-    word: word for kind in (Padding, Activation) for word in get_args(kind)
+    word: word for kind in (Padding, Activation, Literal["depthwise"]) for word in get_args(kind)
 }
 """The words that are values in a description."""
 
 _READERS: dict[str, Callable[[object], Value]] = {
     **dict.fromkeys(("filters", "units", "channels", "classes"), count),
-    **dict.fromkeys(("kernel", "stride", "size"), _extent),
+    **dict.fromkeys(("kernel", "stride", "size", "dilation"), _extent),
+    "groups": _groups,
     "shape": shape,
     "rate": _rate,
     "epsilon": _epsilon,

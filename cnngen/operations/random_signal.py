@@ -178,5 +178,8 @@ def _apply(activation: Activation, z: NDArray[np.float64]) -> NDArray[np.float64
             from scipy.special import ndtr
 
             return np.asarray(z * ndtr(z), np.float64)
-        case _:
+        case "linear":
             return z
+    from cnngen.operations.arrays import ACTIVATIONS
+
+    return np.asarray(ACTIVATIONS[activation](z), np.float64)

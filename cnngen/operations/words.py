@@ -33,7 +33,7 @@ class Word:
     def build(self, parameters: Mapping[str, Any]) -> list[Operation]:
         """The operations, given all hyper-parameters of the word."""
         return [
-            _operation(kind, *fixed, *[parameters[name] for name in names])
+            _operation(kind, *fixed, *[_given(parameters, name) for name in names])
             for kind, fixed, names in self._parameters
         ]
 
@@ -63,6 +63,15 @@ class Word:
     def windowed(self) -> type[Windowed] | None:
         """Which of its operations slides a window; None where none does."""
         return next((kind for kind in self.operations if issubclass(kind, Windowed)), None)
+
+
+OPTIONAL: Mapping[str, Any] = {"groups": 1, "dilation": (1, 1)}
+"""Hyper-parameters that stay as they are unless a text says otherwise, and are not written then: the
+published language does not have them."""
+
+
+def _given(parameters: Mapping[str, Any], name: str) -> Any:
+    return parameters[name] if name in parameters else OPTIONAL[name]
 
 
 @lru_cache(maxsize=2**13)

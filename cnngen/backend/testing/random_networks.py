@@ -4,14 +4,14 @@ windows, every activation, many bodies. Sizes are kept valid by simple means of 
 from __future__ import annotations
 
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from cnngen.language.tree import Body, Description, Layer, Merge, Node
 from cnngen.network import Network
 from cnngen.operations import Activation
 from cnngen.space.resolution import lower
 
-ACTIVATIONS: tuple[Activation, ...] = ("linear", "relu", "selu", "tanh", "gelu", "sigmoid")
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
 Shape = tuple[int, int, int]
 Pair = tuple[int, int]

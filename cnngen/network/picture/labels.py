@@ -8,7 +8,7 @@ from cnngen.errors import CnnGenError
 from cnngen.language.tree import value_text
 from cnngen.network.adjacency import label
 from cnngen.network.network import Node
-from cnngen.operations import Colour, Operation, Windowed, shapes
+from cnngen.operations import DEPTHWISE, OPTIONAL, Colour, Operation, Windowed, shapes
 
 SIZE = 11
 SMALL = 9
@@ -95,6 +95,10 @@ def _detail(operation: Operation, name: str) -> str:
             return ""  # The box says it already.
         case "bias":
             return "" if value else "no bias"
+        case _ if name in OPTIONAL and value == OPTIONAL[name]:
+            return ""
+        case "groups" if value == DEPTHWISE:
+            return DEPTHWISE
         case _:
             return _WORDING.get(name, name + " {}").format(times(value_text(value)))
 

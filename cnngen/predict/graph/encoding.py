@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnngen.network import Network, Node
-from cnngen.operations import Activation, Input, Windowed
+from cnngen.operations import Input, PublishedActivation, Windowed
 from cnngen.operations.random_signal import TINY, Signal
 from cnngen.operations.shapes import same_padding
 from cnngen.predict.features import features
@@ -23,7 +23,8 @@ Matrix = NDArray[np.float32]
 Positions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-ACTIVATIONS = get_args(Activation)
+ACTIVATIONS = get_args(PublishedActivation)
+"""Others are known by the signals that they let pass."""
 
 FREQUENCIES = 4
 """Waves of the positional encoding; the shortest is two operations long, each other one four

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from cnngen.errors import MergeError, ResolveError, Span
 from cnngen.language.tree import Body, Description, Layer, Merge
-from cnngen.operations import WORDS
+from cnngen.operations import DEPTHWISE, WORDS
 from cnngen.space.resolution.reach import Item
 from cnngen.space.space import Space
 
@@ -50,12 +50,18 @@ def choose_filters(
         match item:
             case Layer() if position in unknowns:
                 given = item.parameters.get("filters")
+                groups = item.parameters.get("groups", 1)
                 if isinstance(given, int):
                     level = given
+                elif groups == DEPTHWISE:
+                    channels.settle(unknowns[position], level or space.convolution.first_filters)
+                    continue
                 elif level == 0:
                     level = space.convolution.first_filters
                 elif position in reducing:
                     level += space.convolution.filter_growth
+                if given is None and isinstance(groups, int):
+                    level = -(-level // groups) * groups
                 channels.settle(unknowns[position], level)
             case Merge():
                 levels.append([level, level, level])
@@ -299,7 +305,10 @@ def _connect(
         match item:
             case Layer() if item.kind in WITH_FILTERS:
                 filters = item.parameters.get("filters")
-                here = unknowns[position] = channels.new(filters, item.span)  # type: ignore[arg-type]
+                # A depthwise convolution keeps the channels, unless it is given a multiple.
+                if filters is not None or item.parameters.get("groups") != DEPTHWISE:
+                    here = channels.new(filters, item.span)  # type: ignore[arg-type]
+                unknowns[position] = here
             case Merge():
                 merges.append([here, here, here])
                 open_merges.append((item, 0))

@@ -14,7 +14,7 @@ from cnngen.language import parse, sentence
 from cnngen.language.tree import Description, Layer, Merge, MergeMode, Value, filled, gather
 from cnngen.language.values import LARGEST
 from cnngen.network import Network
-from cnngen.operations import WINDOW_NAMES, WORDS, shapes
+from cnngen.operations import OPTIONAL, WINDOW_NAMES, WORDS, shapes
 from cnngen.space.resolution.channels import choose_filters
 from cnngen.space.resolution.draw_windows import draw_windows
 from cnngen.space.resolution.lower import lower
@@ -190,6 +190,8 @@ def _filled(
     """Return a layer with all its hyper-parameters, in canonical order."""
     parameters: dict[str, Value] = {}
     for name in WORDS[layer.kind].parameter_names:
+        if name in OPTIONAL and known.get(name, OPTIONAL[name]) == OPTIONAL[name]:
+            continue
         if name in known:
             parameters[name] = known[name]
             continue

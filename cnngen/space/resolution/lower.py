@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from cnngen.errors import Span
+from cnngen.errors import CnnGenError, ResolveError, Span
 from cnngen.language.tree import Description, Layer, Merge
 from cnngen.network import Branch, Network, Node
 from cnngen.operations import WORDS, Add, Concat, Input, Operation
@@ -41,15 +41,28 @@ def lower(description: Description) -> Network:
         stem = operation.stem
         counts[stem] += 1
         name = stem if stem == "input" else f"{stem}{counts[stem]}"
-        shape = operation.output_shape(*[nodes[i].shape for i in inputs])
+        try:
+            shape = operation.output_shape(*[nodes[i].shape for i in inputs])
+        except CnnGenError as error:
+            raise _located(error, span) from None
         nodes.append(Node(name, operation, inputs, shape, branch, span))
         return len(nodes) - 1
+
+    def _located(error: CnnGenError, span: Span) -> ResolveError:
+        source = description.source
+        return ResolveError(
+            error.message, hint=error.hint, source=source, span=span if source else None
+        )
 
     append(Input(description.input_shape), (), description.input_span)
     for item in description.walk():
         match item:
             case Layer():
-                for operation in WORDS[item.kind].build(item.parameters):
+                try:
+                    operations = WORDS[item.kind].build(item.parameters)
+                except CnnGenError as error:
+                    raise _located(error, item.span) from None
+                for operation in operations:
                     current = append(operation, (current,), item.span)
             case Merge():
                 merge_number += 1

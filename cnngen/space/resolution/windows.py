@@ -29,10 +29,15 @@ class Window(NamedTuple):
     extent: Extent
     stride: Extent
     padding: Padding
+    dilation: Extent = (1, 1)
 
     def output(self, size: Size) -> Size | None:
         """Return the size of the output; None if the window does not fit."""
-        (height, width), (down, across) = self.extent, self.stride
+        height, width = (
+            (length - 1) * apart + 1
+            for length, apart in zip(self.extent, self.dilation, strict=True)
+        )
+        down, across = self.stride
         if self.padding == "valid" and (height > size[0] or width > size[1]):
             return None
         return (
@@ -48,6 +53,7 @@ class Given(NamedTuple):
     extent: Extent | None
     stride: Extent | None
     padding: Padding | None
+    dilation: Extent = (1, 1)
 
 
 def given(layer: Layer) -> Given | None:
@@ -56,7 +62,8 @@ def given(layer: Layer) -> Given | None:
     if name is None:
         return None
     get = layer.parameters.get
-    return Given(layer.kind not in CONVOLUTIONS, get(name), get("stride"), get("padding"))  # type: ignore[arg-type]
+    window = get(name), get("stride"), get("padding"), get("dilation", (1, 1))
+    return Given(layer.kind not in CONVOLUTIONS, *window)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +90,9 @@ def possible_windows(space: Space, known: Given, freedom: Freedom) -> WeightedCh
     """Return the distribution of windows that agree with the given hyper-parameters."""
     section = space.pooling if known.pooling else space.convolution
     extents = space.pooling.sizes if known.pooling else space.convolution.kernels
-    strides = section.strides if freedom != "keep" else WeightedChoice.of((1,))
+    # A dilated convolution has stride 1.
+    steps = freedom != "keep" and known.dilation == (1, 1)
+    strides = section.strides if steps else WeightedChoice.of((1,))
     paddings = section.paddings
     if freedom != "full" and "same" in paddings.values:
         paddings = WeightedChoice.of(("same",))
@@ -95,7 +104,7 @@ def possible_windows(space: Space, known: Given, freedom: Freedom) -> WeightedCh
     pairs = [zip(choice.values, choice.weights, strict=True) for choice in choices]
     values, weights = [], []
     for (extent, w1), (stride, w2), (padding, w3) in product(*pairs):
-        values.append(Window(extent, stride, padding))
+        values.append(Window(extent, stride, padding, known.dilation))
         weights.append(w1 * w2 * w3)
     return WeightedChoice.of(values, weights)
 
