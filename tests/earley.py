@@ -1,7 +1,7 @@
 """An independent judge of the language: an Earley parser, its grammar written from the paper.
 
 Fig. 11 of the paper rule for rule, then the short forms of its Fig. 2 and 4 and the
-hyper-parameters of the design. Nothing here is derived from `grammar.tx`, and Earley's
+hyper-parameters of the design, with those that `docs/language.md` adds. Nothing here is derived from `grammar.tx`, and Earley's
 algorithm takes any context-free grammar, so `ConvOrMerge` stands as it was published.
 """
 
@@ -36,7 +36,7 @@ convdrop: convolution dropout?
 right: convolution+ | EMPTY
 
 parameters{one}: one ("," one)*
-conv_parameter: filters | kernel | stride | padding | activation | bias
+conv_parameter: filters | kernel | stride | padding | activation | bias | groups | dilation
 both_parameter: conv_parameter | epsilon
 pool_parameter: size | stride | padding
 dense_parameter: units | activation
@@ -49,6 +49,8 @@ size: SIZE "=" EXTENT
 padding: PADDING "=" SIDES
 activation: ACTIVATION "=" FUNCTION
 bias: BIAS "=" FLAG
+groups: GROUPS "=" (COUNT | DEPTHWISE)
+dilation: DILATION "=" EXTENT
 rate: RATE "=" SHARE
 epsilon: EPSILON "=" SMALL
 
@@ -71,10 +73,13 @@ SIZE: /size(?!\w)/
 PADDING: /padding(?!\w)/
 ACTIVATION: /activation(?!\w)/
 BIAS: /bias(?!\w)/
+GROUPS: /groups(?!\w)/
+DILATION: /dilation(?!\w)/
+DEPTHWISE: /depthwise(?!\w)/
 RATE: /rate(?!\w)/
 EPSILON: /epsilon(?!\w)/
 SIDES: /(same|valid)(?!\w)/
-FUNCTION: /(linear|relu|selu|tanh|gelu|sigmoid)(?!\w)/
+FUNCTION: /(linear|relu|selu|tanh|gelu|sigmoid|silu|hardswish|hardsigmoid|relu6|leaky_relu|elu|mish)(?!\w)/
 FLAG: /(true|false)(?!\w)/
 
 ARROW: "->" | "→"
@@ -96,7 +101,8 @@ RESERVED = (
     "input|output|conv|convbn|bnconv|BatchNormalisation|avg_pooling|max_pooling|pooling|dropout|"
     "dense|fullyConnected|flatten|global_avg_pooling|global_max_pooling|globalPooling|add|concat|"
     "Empty|filters|units|kernel|stride|size|padding|activation|bias|rate|epsilon|same|valid|"
-    "linear|relu|selu|tanh|gelu|sigmoid|true|false"
+    "linear|relu|selu|tanh|gelu|sigmoid|true|false|"
+    "groups|dilation|depthwise|silu|hardswish|hardsigmoid|relu6|leaky_relu|elu|mish"
 )
 
 COUNTS = "0*([1-9][0-9]{0,5}|1000000)"

@@ -13,6 +13,7 @@ SHARES = ["0.2", ".5", "0", "1e-3"]
 SMALL = ["1e-3", "1.1E-5", "0.001", "1"]
 SIDES = ["same", "valid"]
 FUNCTIONS = ["linear", "relu", "selu", "tanh", "gelu", "sigmoid"]
+FUNCTIONS += ["silu", "hardswish", "hardsigmoid", "relu6", "leaky_relu", "elu", "mish"]
 
 CONV = {
     "filters": COUNTS,
@@ -21,6 +22,8 @@ CONV = {
     "padding": SIDES,
     "activation": FUNCTIONS,
     "bias": ["true", "false"],
+    "groups": ["1", "4", "depthwise"],
+    "dilation": EXTENTS,
 }
 POOLING = {"size": EXTENTS, "stride": EXTENTS, "padding": SIDES}
 DENSE = {"units": COUNTS, "activation": FUNCTIONS}

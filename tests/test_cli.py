@@ -311,9 +311,9 @@ assert cnngen.train(network, data, protocol, meter=Watching()).record.status == 
 
 
 def test_times_have_units_and_mean_the_same_in_every_command(folder: Path) -> None:
-    from cnngen.cli.options import duration
+    from cnngen.cli.options import seconds_of
 
-    assert [duration(text) for text in ("90s", "1.5min", "6h", "2d")] == [90, 90, 21600, 172800]
+    assert [seconds_of(text) for text in ("90s", "1.5min", "6h", "2d")] == [90, 90, 21600, 172800]
     for command in (["campaign", "-n", "1", "-o", "c"], ["compare"], ["verify", "lenet.cnn"]):
         done = cnngen(*command, "--patience", "6", cwd=folder)
         assert done.returncode == 2

@@ -10,7 +10,7 @@ import sys
 import venv
 from itertools import combinations, product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ import cnngen.backend.testing.emission
 from cnngen.backend.testing import BackendConformance, ComputationConformance, EmissionConformance
 from cnngen.backend.testing.networks import KERNELS, PADDINGS, SIZES, STRIDES, fixed, windows
 from cnngen.backend.testing.random_networks import random_network
-from cnngen.operations import OPERATIONS
+from cnngen.operations import OPERATIONS, Activation
 
 TOY = Path(__file__).parent.parent / "docs" / "toy_backend"
 
@@ -46,7 +46,13 @@ def test_the_kits_networks_have_every_operation_and_activation() -> None:
     operations = [node.operation for network in networks for node in network.nodes]
     assert {type(operation) for operation in operations} == {*OPERATIONS}
     activations = {getattr(operation, "activation", None) for operation in operations}
-    assert activations == {None, "linear", "relu", "selu", "tanh", "gelu", "sigmoid"}
+    assert activations == {None, *get_args(Activation)}
+    enumerated = [
+        network for n, case in enumerate(windows()) for network in case.networks(n).values()
+    ]
+    convolutions = [node.operation for network in enumerated for node in network.nodes]
+    assert {getattr(one, "groups", 1) for one in convolutions} == {1, 2, "depthwise"}
+    assert {getattr(one, "dilation", (1, 1)) for one in convolutions} == {(1, 1), (2, 1)}
 
 
 class Kit(BackendConformance):

@@ -35,6 +35,7 @@ from cnngen.errors import CnnGenError, DescriptionError, Source, Span
 from cnngen.language import format, format_text, parse
 from cnngen.language.grammar import grammar
 from cnngen.operations import WORDS
+from cnngen.operations.hyperparameters import VALUE_WORDS
 from cnngen.space.resolution import resolve
 
 
@@ -225,6 +226,8 @@ def test_given_hyperparameters_are_not_offered_again() -> None:
         "padding",
         "activation",
         "bias",
+        "groups",
+        "dilation",
     }
     assert [c.text for c in completions(text, len(text))] == ["1", "2", "3", "4"]
 
@@ -237,7 +240,7 @@ def test_nothing_is_offered_in_a_comment() -> None:
 
 
 def test_every_word_of_the_grammar_has_a_meaning() -> None:
-    values = {"same", "valid", "linear", "relu", "selu", "tanh", "gelu", "sigmoid", "true", "false"}
+    values = {*VALUE_WORDS, "true", "false"}
     for word in grammar().words:
         assert (meaning(word) == "") == (word in values), word
         assert (kind_of(word) == "value") == (word in values), word

@@ -97,10 +97,11 @@ def test_there_is_a_most_of_layers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 LONGEST: dict[str, Value] = {
     **dict.fromkeys(("filters", "units"), LARGEST),
-    **dict.fromkeys(("kernel", "stride", "size"), (LARGEST, LARGEST - 1)),
+    **dict.fromkeys(("kernel", "stride", "size", "dilation"), (LARGEST, LARGEST - 1)),
     **dict.fromkeys(("epsilon", "rate"), 2.2250738585072014e-308),
     "padding": "valid",
-    "activation": "sigmoid",
+    "activation": "hardsigmoid",
+    "groups": "depthwise",
     "bias": False,
 }
 """The values that take most characters."""

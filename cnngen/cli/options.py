@@ -83,7 +83,7 @@ SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 """Units of durations, in seconds."""
 
 
-def duration(text: str) -> float:
+def seconds_of(text: str) -> float:
     """Read a time such as `90s`, `30min` or `6h`, in seconds."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(s|min|h|d)", text)
     if match is None or not float(match[1]):
@@ -164,7 +164,7 @@ TrainSeed = Annotated[
 TimeBudget = Annotated[
     float | None,
     typer.Option(
-        "--time-budget", parser=duration, metavar="TIME", help="Time limit of a model: 90s, 2h."
+        "--time-budget", parser=seconds_of, metavar="TIME", help="Time limit of a model: 90s, 2h."
     ),
 ]
 Early = Annotated[
@@ -186,7 +186,7 @@ Patience = Annotated[
     float,
     typer.Option(
         "--patience",
-        parser=duration,
+        parser=seconds_of,
         metavar="TIME",
         help="How long without a sign of life until a process counts as hung: 90s, 30min, 6h.",
     ),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cnngen.cli.options import Backend, Data, Resize, Space, duration
+from cnngen.cli.options import Backend, Data, Resize, Space, seconds_of
 from cnngen.errors import CnnGenError
 
 
@@ -36,7 +36,7 @@ def studio(
     time_budget: Annotated[
         float,
         typer.Option(
-            "--time-budget", parser=duration, metavar="TIME", help="Time limit of a training."
+            "--time-budget", parser=seconds_of, metavar="TIME", help="Time limit of a training."
         ),
     ] = "300s",  # type: ignore[assignment]
     memory: Annotated[

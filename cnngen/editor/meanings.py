@@ -17,6 +17,8 @@ PARAMETERS = {
     "padding": "same: the output has ceil(size / stride) pixels; valid: only whole windows count",
     "activation": "function applied to the output",
     "bias": "whether a learnt bias is added to each channel",
+    "groups": "how many parts the channels are split into, each for a share of the filters; or depthwise",
+    "dilation": "pixels from one number of the kernel to the next: 2, or 2x1; the stride is then 1",
     "epsilon": "added to the variance before the division, above 0 and at most 1",
     "rate": "share of the values that training sets to zero, from 0 to below 1",
     "units": "number of outputs, 1 to 1,000,000",

@@ -23,7 +23,7 @@ Activation = Literal[
     "silu", "hardswish", "hardsigmoid", "relu6", "leaky_relu", "elu", "mish",
 ]  # fmt: skip
 
-DEPTHWISE = "depthwise"
+DEPTHWISE: Literal["depthwise"] = "depthwise"
 """The value of `groups` that stands for as many groups as there are channels."""
 
 Value = int | float | bool | str | tuple[int, ...]

@@ -24,10 +24,14 @@ def apply(network, weights, images):
     return network(images)
 
 
-def conv(x, *, name, filters, kernel, stride, padding, activation, bias):
-    w = _glorot(name, (*kernel, x.shape[-1], filters))
-    windows = _windows(x, kernel, stride, padding, 0)
-    y = np.einsum("nhwcij,ijco->nhwo", windows, w, optimize=True)
+def conv(x, *, name, filters, kernel, stride, padding, activation, bias, groups=1, dilation=(1, 1)):
+    groups = x.shape[-1] if groups == "depthwise" else groups
+    w = _glorot(name, (*kernel, x.shape[-1] // groups, filters))
+    reach = [(length - 1) * apart + 1 for length, apart in zip(kernel, dilation, strict=True)]
+    windows = _windows(x, reach, stride, padding, 0)[..., :: dilation[0], :: dilation[1]]
+    parts = zip(np.split(windows, groups, 3), np.split(w, groups, 3), strict=True)
+    sums = [np.einsum("nhwcij,ijco->nhwo", *part, optimize=True) for part in parts]
+    y = np.concatenate(sums, axis=-1)
     return ACTIVATIONS[activation](y + _weight(name, "bias", filters, 0) if bias else y)
 
 
@@ -120,4 +124,11 @@ ACTIVATIONS = {
     "tanh": np.tanh,
     "gelu": _gelu,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+    "hardsigmoid": lambda x: np.clip(x + 3, 0, 6) / 6,
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "leaky_relu": lambda x: np.where(x > 0, x, 0.01 * x),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "mish": lambda x: x * np.tanh(np.logaddexp(0, x)),
 }

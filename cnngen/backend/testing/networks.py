@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from random import Random
 from typing import Literal
@@ -15,6 +15,7 @@ from cnngen.language.tree import Body, Description, Layer, Merge
 from cnngen.language.tree import Node as Written
 from cnngen.network import Network
 from cnngen.operations import (
+    DEPTHWISE,
     OPERATIONS,
     Activate,
     Add,
@@ -124,13 +125,21 @@ class WindowCase:
     padding: Padding
 
     def networks(self, number: int) -> dict[str, Network]:
-        """A convolution and both poolings with it, on two channels."""
+        """A convolution and both poolings with it, on two channels; now and then a grouped one, and
+        a dilated one where that fits."""
         activation, bias = ACTIVATIONS[number % len(ACTIVATIONS)], number % 4 > 0
         operations: dict[str, Operation] = {
             "max": Pool("max", self.window, self.stride, self.padding),
             "avg": Pool("avg", self.window, self.stride, self.padding),
             "conv": Conv2d(3, self.window, self.stride, self.padding, activation, bias),
         }
+        shared: tuple[int | Literal["depthwise"], ...] = (2, DEPTHWISE)
+        if number % 3 == 0:
+            grouped = replace(operations["conv"], filters=4, groups=shared[number % 2])  # type: ignore[call-arg]
+            operations["grouped"] = grouped
+        fits = self.padding == "same" or self.window[0] * 2 - 1 <= self.size[0]
+        if number % 2 and self.stride == (1, 1) and fits:
+            operations["dilated"] = replace(operations["conv"], dilation=(2, 1))  # type: ignore[call-arg]
         where = f"{self.size}, window {self.window}, stride {self.stride}, {self.padding}"
         return {
             f"{name} on {where}": by_hand((*self.size, 2), operation)
