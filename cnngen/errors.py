@@ -141,6 +141,10 @@ class ResolveError(CnnGenError):
     """A description whose dimensions cannot be made to fit."""
 
 
+class LayerError(ResolveError):
+    """A layer whose hyper-parameters fit neither each other nor its input."""
+
+
 class MergeError(ResolveError):
     """The two sides of a merge's body have different shapes.
 

@@ -11,8 +11,9 @@ from itertools import islice
 
 from cnngen.editor.analysis import DEFAULTS, TextSettings, analyse, parse_result, word_at
 from cnngen.editor.edits import Edit, apply, difference
-from cnngen.errors import CnnGenError, MergeError, Span
+from cnngen.errors import CnnGenError, LayerError, MergeError, Span
 from cnngen.language.tree import Body, Description, Extent, Layer, Merge, value_text
+from cnngen.operations import OPTIONAL
 from cnngen.operations.shapes import output_size
 
 Size = Extent
@@ -96,6 +97,9 @@ def _comes_later(before: str, text: str, settings: TextSettings) -> bool:
 
 
 def _stage(error: CnnGenError) -> int:
+    # In the order in which resolving checks them.
+    if isinstance(error, LayerError):
+        return 2
     return int(isinstance(error, MergeError) and error.channels is not None)
 
 
@@ -107,7 +111,9 @@ def _candidates(text: str, settings: TextSettings) -> Iterator[_Candidate]:
     if not analysis.parsed.is_sentence or error.source != analysis.source:
         return
     layer = next((item for item in description.layers() if item.span == error.span), None)
-    if layer is not None:
+    if layer is not None and isinstance(error, LayerError):
+        yield from _without(text, layer)
+    elif layer is not None:
         yield from _fit(text, layer)
     merge, body = _merge_at(description, error.span) or (None, None)
     if merge is None or body is None:
@@ -128,6 +134,14 @@ def _merge_at(description: Description, span: Span) -> tuple[Merge, Body] | None
                 if body.span == span:
                     return item, body
     return None
+
+
+def _without(text: str, layer: Layer) -> Iterator[_Candidate]:
+    """Yield fixes for groups that share nothing out, and for a dilation beside a stride."""
+    for name in ("filters", "stride", "groups", "dilation"):
+        if name in layer.parameters:
+            what = "out" if name in OPTIONAL else "open"
+            yield _Candidate(f"Leave its {name} {what}", [_unset(text, layer, name)])
 
 
 def _fit(text: str, layer: Layer) -> Iterator[_Candidate]:

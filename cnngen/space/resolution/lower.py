@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from cnngen.errors import CnnGenError, ResolveError, Span
+from cnngen.errors import CnnGenError, LayerError, Span
 from cnngen.language.tree import Description, Layer, Merge
 from cnngen.network import Branch, Network, Node
 from cnngen.operations import WORDS, Add, Concat, Input, Operation
@@ -48,9 +48,9 @@ def lower(description: Description) -> Network:
         nodes.append(Node(name, operation, inputs, shape, branch, span))
         return len(nodes) - 1
 
-    def _located(error: CnnGenError, span: Span) -> ResolveError:
+    def _located(error: CnnGenError, span: Span) -> LayerError:
         source = description.source
-        return ResolveError(
+        return LayerError(
             error.message, hint=error.hint, source=source, span=span if source else None
         )
 
