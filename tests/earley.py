@@ -37,7 +37,7 @@ right: convolution+ | EMPTY
 
 parameters{one}: one ("," one)*
 conv_parameter: filters | kernel | stride | padding | activation | bias | groups | dilation
-both_parameter: conv_parameter | epsilon
+both_parameter: conv_parameter | epsilon | order
 pool_parameter: size | stride | padding
 dense_parameter: units | activation
 
@@ -49,6 +49,7 @@ size: SIZE "=" EXTENT
 padding: PADDING "=" SIDES
 activation: ACTIVATION "=" FUNCTION
 bias: BIAS "=" FLAG
+order: ORDER "=" PLACES
 groups: GROUPS "=" (COUNT | DEPTHWISE)
 dilation: DILATION "=" EXTENT
 rate: RATE "=" SHARE
@@ -73,6 +74,8 @@ SIZE: /size(?!\w)/
 PADDING: /padding(?!\w)/
 ACTIVATION: /activation(?!\w)/
 BIAS: /bias(?!\w)/
+ORDER: /order(?!\w)/
+PLACES: /(conv_act_norm|conv_norm_act|norm_conv_act|norm_act_conv)(?!\w)/
 GROUPS: /groups(?!\w)/
 DILATION: /dilation(?!\w)/
 DEPTHWISE: /depthwise(?!\w)/
@@ -102,7 +105,7 @@ RESERVED = (
     "dense|fullyConnected|flatten|global_avg_pooling|global_max_pooling|globalPooling|add|concat|"
     "Empty|filters|units|kernel|stride|size|padding|activation|bias|rate|epsilon|same|valid|"
     "linear|relu|selu|tanh|gelu|sigmoid|true|false|"
-    "groups|dilation|depthwise|silu|hardswish|hardsigmoid|relu6|leaky_relu|elu|mish"
+    "order|conv_act_norm|conv_norm_act|norm_conv_act|norm_act_conv|groups|dilation|depthwise|silu|hardswish|hardsigmoid|relu6|leaky_relu|elu|mish"
 )
 
 COUNTS = "0*([1-9][0-9]{0,5}|1000000)"

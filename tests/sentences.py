@@ -29,8 +29,8 @@ POOLING = {"size": EXTENTS, "stride": EXTENTS, "padding": SIDES}
 DENSE = {"units": COUNTS, "activation": FUNCTIONS}
 PARAMETERS = {
     "conv": CONV,
-    "convbn": CONV | {"epsilon": SMALL},
-    "bnconv": CONV | {"epsilon": SMALL},
+    "convbn": CONV | {"epsilon": SMALL, "order": ["conv_act_norm", "conv_norm_act"]},
+    "bnconv": CONV | {"epsilon": SMALL, "order": ["norm_conv_act", "norm_act_conv"]},
     "BatchNormalisation": {"epsilon": SMALL},
     "dropout": {"rate": SHARES},
     "avg_pooling": POOLING,

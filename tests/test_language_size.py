@@ -102,6 +102,7 @@ LONGEST: dict[str, Value] = {
     "padding": "valid",
     "activation": "hardsigmoid",
     "groups": "depthwise",
+    "order": "conv_act_norm",
     "bias": False,
 }
 """The values that take most characters."""

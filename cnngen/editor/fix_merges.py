@@ -13,7 +13,7 @@ from cnngen.editor.analysis import DEFAULTS, TextSettings, analyse, parse_result
 from cnngen.editor.edits import Edit, apply, difference
 from cnngen.errors import CnnGenError, LayerError, MergeError, Span
 from cnngen.language.tree import Body, Description, Extent, Layer, Merge, value_text
-from cnngen.operations import OPTIONAL
+from cnngen.operations import WORDS
 from cnngen.operations.shapes import output_size
 
 Size = Extent
@@ -138,9 +138,9 @@ def _merge_at(description: Description, span: Span) -> tuple[Merge, Body] | None
 
 def _without(text: str, layer: Layer) -> Iterator[_Candidate]:
     """Yield fixes for groups that share nothing out, and for a dilation beside a stride."""
-    for name in ("filters", "stride", "groups", "dilation"):
+    for name in ("filters", "stride", "groups", "dilation", "order"):
         if name in layer.parameters:
-            what = "out" if name in OPTIONAL else "open"
+            what = "out" if name in WORDS[layer.kind].optional else "open"
             yield _Candidate(f"Leave its {name} {what}", [_unset(text, layer, name)])
 
 

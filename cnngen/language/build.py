@@ -127,6 +127,7 @@ _BUILDERS: dict[str, Callable[[Attributes, Span, Source], object]] = {
     "Merge": _merge,
     "ConvParameter": _parameter,
     "NormParameter": _parameter,
+    "OrderParameter": _parameter,
     "PoolingParameter": _parameter,
     "DropoutParameter": _parameter,
     "DenseParameter": _parameter,

@@ -23,6 +23,8 @@ Activation = Literal[
     "silu", "hardswish", "hardsigmoid", "relu6", "leaky_relu", "elu", "mish",
 ]  # fmt: skip
 
+Order = Literal["conv_act_norm", "conv_norm_act", "norm_conv_act", "norm_act_conv"]
+
 DEPTHWISE: Literal["depthwise"] = "depthwise"
 """The value of `groups` that stands for as many groups as there are channels."""
 
@@ -147,7 +149,9 @@ def _one_of(kind: object) -> Callable[[object], str]:
 
 
 VALUE_WORDS: dict[str, str] = {
-    word: word for kind in (Padding, Activation, Literal["depthwise"]) for word in get_args(kind)
+    word: word
+    for kind in (Padding, Activation, Literal["depthwise"], Order)
+    for word in get_args(kind)
 }
 """The words that are values in a description."""
 
@@ -161,5 +165,6 @@ _READERS: dict[str, Callable[[object], Value]] = {
     "bias": _flag,
     "padding": _one_of(Padding),
     "activation": _one_of(Activation),
+    "order": _one_of(Order),
     "pooling": _one_of(Literal["max", "avg"]),
 }

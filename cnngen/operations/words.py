@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
+from cnngen.errors import CnnGenError
+from cnngen.operations.activate import Activate
 from cnngen.operations.batch_norm import BatchNorm
 from cnngen.operations.conv2d import Conv2d
 from cnngen.operations.dense import Dense
@@ -23,15 +25,33 @@ class Word:
     """The operations, in sequence, that a word of the language stands for.
 
     `fixed` are the fields that the word itself decides. `choice` lists the words that an
-    open word such as `pooling` may become.
+    open word such as `pooling` may become. `orders` are the values of its hyper-parameter `order`,
+    each with the position at which an activation of its own then stands; None for the usual order.
     """
 
     operations: tuple[type[Operation], ...] = ()
     fixed: Mapping[str, Any] | None = None
     choice: tuple[str, ...] = ()
+    orders: Mapping[str, int | None] = field(default_factory=dict)
 
     def build(self, parameters: Mapping[str, Any]) -> list[Operation]:
-        """The operations, given all hyper-parameters of the word."""
+        """The operations, given all hyper-parameters of the word.
+
+        Raises `CnnGenError` for hyper-parameters that do not go together.
+        """
+        order = parameters.get("order")
+        if order is not None and order not in self.orders:
+            raise CnnGenError(
+                f"'order' cannot be {order} here; it is {' or '.join(self.orders)}",
+            )
+        place = None if order is None else self.orders[order]
+        if place is None:
+            return self._built(parameters)
+        operations = self._built({**parameters, "activation": "linear"})
+        operations.insert(place, _operation(Activate, parameters["activation"]))
+        return operations
+
+    def _built(self, parameters: Mapping[str, Any]) -> list[Operation]:
         return [
             _operation(kind, *fixed, *[_given(parameters, name) for name in names])
             for kind, fixed, names in self._parameters
@@ -57,7 +77,15 @@ class Word:
         """The hyper-parameters that the word, or any it may become, takes, in canonical order."""
         if self.choice:
             return WORDS[self.choice[0]].parameter_names
-        return tuple(name for _, _, names in self._parameters for name in names)
+        own = tuple(name for _, _, names in self._parameters for name in names)
+        return (*own, "order") if self.orders else own
+
+    @cached_property
+    def optional(self) -> Mapping[str, Any]:
+        """Hyper-parameters that have these values unless a text says otherwise."""
+        usual = {name: value for name, value in OPTIONAL.items() if name in self.parameter_names}
+        usual_order = [name for name, place in self.orders.items() if place is None]
+        return {**usual, "order": usual_order[0]} if usual_order else usual
 
     @cached_property
     def windowed(self) -> type[Windowed] | None:
@@ -66,7 +94,7 @@ class Word:
 
 
 OPTIONAL: Mapping[str, Any] = {"groups": 1, "dilation": (1, 1)}
-"""Hyper-parameters that stay as they are unless a text says otherwise, and are not written then: the
+"""Fields that stay as they are unless a text says otherwise, and are not written then: the
 published language does not have them."""
 
 
@@ -82,8 +110,8 @@ def _operation(kind: Make, *values: Any) -> Operation:
 
 WORDS: dict[str, Word] = {
     "conv": Word((Conv2d,)),
-    "convbn": Word((Conv2d, BatchNorm)),
-    "bnconv": Word((BatchNorm, Conv2d)),
+    "convbn": Word((Conv2d, BatchNorm), orders={"conv_act_norm": None, "conv_norm_act": 2}),
+    "bnconv": Word((BatchNorm, Conv2d), orders={"norm_conv_act": None, "norm_act_conv": 1}),
     "BatchNormalisation": Word((BatchNorm,)),
     "dropout": Word((Dropout,)),
     "max_pooling": Word((Pool,), {"pooling": "max"}),

@@ -156,7 +156,7 @@ def _stacked(network: Network) -> set[int]:
         if node.inputs and not node.operation.joined
     )
     for word in network.description.layers():
-        for number, _ in enumerate(WORDS[word.kind].operations):
+        for number, _ in enumerate(WORDS[word.kind].build(word.parameters)):
             index = next(layers, None)
             if number and index is not None:
                 stacked.add(index)

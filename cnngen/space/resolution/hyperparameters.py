@@ -14,7 +14,7 @@ from cnngen.language import parse, sentence
 from cnngen.language.tree import Description, Layer, Merge, MergeMode, Value, filled, gather
 from cnngen.language.values import LARGEST
 from cnngen.network import Network
-from cnngen.operations import OPTIONAL, WINDOW_NAMES, WORDS, shapes
+from cnngen.operations import WINDOW_NAMES, WORDS, shapes
 from cnngen.space.resolution.channels import choose_filters
 from cnngen.space.resolution.draw_windows import draw_windows
 from cnngen.space.resolution.lower import lower
@@ -189,8 +189,9 @@ def _filled(
 ) -> Layer:
     """Return a layer with all its hyper-parameters, in canonical order."""
     parameters: dict[str, Value] = {}
-    for name in WORDS[layer.kind].parameter_names:
-        if name in OPTIONAL and known.get(name, OPTIONAL[name]) == OPTIONAL[name]:
+    word = WORDS[layer.kind]
+    for name in word.parameter_names:
+        if name in word.optional and known.get(name, word.optional[name]) == word.optional[name]:
             continue
         if name in known:
             parameters[name] = known[name]
@@ -200,7 +201,9 @@ def _filled(
                 parameters[name] = activation
             case "bias":
                 # Batch norm cancels a bias, unless an activation lies between them.
-                parameters[name] = layer.kind != "convbn" or parameters["activation"] != "linear"
+                acts_before = known.get("order") != "conv_norm_act"
+                acts_before &= parameters["activation"] != "linear"
+                parameters[name] = layer.kind != "convbn" or acts_before
             case "epsilon":
                 parameters[name] = space.batch_norm_epsilons.draw(random)
             case "rate":
