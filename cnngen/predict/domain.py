@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from cnngen.errors import CnnGenError
 from cnngen.language.values import LARGEST
 from cnngen.network import Network
 from cnngen.network.cost import short
-from cnngen.operations import shapes
+from cnngen.operations import Activate, Activation, PublishedActivation, shapes
 from cnngen.predict import features
 from cnngen.predict.boosting import Positions
 from cnngen.predict.model_file import State, check_arrays
@@ -39,7 +39,7 @@ class Domain:
     first; `ranges` are the least and most layers, parameters and multiply-adds, of shape
     (2, 3). The distance of a network is the Mahalanobis distance of its features, standardised
     by `mean` and `deviation` and multiplied by `whitening`. A fraction `SELDOM` of the training
-    networks exceeds `limit`.
+    networks exceeds `limit`. `seen` are those of `extensions` that training networks had.
     """
 
     ends: Floats
@@ -48,6 +48,7 @@ class Domain:
     deviation: Floats
     whitening: Floats
     limit: float
+    seen: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, networks: Sequence[Network]) -> Self:
@@ -66,7 +67,8 @@ class Domain:
             if 0 < len(fold) < len(rows)
         ]
         limit = float(np.quantile(np.concatenate(held_out), 1 - SELDOM)) if held_out else 0.0
-        return cls(ends, ranges, *spread, limit)
+        seen = frozenset[str]().union(*map(extensions, networks))
+        return cls(ends, ranges, *spread, limit, seen)
 
     @property
     def usual(self) -> tuple[tuple[int, int, int], int]:
@@ -83,7 +85,12 @@ class Domain:
         """For each network, describe how it lies outside the domain; empty if it lies inside."""
         distances = self.distances(networks)
         return [
-            [*self._ends(network), *self._ranges(network), *self._far(network, float(distance))]
+            [
+                *self._ends(network),
+                *self._ranges(network),
+                *(f"{what} (seen: none)" for what in sorted(extensions(network) - self.seen)),
+                *self._far(network, float(distance)),
+            ]
             for network, distance in zip(networks, distances, strict=True)
         ]
 
@@ -126,7 +133,7 @@ class Domain:
             "deviation": self.deviation,
             "whitening": self.whitening.astype(np.float32),
         }
-        return State({"limit": self.limit}, arrays)
+        return State({"limit": self.limit, "seen": sorted(self.seen)}, arrays)
 
     @classmethod
     def restored(cls, state: State) -> Self:
@@ -150,7 +157,40 @@ class Domain:
         known = len(ends) > 0 and ((ends >= 1) & (ends <= LARGEST)).all() and (ranges >= 0).all()
         if not (known and isinstance(limit, float) and limit >= 0 and (deviation > 0).all()):
             raise CnnGenError("not a valid model file: its domain has values out of range")
-        return cls(ends, ranges, mean, deviation, whitening, limit)
+        seen = state.values.get("seen", [])  # models of older versions have seen none
+        if not isinstance(seen, list) or not {*map(str, seen)} <= EXTENSIONS:
+            raise CnnGenError("not a valid model file: its domain has seen what there is not")
+        return cls(ends, ranges, mean, deviation, whitening, limit, frozenset(map(str, seen)))
+
+
+GROUPED, DILATED, REORDERED = (
+    "grouped or depthwise convolutions",
+    "dilated convolutions",
+    "norms before their activations",
+)
+EXTENSIONS = frozenset(
+    {GROUPED, DILATED, REORDERED}
+    | {
+        f"the activation {name}"
+        for name in {*get_args(Activation)} - {*get_args(PublishedActivation)}
+    }
+)
+"""What networks may have that the published language does not."""
+
+
+def extensions(network: Network) -> set[str]:
+    """Which of `EXTENSIONS` a network has."""
+    found = set()
+    for node in network.nodes:
+        operation = node.operation
+        found.add(f"the activation {operation.nonlinearity}")
+        if getattr(operation, "groups", 1) != 1:
+            found.add(GROUPED)
+        if getattr(operation, "dilation", (1, 1)) != (1, 1):
+            found.add(DILATED)
+        if isinstance(operation, Activate):
+            found.add(REORDERED)
+    return found & EXTENSIONS
 
 
 def _ends(network: Network) -> tuple[int, ...]:
