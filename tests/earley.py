@@ -15,10 +15,12 @@ start: (NAME ARROW)? input featureextraction+ (INTERSTICE classification+)? outp
 input: INPUT ("(" SHAPE ")")?
 output: OUTPUT ("(" COUNT ")")?
 
-featureextraction: (convolution | BATCHNORM norm? | merge) dropout? (pooling rated_dropout?)?
+featureextraction: (convolution | BATCHNORM norm? | ACTIVATE acting? | merge) dropout? (pooling rated_dropout?)?
 convolution: CONV conv_parameters? | (CONVBN | BNCONV) both_parameters?
 BATCHNORM.1: /BatchNormalisation(?!\w)/
 norm: "(" parameters{epsilon} ")"
+ACTIVATE.1: /activate(?!\w)/
+acting: "(" parameters{activation} ")"
 conv_parameters: "(" parameters{conv_parameter} ")"
 both_parameters: "(" parameters{both_parameter} ")"
 pooling: POOLING ("(" parameters{pool_parameter} ")")?
@@ -105,7 +107,7 @@ RESERVED = (
     "dense|fullyConnected|flatten|global_avg_pooling|global_max_pooling|globalPooling|add|concat|"
     "Empty|filters|units|kernel|stride|size|padding|activation|bias|rate|epsilon|same|valid|"
     "linear|relu|selu|tanh|gelu|sigmoid|true|false|"
-    "order|conv_act_norm|conv_norm_act|norm_conv_act|norm_act_conv|groups|dilation|depthwise|silu|hardswish|hardsigmoid|relu6|leaky_relu|elu|mish"
+    "activate|order|conv_act_norm|conv_norm_act|norm_conv_act|norm_act_conv|groups|dilation|depthwise|silu|hardswish|hardsigmoid|relu6|leaky_relu|elu|mish"
 )
 
 COUNTS = "0*([1-9][0-9]{0,5}|1000000)"

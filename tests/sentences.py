@@ -32,6 +32,7 @@ PARAMETERS = {
     "convbn": CONV | {"epsilon": SMALL, "order": ["conv_act_norm", "conv_norm_act"]},
     "bnconv": CONV | {"epsilon": SMALL, "order": ["norm_conv_act", "norm_act_conv"]},
     "BatchNormalisation": {"epsilon": SMALL},
+    "activate": {"activation": FUNCTIONS},
     "dropout": {"rate": SHARES},
     "avg_pooling": POOLING,
     "max_pooling": POOLING,
@@ -70,7 +71,7 @@ class Writer:
 
     def feature_extraction(self) -> list[str]:
         if self.maybe(0.1):
-            words = self.layer("BatchNormalisation")
+            words = self.layer(self.random.choice(["BatchNormalisation", "activate"]))
         else:
             words = self.merge(self.depth) if self.maybe() else self.convolution()
         words += self.optional("dropout")

@@ -63,7 +63,7 @@ def test_a_hundred_thousand_tokens_are_read_and_written() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[" * 70_000_000, "70,000,000 characters, more than 67,108,864"),
+        ("[" * 80_000_000, "80,000,000 characters, more than 75,497,472"),
         ("[" * 8_000_000, "1:1: found '['"),
         ("input " + "[(" * 4_000_000, "merges are nested deeper than 100,000"),
         ("input [(conv," * 600_000, "1:14: found 'input'"),

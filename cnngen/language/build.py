@@ -128,6 +128,7 @@ _BUILDERS: dict[str, Callable[[Attributes, Span, Source], object]] = {
     "ConvParameter": _parameter,
     "NormParameter": _parameter,
     "OrderParameter": _parameter,
+    "ActivateParameter": _parameter,
     "PoolingParameter": _parameter,
     "DropoutParameter": _parameter,
     "DenseParameter": _parameter,

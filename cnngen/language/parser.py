@@ -27,9 +27,9 @@ from cnngen.language.grammar import (
 from cnngen.language.other_names import hint_for
 from cnngen.language.tree import Description
 
-MAX_CHARACTERS = 64 * 2**20
+MAX_CHARACTERS = 72 * 2**20
 """Longer texts are refused before they are read. The longest that a tree within the limits below
-is written as has some 64 million: 190 a layer, 264 a body with the merge around it."""
+is written as has some 70 million: 220 a layer, 264 a body with the merge around it."""
 
 MAX_LAYERS = 200_000
 """Limits memory: a layer takes about half a kilobyte, and a text may hold millions."""

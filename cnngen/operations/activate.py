@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Activate(Operation):
-    """An activation that stands alone, such as behind a batch norm; it has no word."""
+    """An activation alone, such as behind a sum."""
 
     stem = "activate"
     colour = Colour("#dceaf5", "#0072b2")

@@ -113,6 +113,7 @@ WORDS: dict[str, Word] = {
     "convbn": Word((Conv2d, BatchNorm), orders={"conv_act_norm": None, "conv_norm_act": 2}),
     "bnconv": Word((BatchNorm, Conv2d), orders={"norm_conv_act": None, "norm_act_conv": 1}),
     "BatchNormalisation": Word((BatchNorm,)),
+    "activate": Word((Activate,)),
     "dropout": Word((Dropout,)),
     "max_pooling": Word((Pool,), {"pooling": "max"}),
     "avg_pooling": Word((Pool,), {"pooling": "avg"}),

@@ -14,9 +14,10 @@ from cnngen.errors import CnnGenError
 from cnngen.language.values import LARGEST
 from cnngen.network import Network
 from cnngen.network.cost import short
-from cnngen.operations import Activate, Activation, PublishedActivation, shapes
+from cnngen.operations import Activation, PublishedActivation, shapes
 from cnngen.predict import features
 from cnngen.predict.boosting import Positions
+from cnngen.predict.features.groups import group
 from cnngen.predict.model_file import State, check_arrays
 from cnngen.predict.predictor import Floats
 
@@ -188,7 +189,7 @@ def extensions(network: Network) -> set[str]:
             found.add(GROUPED)
         if getattr(operation, "dilation", (1, 1)) != (1, 1):
             found.add(DILATED)
-        if isinstance(operation, Activate):
+        if group(operation) == "activation":
             found.add(REORDERED)
     return found & EXTENSIONS
 

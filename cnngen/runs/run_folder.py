@@ -21,7 +21,7 @@ RECORD = "record.json"
 DESCRIPTION = "model.cnn"
 MAX_RECORD = 2**26
 """Most bytes of a record that are read."""
-MAX_TEXT = 2**26
+MAX_TEXT = 72 * 2**20
 """Most bytes of a description that are read: as long a text as the language takes."""
 MAX_FILES = 2**28
 """Most bytes of a run's files together that are copied."""

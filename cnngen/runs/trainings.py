@@ -24,7 +24,7 @@ DESCRIPTIONS = ("description", "text")
 NETWORK = (*DESCRIPTIONS, "id", "name", "data_shape", "data_classes")
 """Columns that say what a row's network is."""
 
-MAX_TEXT = 2**26
+MAX_TEXT = 72 * 2**20
 """Most characters of a description that are read: as long a text as the language takes."""
 
 
