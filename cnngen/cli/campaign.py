@@ -197,8 +197,8 @@ def index(
 ) -> None:
     """Rebuild the index of a folder of runs: index.parquet, for pandas and others.
 
-    cnngen index runs
-    cnngen index runs --card
+    cnngen index runs/compact
+    cnngen index runs/compact --card
     """
     from cnngen.runs.parquet_index import FILE, write_index
 
@@ -221,7 +221,7 @@ def merge(
     Runs that are already there are skipped, so it may be stopped and run
     again. If the same training has two results, the first is kept.
 
-    cnngen merge runs/all runs/part1 runs/part2
+    cnngen merge runs/all runs/first runs/compact
     """
     from cnngen.cli.output import progress_console
     from cnngen.runs.merge import merge_folders

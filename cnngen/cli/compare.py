@@ -84,7 +84,7 @@ def compare(
     and an interval and a test allow it. Run the same command again to resume.
 
     cnngen compare --backends torch,keras:tensorflow,keras:jax
-    cnngen compare lenet.cnn -b torch,torch:compiled --repeats 10 --country FRA
+    cnngen compare examples/open.cnn -b torch,torch:compiled --repeats 10 --country FRA
     cnngen compare -n 10 --space paper -d cifar10 -b torch,flax -o runs/frameworks
     """
     from cnngen.cli.campaign import stopping

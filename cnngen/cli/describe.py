@@ -56,8 +56,8 @@ def check(
     Dimensions are inferred as for training; open hyper-parameters are drawn
     from the space with the seed.
 
-    cnngen check lenet.cnn
-    cnngen check *.cnn --input 28x28x1
+    cnngen check examples/lenet.cnn
+    cnngen check examples/open.cnn --input 28x28x1
     echo 'input conv flatten dense output' | cnngen check -
     """
     from cnngen.cli.output import console, print_json, summary, summary_line
@@ -121,9 +121,9 @@ def format_(
 ) -> None:
     """Print descriptions in their canonical form: indented, or on one line.
 
-    cnngen format model.cnn
-    cnngen format --write *.cnn
-    cnngen format --short model.cnn | wc -w
+    cnngen format examples/open.cnn
+    cnngen format --write nets/*.cnn
+    cnngen format --short examples/vgg16.cnn | wc -w
     """
     from cnngen.cli import output
     from cnngen.language import format, format_text
@@ -234,10 +234,10 @@ def generate(
 ) -> None:
     """Write the source code of a network for a framework, or an ONNX model.
 
-    cnngen generate lenet.cnn
-    cnngen generate lenet.cnn --backend keras --out lenet_keras.py
-    cnngen generate lenet.cnn --script -o lenet.py
-    cnngen generate lenet.cnn -o lenet.onnx
+    cnngen generate examples/lenet.cnn
+    cnngen generate examples/lenet.cnn --backend keras --out lenet_keras.py
+    cnngen generate examples/lenet.cnn --script -o lenet.py
+    cnngen generate examples/lenet.cnn -o lenet.onnx
     """
     from cnngen.backend import get_backend
     from cnngen.cli import output
@@ -286,10 +286,10 @@ def draw(
 ) -> None:
     """Draw networks: a box for each operation, columns side by side for merges.
 
-    cnngen draw lenet.cnn
-    cnngen draw lenet.cnn --out lenet.png --scale 3
+    cnngen draw examples/lenet.cnn
+    cnngen draw examples/lenet.cnn --out lenet.png --scale 3
     cnngen draw nets/*.cnn --out pictures --format pdf --no-title
-    cnngen draw lenet.cnn --trace --out traced.svg
+    cnngen draw examples/lenet.cnn --trace --out traced.svg
     """
     from cnngen.cli import output
     from cnngen.network.picture import to_pdf, to_png, to_svg, trace_picture

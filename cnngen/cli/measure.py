@@ -113,11 +113,11 @@ def train(
     Networks that the folder already has, trained the same way on the same
     images, are skipped. Open hyper-parameters are drawn with the seed.
 
-    cnngen train lenet.cnn
+    cnngen train examples/open.cnn
     cnngen train nets/*.cnn --data cifar10 --protocol paper --country FRA
-    cnngen train lenet.cnn --backend keras --json
-    cnngen train lenet.cnn --set optimizer=sgd --set learning_rate=0.05
-    cnngen train lenet.cnn --repeats 3 --keep best
+    cnngen train examples/lenet.cnn --resize 32x32x1 --backend keras --json
+    cnngen train examples/open.cnn --set optimizer=sgd --set learning_rate=0.05
+    cnngen train examples/open.cnn --repeats 3 --keep best
     """
     from cnngen.cli.describe import read_description
     from cnngen.cli.output import print_json
@@ -218,16 +218,18 @@ def show(
 ) -> None:
     """Show the records of a folder as a table, or one of them in full.
 
-    A run is named by its folder, or by the first digits of its id.
+    A run is named by its folder, or by the first digits of its id. Sub-folders
+    that hold runs are listed with their numbers of runs.
 
     cnngen show runs
-    cnngen show runs 0f3a
-    cnngen show 0f3a --open
-    cnngen show runs --json | jq '.[].test_accuracy'
+    cnngen show runs/first
+    cnngen show runs/first 610c
+    cnngen show 610c --open
+    cnngen show runs/first --json | jq '.[].test_accuracy'
     """
     from cnngen.cli.output import console, print_json
-    from cnngen.cli.show_records import print_record, print_records
-    from cnngen.runs.run_folder import find_run, is_run, load_run, source_path
+    from cnngen.cli.show_records import print_record, print_records, print_subfolders
+    from cnngen.runs.run_folder import find_run, folders_of_runs, is_run, load_run, source_path
     from cnngen.runs.store import load
 
     run = folder if is_run(folder) else None
@@ -247,7 +249,9 @@ def show(
                     typer.launch(str(path))
         return
     if open_it:
-        raise CnnGenError("--open opens one run", hint="Name it: cnngen show runs 0f3a --open")
+        raise CnnGenError(
+            "--open opens one run", hint="Name it: cnngen show runs/first 610c --open"
+        )
     runs = load(folder)
     if as_json:
         print_json([json.loads(record.to_json()) for record in runs])
@@ -255,6 +259,8 @@ def show(
         print_records(runs)
     elif not runs.broken:
         console.print(f"{folder} contains no runs", markup=False)
+    if not as_json:
+        print_subfolders(folders_of_runs(folder))
     for path, reason in runs.broken:
         print(f"{path}: {reason}", file=sys.stderr)
     if runs.broken:
@@ -270,7 +276,7 @@ def export(
     """Write a data set as .npz, split by a protocol, for standalone training scripts.
 
     cnngen export digits.npz
-    cnngen generate net.cnn --script --input 8x8x1 -o net.py
+    cnngen generate examples/open.cnn --script --input 8x8x1 -o net.py
     python net.py digits.npz
     """
     from cnngen.training.data import load_data, save_npz

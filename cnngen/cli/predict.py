@@ -59,10 +59,10 @@ def predict(
     Each figure comes with an interval that is meant to contain nine of ten.
     It is marked "outside" if the network is unlike those the model was fitted to.
 
-    cnngen predict lenet.cnn
+    cnngen predict examples/open.cnn
     cnngen predict nets/*.cnn --json | jq '.[].accuracy'
-    cnngen predict --fit runs/digits -o digits.zip
-    cnngen predict lenet.cnn --model digits.zip
+    cnngen predict --fit runs/compact -o digits.zip
+    cnngen predict examples/open.cnn --model digits.zip
     """
     if fit is not None:
         if files or model or out is None:
@@ -75,7 +75,7 @@ def predict(
     if not files or out is not None:
         raise CnnGenError(
             "there is nothing to predict" if not files else "-o is for --fit",
-            hint="cnngen predict lenet.cnn, or cnngen predict --fit FOLDER -o MODEL.zip",
+            hint="cnngen predict examples/open.cnn, or cnngen predict --fit FOLDER -o MODEL.zip",
         )
     from cnngen.cli.describe import read_description
     from cnngen.predict.model import SHIPPED, Model

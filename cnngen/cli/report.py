@@ -54,10 +54,10 @@ def report(
     Of a search's folder also what it reached and spent, and which operators paid.
     Run the same command again to resume.
 
-    cnngen report runs/digits
-    cnngen report runs/digits -p trees,neural,code,image --curve trees,neural -o study
-    cnngen report benchmarks/data/digits.parquet --beside runs/nasbench
-    cnngen report runs/digits runs/cifar10  # each judged by what the other taught
+    cnngen report runs/compact
+    cnngen report runs/compact -p trees,neural,code,image --curve trees,neural -o study
+    cnngen report benchmarks/data/digits.parquet --beside benchmarks/data/nasbench.parquet
+    cnngen report runs/compact runs/paper  # each judged by what the other taught
     """
     from cnngen.cli.output import print_json, progress_bars, say_broken
     from cnngen.report import StudyPlan, Task, read_searches, read_study_data, study, write_report

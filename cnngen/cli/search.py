@@ -115,7 +115,7 @@ def search(
     cnngen search -n 100 --space compact -o runs/search
     cnngen search -n 200 --for accuracy,energy --method nsga2 --space compact -o runs/front
     cnngen search --hours 8 -d cifar10 --flops :20M --workers 2 -o runs/night
-    cnngen search -n 50 --start runs --space compact -o runs/better
+    cnngen search -n 50 --start runs/first --space compact -o runs/better
     """
     from cnngen.cli.campaign import stopping
     from cnngen.cli.measure import protocol_of

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
@@ -206,6 +207,19 @@ def _others(records: Sequence[Record]) -> list[str]:
     span = most if least == most else f"{least} to {most}"
     beside = " and workers" if any(s.shared for s in sources) else ""
     return [f"Meanwhile other programs{beside} kept {span} % of the machine busy."]
+
+
+def print_subfolders(folders: Mapping[Path, int]) -> None:
+    """Print sub-folders with their numbers of runs, and how to show one of them."""
+    if not folders:
+        return
+    rows = table_of("folder", "runs")
+    for path, count in folders.items():
+        rows.add_row(_line(str(path)), f"{count:,}")
+    print_table(rows)
+    console.print(
+        _line(f"Show one: cnngen show {shlex.quote(str(next(iter(folders))))}"), style="dim"
+    )
 
 
 def print_folder(records: Sequence[Record], out: Path) -> None:

@@ -52,7 +52,7 @@ def studio(
     so nobody else who can reach the port can use it. Ctrl-C ends it.
 
     cnngen studio
-    cnngen studio lenet.cnn --open
+    cnngen studio examples/lenet.cnn --open
     cnngen studio --folder runs/paper --data cifar10 --port 0
     """
     from cnngen.backend import get_backend

@@ -46,9 +46,9 @@ def verify(
     in float32 and float64; the operations' definitions arbitrate. Exits with
     code 1 if two differ, and names the operation.
 
-    cnngen verify lenet.cnn --backends torch,keras:tensorflow,keras:jax
+    cnngen verify examples/lenet.cnn --backends torch,keras:tensorflow,keras:jax
     cnngen verify -n 50 --space paper --input 16x16x3 --backends torch,keras
-    cnngen verify lenet.cnn --json | jq '.networks[].pairs'
+    cnngen verify examples/lenet.cnn --json | jq '.networks[].pairs'
     """
     from cnngen.cli.output import print_json, tracked
     from cnngen.comparison.equality import Verifier

@@ -72,6 +72,22 @@ def run_paths(folder: str | Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def folders_of_runs(folder: str | Path) -> dict[Path, int]:
+    """The sub-folders of a folder that hold runs, and how many each holds, by name.
+
+    Those that cannot be read are left out. Raises `StoreError` where the folder itself cannot be.
+    """
+    runs = set(run_paths(folder))
+    found = {}
+    for path in sorted(Path(folder).iterdir()):
+        if path in runs or path.name.startswith(".") or path.is_symlink() or not path.is_dir():
+            continue
+        with suppress(StoreError):
+            if held := len(run_paths(path)):
+                found[path] = held
+    return found
+
+
 def load_run(run: str | Path) -> Record:
     """The record of one run's folder. Raises `StoreError` where there is none."""
     try:

@@ -1,0 +1,133 @@
+"""Every example that a `--help` page shows is right: it runs as printed, or its arguments fit.
+
+The folder of each has what a reader has: the examples and data of the repository, networks that
+were sampled, the runs of the first command and of a campaign.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from typer.main import get_command
+
+from cnngen.cli import space
+from cnngen.cli.app import COMMANDS, app, run
+from cnngen.predict.model import SHIPPED
+
+ROOT = Path(__file__).parents[1]
+
+EXPENSIVE = re.compile(
+    r"cnngen (campaign|search|compare|verify|report|studio|lsp|backends|doctor|predict --fit)\b"
+    r"|--data cifar10|--backend keras|--repeats"
+)
+"""Examples that take long, need data that must be downloaded, or serve until they are stopped."""
+
+
+def examples() -> list[str]:
+    """The example lines of all commands, as they are printed."""
+    functions = [function for panel in COMMANDS.values() for function in panel]
+    functions += [command.callback for command in space.space.registered_commands]
+    lines = [line.strip() for f in functions for line in (f.__doc__ or "").splitlines()]
+    return [line for line in lines if re.match(r"(cnngen|echo) ", line)]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the readers have who began with `cnngen`, and then did what other examples say."""
+    folder = tmp_path_factory.mktemp("reader")
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    (folder / "benchmarks").symlink_to(ROOT / "benchmarks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run([]) == 0
+        assert run(["sample", "-n", "2", "--space", "compact", "--out", "nets/"]) == 0
+    for campaign in ("compact", "paper"):  # as if `cnngen campaign` had made them
+        shutil.copytree(folder / "runs/first", folder / "runs" / campaign)
+    shutil.copy(SHIPPED, folder / "digits.zip")
+    return folder
+
+
+@pytest.fixture
+def reader(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pytest.MonkeyPatch]:
+    """A reader in a folder of their own, without a browser."""
+    shutil.copytree(prepared, tmp_path / "here", symlinks=True)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(typer, "launch", lambda path: 0)
+    yield monkeypatch
+
+
+def expanded(words: list[str]) -> list[str]:
+    """Words with patterns such as nets/*.cnn replaced by the files, as a shell does."""
+    found = []
+    for word in words:
+        found += sorted(map(str, Path().glob(word))) if "*" in word else [word]
+    return found
+
+
+def parts(line: str) -> Iterator[tuple[list[str], str | None, str]]:
+    """The CNNGen commands of a line: arguments, the file that takes the output, and stdin."""
+    words = shlex.split(line, comments=True)
+    while words:
+        end = words.index("&&") if "&&" in words else len(words)
+        command, words = words[:end], words[end + 1 :]
+        stdin = ""
+        if command[0] == "echo":
+            stdin, command = command[1], command[command.index("|") + 1 :]
+        command = command[: command.index("|")] if "|" in command else command
+        out = command[-1] if ">" in command else None
+        command = command[: command.index(">")] if ">" in command else command
+        assert command[0] == "cnngen", line
+        yield expanded(command[1:]), out, stdin
+
+
+def parsed(arguments: list[str]) -> click.Context:
+    """The context that a command would be invoked with. Raises what mistaken options raise."""
+    command, context = get_command(app), None
+    name = "cnngen"
+    while True:
+        context = command.make_context(name, list(arguments), parent=context)
+        if not isinstance(command, click.Group):
+            return context
+        arguments = [*context._protected_args, *context.args]
+        resolved, command, arguments = command.resolve_command(context, arguments)
+        name = resolved or name
+
+
+def test_examples_are_found() -> None:
+    assert len(examples()) > 45
+    assert any(line.startswith("echo") for line in examples())
+
+
+@pytest.mark.parametrize("line", [line for line in examples() if not EXPENSIVE.search(line)])
+def test_an_example_runs_as_it_is_printed(
+    line: str, reader: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, out, stdin in parts(line):
+        reader.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin.encode())))
+        code = run(arguments)
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        if out is not None:
+            Path(out).write_text(printed.out)
+
+
+@pytest.mark.parametrize("line", [line for line in examples() if EXPENSIVE.search(line)])
+@pytest.mark.usefixtures("reader")
+def test_the_arguments_of_an_expensive_example_fit(line: str) -> None:
+    for arguments, _, _ in parts(line):
+        context = parsed(arguments)
+        for name, value in context.params.items():
+            for path in value if isinstance(value, list) else [value]:
+                if isinstance(path, Path) and name != "out":
+                    assert path.exists(), f"{line}: readers have no {path}"
