@@ -351,7 +351,7 @@ def test_a_backend_is_called_installed_only_once_its_framework_was_loaded(
     """A package that is there and cannot be imported, as after a broken update."""
     (folder / "onnxruntime").mkdir()
     (folder / "onnxruntime/__init__.py").write_text("raise ImportError('no libgomp.so.1')")
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.syspath_prepend(str(folder))  # which worker processes get
     from cnngen.cli.measure import _backend
 
     found = _backend("onnx")
