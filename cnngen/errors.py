@@ -175,6 +175,17 @@ class BackendError(CnnGenError):
     """A backend that is unknown or broken, or whose framework is missing."""
 
 
+class DeviceLostError(BackendError):
+    """The device of this process does not work any more, whatever is computed on it.
+
+    `absent`: it was not there when the process looked for it.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, absent: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.absent = absent
+
+
 class BackendFault(CnnGenError):
     """A backend that fails for one network, though perhaps not for others."""
 

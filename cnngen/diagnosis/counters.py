@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 from cnngen.diagnosis.finding import Finding
+from cnngen.errors import CnnGenError
+from cnngen.system.gpus import find_cards, nvml_session, usable
 
 POWERCAP = Path("/sys/class/powercap")
 
@@ -69,35 +71,26 @@ def nvml(library: ModuleType | None = None) -> Iterator[Finding]:
 
     `library` is a module with the functions of `pynvml`, by default that one.
     """
-    if library is None:
-        import pynvml  # type: ignore[import-untyped]
-
-        library = pynvml
-    assert library is not None
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    try:
-        library.nvmlInit()
-    except library.NVMLError as error:
-        yield _no_driver(library, error)
-        return
-    try:
-        count = library.nvmlDeviceGetCount()
+    with nvml_session(library) as (opened, error):
+        if error is not None:
+            yield _no_driver(opened, error)
+            return
+        count = opened.nvmlDeviceGetCount()
         if not count:
             yield Finding(GPU, "a driver, but no NVIDIA GPU", "missing")
         if count and visible is not None:
-            yield _visible(visible)
+            yield _visible(visible, opened)
         for number in range(count):
             try:
-                yield _gpu(library, number)
-            except library.NVMLError as error:
+                yield _gpu(opened, number)
+            except opened.NVMLError as error:
                 yield Finding(
                     GPU,
                     f"GPU {number} does not answer: {error}",
                     "limited",
                     "`nvidia-smi` and the kernel's log say more; a lost card needs a restart.",
                 )
-    finally:
-        library.nvmlShutdown()
 
 
 def _no_driver(library: ModuleType, error: Exception) -> Finding:
@@ -114,7 +107,7 @@ def _no_driver(library: ModuleType, error: Exception) -> Finding:
     return Finding(GPU, f"NVML does not start: {error}", "limited", remedies.get(code))
 
 
-def _visible(value: str) -> Finding:
+def _visible(value: str, library: ModuleType) -> Finding:
     if value.strip() in ("", "-1"):
         return Finding(
             GPU,
@@ -122,6 +115,10 @@ def _visible(value: str) -> Finding:
             "limited",
             "unset CUDA_VISIBLE_DEVICES",
         )
+    try:
+        usable(find_cards(library), None, value)
+    except CnnGenError as error:
+        return Finding(GPU, error.message, "limited", error.hint)
     return Finding(GPU, f"only GPUs of CUDA_VISIBLE_DEVICES={value} are used")
 
 

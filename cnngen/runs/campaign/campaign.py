@@ -14,7 +14,7 @@ from pathlib import Path
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.network import Network
 from cnngen.runs.campaign.executors import ExecutorFactory, ExecutorSetup
-from cnngen.runs.campaign.jobs import Job, Metering, failed, keep, train_job
+from cnngen.runs.campaign.jobs import Job, Metering, Placed, failed, keep, train_job
 from cnngen.runs.campaign.plan import Plan, as_begun, claim
 from cnngen.runs.campaign.worker_pool import Report
 from cnngen.runs.parquet_index import update_index
@@ -36,9 +36,12 @@ POLL = 0.5
 
 
 class Watch:
-    """Observes a campaign; by default it does nothing. Epochs come from other threads."""
+    """Observes a campaign; by default it does nothing. Epochs and cards come from other threads."""
 
     def began(self, job: Job) -> None: ...
+
+    def placed(self, key: str, device: str) -> None:
+        """A worker that was given a card has begun the model with this key on it."""
 
     def epoch(self, key: str, epoch: Epoch) -> None: ...
 
@@ -307,10 +310,13 @@ def _found(job: Job, folder: Path, repair: bool, watches: Sequence[Watch]) -> Re
 
 
 def tell_epochs(watches: Sequence[Watch]) -> Report:
-    """Return a report of epochs that reaches all watches."""
+    """Return a report of epochs and cards that reaches all watches."""
 
-    def report(key: str, epoch: Epoch) -> None:
+    def report(key: str, told: Epoch | Placed) -> None:
         for watch in watches:
-            watch.epoch(key, epoch)
+            if isinstance(told, Placed):
+                watch.placed(key, told.device)
+            else:
+                watch.epoch(key, told)
 
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from cnngen.runs.run_folder import load_run
 from cnngen.runs.store import save
 from cnngen.runs.train import Trained, emitted, train
 from cnngen.system import worker
+from cnngen.system.gpus import LABEL
 from cnngen.training.checkpoint import Checkpoint
 from cnngen.training.data import Dataset
 from cnngen.training.data.shared import SharedData
@@ -59,6 +61,13 @@ def _meter(how: Metering) -> Meter:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """What a worker reports first of a model, where it was given a card: the card's name."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One network to train. `key` is that of its run; `seed` and `space` are recorded.
 
@@ -94,6 +103,8 @@ def train_job(
     `StoreError` where the run cannot be written, and ImportError for a broken framework.
     """
     report = worker.report.get()
+    if card := os.environ.get(LABEL):
+        report(job.key, Placed(card))
     images = data.open() if isinstance(data, SharedData) else data
     checkpoint, before = None, None
     if folder is not None and (job.resumes or job.keep_state or job.continues):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from cnngen.system.gpus import has_own_card
 from cnngen.training.energy.instrument import Reading
 
 
@@ -29,19 +30,22 @@ def apportion(reading: Reading, *, cpu_is_own: bool) -> WorkerShare:
     """Reduce a reading of the whole machine to the share of this process.
 
     With `cpu_is_own`, the CPU figure is already a model of this process alone and is kept. If
-    the GPUs do not report who used them, the CPU share is used for them. Raises `TooShortError`
+    the GPUs do not report who used them, a worker with a card of its own has all of it, and for
+    others the CPU share is used. Raises `TooShortError`
     if the window had too little CPU time.
     """
     share = reading.during.own_share
     if share is None:
         raise TooShortError
-    gpu_share = share if reading.gpu_share is None else reading.gpu_share
+    told = 1.0 if reading.gpu_share is None and has_own_card() else reading.gpu_share
+    gpu_share = share if told is None else told
     counter = reading.gpu_counter
     part = replace(
         reading,
         cpu=reading.cpu if cpu_is_own else reading.cpu * share,
         ram=reading.ram * share,
         gpu=reading.gpu * gpu_share,
+        gpu_share=told,
         gpu_counter=None if counter is None else counter * gpu_share,
     )
     whole = reading.cpu + reading.ram + reading.gpu
