@@ -103,6 +103,10 @@ class StandIn(Backend):
                 threads = os.environ.get("OMP_NUM_THREADS", "-")
                 file.write(f"{os.getpid()} {network.id} {threads} {data.images.sum()}\n")
         time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")))
+        card, _, mark = os.environ.get("STAND_IN_LOSES", "").partition(":")
+        if mark and os.environ.get("CNNGEN_GPU") == card:
+            Path(mark).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         how = how_to_fail(network)
         if how is not None:
             fail(how, network)

@@ -10,8 +10,9 @@ from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, ClassVar
 
 from cnngen.backend import Backend
-from cnngen.errors import BackendError
+from cnngen.errors import BackendError, DeviceLostError
 from cnngen.network import Network
+from cnngen.system.gpus import LABEL, memory_share
 from cnngen_torch.source import emit
 
 if TYPE_CHECKING:
@@ -65,8 +66,15 @@ class TorchBackend(Backend):
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
         import torch
 
-        if torch.cuda.is_available():
-            torch.zeros(1, device="cuda")
+        given = os.environ.get(LABEL)
+        if not torch.cuda.is_available():
+            if given:
+                raise DeviceLostError(f"PyTorch does not find {given}", absent=True)
+            return
+        if (share := memory_share()) is not None:
+            # A network that wants more is out of memory, and its neighbours on the card are not.
+            torch.cuda.set_per_process_memory_fraction(share)
+        torch.zeros(1, device="cuda")
 
     def devices(self) -> tuple[str, ...]:
         self.prepare()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnngen.backend.model_access import Weights
+from cnngen.errors import DeviceLostError
 from cnngen.network import Network
 from cnngen.training.checkpoint import Checkpoint, identity
 from cnngen.training.data import Dataset, Splits, splits
@@ -99,8 +100,20 @@ def train(
                 weights,
                 checkpoint,
             )
+    if device.type == "cuda" and progress.status == "error":
+        _check_alive(device)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return progress.result(device.type, threads, gpu, precision, skipped)
+
+
+def _check_alive(device: torch.device) -> None:
+    """Raise `DeviceLostError` where a GPU answers no more, whatever a network has done to it."""
+    try:
+        torch.zeros(1, device=device).item()
+        torch.cuda.synchronize(device)
+    except RuntimeError as error:
+        first = (str(error).splitlines() or ["no answer"])[0]
+        raise DeviceLostError(f"the GPU answers no more: {first}") from None
 
 
 def load(source: str, name: str = "emitted") -> nn.Module:

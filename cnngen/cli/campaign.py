@@ -20,6 +20,7 @@ from cnngen.cli.options import (
     Early,
     Epochs,
     Flops,
+    Gpus,
     IdleSeconds,
     Keep,
     KeepWeights,
@@ -79,6 +80,7 @@ def campaign(
     time_budget: TimeBudget = None,
     early: Early = None,
     workers: WorkerCount = 1,
+    gpus: Gpus = "all",
     shard: Annotated[
         ShardOption | None,
         typer.Option(
@@ -112,6 +114,7 @@ def campaign(
     from cnngen.cli.progress import Display, pace
     from cnngen.runs.campaign import WHOLE, Plan, Shard, Watch, local, run_campaign
     from cnngen.space.sampling import Bounds
+    from cnngen.system.gpus import parse_cards
     from cnngen.training.data import load_data
 
     plan = Plan(
@@ -135,7 +138,12 @@ def campaign(
         shard=Shard(*shard) if shard else WHOLE,
         repeats=repeats,
     )
-    executor = local(workers, patience=patience)
+    executor = local(
+        workers,
+        patience=patience,
+        gpus=parse_cards(gpus),
+        say=lambda text: display.say(text),
+    )
     if ray is not None:
         from cnngen.runs.campaign.ray import on_ray
 

@@ -174,6 +174,10 @@ Early = Annotated[
 WorkerCount = Annotated[
     int, typer.Option("--workers", "-w", min=1, help="Number of models trained in parallel.")
 ]
+Gpus = Annotated[
+    str,
+    typer.Option("--gpus", help="GPUs to use: all, none, or 0,1 as `nvidia-smi` counts them."),
+]
 RayAddress = Annotated[
     str | None,
     typer.Option("--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, or its address."),

@@ -40,6 +40,8 @@ class Display(Watch):
         self._all = self._progress.add_task(self.what, total=total or None, note="")
         self._bars: dict[str, TaskID] = {}
         self._epochs: dict[str, int] = {}
+        self._devices: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         self._reached: dict[str, str] = {}
         """How far each model in training is."""
         self._began = time.monotonic()
@@ -74,17 +76,25 @@ class Display(Watch):
 
     def began(self, job: Job) -> None:
         self.tally.began(job)
-        name = f"{job.network.id[:8]}, {len(job.network)} layers"
+        name = self._names[job.key] = f"{job.network.id[:8]}, {len(job.network)} layers"
         self._bars[job.key] = self._progress.add_task(name, total=job.protocol.epochs, note="")
         self._epochs[job.key] = job.protocol.epochs
         self._reached[job.key] = f"{job.network.id[:8]} in epoch 1 of {job.protocol.epochs}"
+
+    def placed(self, key: str, device: str) -> None:
+        if (bar := self._bars.get(key)) is not None:
+            self._progress.update(bar, description=f"{self._names[key]}, {device}")
+            self._devices[key] = f" on {device}"
+            self._reached[key] += self._devices[key]
 
     def epoch(self, key: str, epoch: Epoch) -> None:
         if (bar := self._bars.get(key)) is not None:
             note = f"validation accuracy {epoch.validation_accuracy:.3f}"
             self._progress.update(bar, completed=epoch.number, note=note)
             epochs = self._epochs[key]
-            self._reached[key] = f"{key[:8]} in epoch {min(epoch.number + 1, epochs)} of {epochs}"
+            now = min(epoch.number + 1, epochs)
+            on = self._devices.get(key, "")
+            self._reached[key] = f"{key[:8]} in epoch {now} of {epochs}{on}"
 
     def lost(self, job: Job, cause: str) -> None:
         self.tally.lost(job, cause)

@@ -17,6 +17,7 @@ from cnngen.cli.options import (
     Early,
     Epochs,
     Flops,
+    Gpus,
     IdleSeconds,
     Json,
     KeepWeights,
@@ -97,6 +98,7 @@ def search(
     time_budget: TimeBudget = None,
     early: Early = None,
     workers: WorkerCount = 1,
+    gpus: Gpus = "all",
     ray: RayAddress = None,
     weights: KeepWeights = True,
     country: Country = None,
@@ -122,6 +124,7 @@ def search(
     from cnngen.runs.campaign import local
     from cnngen.search import Budget, SearchPlan, run_search
     from cnngen.space.sampling import Bounds
+    from cnngen.system.gpus import parse_cards
     from cnngen.training.data import load_data
 
     budget = Budget(count=count, hours=hours, watt_hours=watt_hours)
@@ -146,7 +149,12 @@ def search(
         country=country,
         tdp=tdp,
     )
-    executor = local(workers, patience=patience)
+    executor = local(
+        workers,
+        patience=patience,
+        gpus=parse_cards(gpus),
+        say=lambda text: display.say(text),
+    )
     if ray is not None:
         from cnngen.runs.campaign.ray import on_ray
 

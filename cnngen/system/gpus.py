@@ -308,7 +308,7 @@ def _named(cards: Sequence[Card], word: str) -> list[Card]:
 
 
 def _list(cards: Sequence[Card]) -> str:
-    return ", ".join(c.id if c.part is None else f"{c.label} ({c.id})" for c in cards) or "none"
+    return ", ".join(c.label if c.part is None else f"{c.label} ({c.id})" for c in cards) or "none"
 
 
 def _crowd(card: Card | None, workers: int) -> tuple[bool, float]:

@@ -275,8 +275,8 @@ class _Seat(threading.Thread):
             except DeviceLostError as error:
                 # All later calls would fail there, too.
                 self._end()
-                death = WorkerDied(error.message)
-                raise self._without(self.place, death, error.absent) from None
+                lost = WorkerDied(error.message)
+                raise self._without(self.place, lost, error.absent) from None
         raise CnnGenError(
             "worker processes end before they begin",
             hint="What they print tells why; is there memory left, and may processes start?",
