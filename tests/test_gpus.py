@@ -14,6 +14,7 @@ import pytest
 import stand_in
 from stand_in import images, plan
 
+from cnngen.backend import get_backend
 from cnngen.cli.app import run
 from cnngen.errors import CnnGenError, DeviceLostError
 from cnngen.runs.campaign import Watch, local, run_campaign
@@ -300,3 +301,52 @@ def test_a_gpu_that_is_not_there_is_a_mistake_of_the_user(
         assert run([*arguments, "--gpus", "3"]) == 2
         assert "there is no GPU '3'" in capsys.readouterr().err
     assert os.environ.get(LABEL) is None
+
+
+def test_gpus_of_this_machine_and_a_cluster_do_not_go_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--space", "compact", "-o", str(tmp_path / "runs"), "--gpus", "0", "--ray", "auto"]
+    for command in ("campaign", "search"):
+        assert run([command, "-n", "1", *place]) == 2
+        assert "a Ray cluster gives out its own" in capsys.readouterr().err
+
+
+def test_a_pytorch_without_cuda_trains_where_the_driver_lists_cards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv(LABEL, "GPU 0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    get_backend("torch").prepare()
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    with pytest.raises(DeviceLostError, match="does not find GPU 0") as lost:
+        get_backend("torch").prepare()
+    assert lost.value.absent
+
+
+def test_a_card_that_does_not_start_is_lost_and_a_full_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch = pytest.importorskip("torch")
+    from cnngen_torch.train import _check_alive
+
+    def failing(error: Exception) -> None:
+        def zeros(*size: int, **options: object) -> None:
+            raise error
+
+        monkeypatch.setattr(torch, "zeros", zeros)
+
+    monkeypatch.setenv(LABEL, "GPU 0")
+    monkeypatch.delenv(SHARE, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    failing(RuntimeError("CUDA error: uncorrectable ECC error\nmore"))
+    with pytest.raises(DeviceLostError, match="GPU 0 does not start: CUDA error: uncorrectable"):
+        get_backend("torch").prepare()
+    with pytest.raises(DeviceLostError, match="answers no more"):
+        _check_alive(torch.device("cuda"))
+    failing(torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(torch.OutOfMemoryError):
+        get_backend("torch").prepare()
+    _check_alive(torch.device("cuda"))

@@ -68,13 +68,20 @@ class TorchBackend(Backend):
 
         given = os.environ.get(LABEL)
         if not torch.cuda.is_available():
-            if given:
+            # A PyTorch for CPUs alone finds no card, which is no reason to look for another.
+            if given and torch.version.cuda is not None:
                 raise DeviceLostError(f"PyTorch does not find {given}", absent=True)
             return
         if (share := memory_share()) is not None:
             # A network that wants more is out of memory, and its neighbours on the card are not.
             torch.cuda.set_per_process_memory_fraction(share)
-        torch.zeros(1, device="cuda")
+        try:
+            torch.zeros(1, device="cuda")
+        except torch.OutOfMemoryError:
+            raise  # others fill it; it works
+        except RuntimeError as error:
+            first = (str(error).splitlines() or ["no answer"])[0]
+            raise DeviceLostError(f"{given or 'the GPU'} does not start: {first}") from None
 
     def devices(self) -> tuple[str, ...]:
         self.prepare()

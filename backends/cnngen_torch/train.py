@@ -111,6 +111,8 @@ def _check_alive(device: torch.device) -> None:
     try:
         torch.zeros(1, device=device).item()
         torch.cuda.synchronize(device)
+    except torch.OutOfMemoryError:
+        return  # it answers, and is full
     except RuntimeError as error:
         first = (str(error).splitlines() or ["no answer"])[0]
         raise DeviceLostError(f"the GPU answers no more: {first}") from None

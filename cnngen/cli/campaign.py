@@ -41,6 +41,7 @@ from cnngen.cli.options import (
     TrainSeed,
     WorkerCount,
 )
+from cnngen.errors import CnnGenError
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of runs.")]
 
@@ -145,6 +146,11 @@ def campaign(
         say=lambda text: display.say(text),
     )
     if ray is not None:
+        if gpus != "all":
+            raise CnnGenError(
+                "--gpus chooses GPUs of this machine, and a Ray cluster gives out its own",
+                hint="Leave one of --gpus and --ray out.",
+            )
         from cnngen.runs.campaign.ray import on_ray
 
         executor = on_ray(ray)

@@ -156,6 +156,11 @@ def search(
         say=lambda text: display.say(text),
     )
     if ray is not None:
+        if gpus != "all":
+            raise CnnGenError(
+                "--gpus chooses GPUs of this machine, and a Ray cluster gives out its own",
+                hint="Leave one of --gpus and --ray out.",
+            )
         from cnngen.runs.campaign.ray import on_ray
 
         executor = on_ray(ray)
