@@ -330,7 +330,7 @@ def test_a_card_that_does_not_start_is_lost_and_a_full_one_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     torch = pytest.importorskip("torch")
-    from cnngen_torch.train import _check_alive
+    from cnngen_torch.answering import check_alive
 
     def failing(error: Exception) -> None:
         def zeros(*size: int, **options: object) -> None:
@@ -345,8 +345,8 @@ def test_a_card_that_does_not_start_is_lost_and_a_full_one_is_not(
     with pytest.raises(DeviceLostError, match="GPU 0 does not start: CUDA error: uncorrectable"):
         get_backend("torch").prepare()
     with pytest.raises(DeviceLostError, match="answers no more"):
-        _check_alive(torch.device("cuda"))
+        check_alive(torch.device("cuda"))
     failing(torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(torch.OutOfMemoryError):
         get_backend("torch").prepare()
-    _check_alive(torch.device("cuda"))
+    check_alive(torch.device("cuda"))

@@ -75,13 +75,10 @@ class TorchBackend(Backend):
         if (share := memory_share()) is not None:
             # A network that wants more is out of memory, and its neighbours on the card are not.
             torch.cuda.set_per_process_memory_fraction(share)
-        try:
+        from cnngen_torch.answering import answering
+
+        with answering(f"{given or 'the GPU'} does not start"):
             torch.zeros(1, device="cuda")
-        except torch.OutOfMemoryError:
-            raise  # others fill it; it works
-        except RuntimeError as error:
-            first = (str(error).splitlines() or ["no answer"])[0]
-            raise DeviceLostError(f"{given or 'the GPU'} does not start: {first}") from None
 
     def devices(self) -> tuple[str, ...]:
         self.prepare()

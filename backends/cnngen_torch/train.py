@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cnngen.backend.model_access import Weights
-from cnngen.errors import DeviceLostError
 from cnngen.network import Network
 from cnngen.training.checkpoint import Checkpoint, identity
 from cnngen.training.data import Dataset, Splits, splits
@@ -31,6 +30,7 @@ from cnngen.training.protocol import (
     precision_on,
 )
 from cnngen_torch import compiles
+from cnngen_torch.answering import check_alive
 from cnngen_torch.batches import flip_crop, on_device, pixels, taken
 from cnngen_torch.optimizers import OPTIMIZERS
 from cnngen_torch.precision import Descent, autocast, capability, tf32
@@ -101,21 +101,9 @@ def train(
                 checkpoint,
             )
     if device.type == "cuda" and progress.status == "error":
-        _check_alive(device)
+        check_alive(device)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return progress.result(device.type, threads, gpu, precision, skipped)
-
-
-def _check_alive(device: torch.device) -> None:
-    """Raise `DeviceLostError` where a GPU answers no more, whatever a network has done to it."""
-    try:
-        torch.zeros(1, device=device).item()
-        torch.cuda.synchronize(device)
-    except torch.OutOfMemoryError:
-        return  # it answers, and is full
-    except RuntimeError as error:
-        first = (str(error).splitlines() or ["no answer"])[0]
-        raise DeviceLostError(f"the GPU answers no more: {first}") from None
 
 
 def load(source: str, name: str = "emitted") -> nn.Module:

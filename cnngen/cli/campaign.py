@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -42,6 +42,9 @@ from cnngen.cli.options import (
     WorkerCount,
 )
 from cnngen.errors import CnnGenError
+
+if TYPE_CHECKING:
+    from cnngen.runs.campaign.executors import ExecutorFactory
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of runs.")]
 
@@ -113,9 +116,8 @@ def campaign(
     from cnngen.cli.measure import protocol_of
     from cnngen.cli.output import console
     from cnngen.cli.progress import Display, pace
-    from cnngen.runs.campaign import WHOLE, Plan, Shard, Watch, local, run_campaign
+    from cnngen.runs.campaign import WHOLE, Plan, Shard, Watch, run_campaign
     from cnngen.space.sampling import Bounds
-    from cnngen.system.gpus import parse_cards
     from cnngen.training.data import load_data
 
     plan = Plan(
@@ -139,21 +141,7 @@ def campaign(
         shard=Shard(*shard) if shard else WHOLE,
         repeats=repeats,
     )
-    executor = local(
-        workers,
-        patience=patience,
-        gpus=parse_cards(gpus),
-        say=lambda text: display.say(text),
-    )
-    if ray is not None:
-        if gpus != "all":
-            raise CnnGenError(
-                "--gpus chooses GPUs of this machine, and a Ray cluster gives out its own",
-                hint="Leave one of --gpus and --ray out.",
-            )
-        from cnngen.runs.campaign.ray import on_ray
-
-        executor = on_ray(ray)
+    executor = executor_of(workers, patience, gpus, ray, say=lambda text: display.say(text))
     stop = threading.Event()
     images = load_data(data, resize=resize)
     what = "networks" if repeats == 1 else "trainings"
@@ -201,6 +189,29 @@ def campaign(
             file=sys.stderr,
         )
         raise typer.Exit(1)
+
+
+def executor_of(
+    workers: int, patience: float, gpus: str, ray: str | None, say: Callable[[str], None]
+) -> ExecutorFactory:
+    """Who trains: workers on this machine, of which `say` is told who gets which GPU, or a Ray cluster.
+
+    Raises `CnnGenError` for `gpus` that are none, or those of this machine beside a cluster's.
+    """
+    from cnngen.runs.campaign import local
+    from cnngen.system.gpus import parse_cards
+
+    cards = parse_cards(gpus)
+    if ray is None:
+        return local(workers, patience=patience, gpus=cards, say=say)
+    if cards is not None:
+        raise CnnGenError(
+            "--gpus chooses GPUs of this machine, and a Ray cluster gives out its own",
+            hint="Leave one of --gpus and --ray out.",
+        )
+    from cnngen.runs.campaign.ray import on_ray
+
+    return on_ray(ray)
 
 
 def index(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +24,21 @@ MOST_NAMED = 3
 """Most models in training that a line names."""
 
 
+@dataclass
+class _AtWork:
+    """A model in training: its bar, how many of its epochs have ended, and the card it is on."""
+
+    bar: TaskID
+    name: str
+    epochs: int
+    ended: int = 0
+    device: str | None = None
+
+    def __str__(self) -> str:
+        on = f" on {self.device}" if self.device else ""
+        return f"in epoch {min(self.ended + 1, self.epochs)} of {self.epochs}{on}"
+
+
 class Display(Watch):
     """Shows progress bars on a terminal, one for all networks and one for each in training.
     Elsewhere, such as in the log of a batch job, prints a line now and then.
@@ -38,12 +54,8 @@ class Display(Watch):
             disable=not progress_console.is_terminal,
         )
         self._all = self._progress.add_task(self.what, total=total or None, note="")
-        self._bars: dict[str, TaskID] = {}
-        self._epochs: dict[str, int] = {}
-        self._devices: dict[str, str] = {}
-        self._names: dict[str, str] = {}
-        self._reached: dict[str, str] = {}
-        """How far each model in training is."""
+        self._at_work: dict[str, _AtWork] = {}
+        """The models in training, by key."""
         self._began = time.monotonic()
         self._over = threading.Event()
         self._lines = threading.Thread(target=self._tell, daemon=True)
@@ -76,25 +88,20 @@ class Display(Watch):
 
     def began(self, job: Job) -> None:
         self.tally.began(job)
-        name = self._names[job.key] = f"{job.network.id[:8]}, {len(job.network)} layers"
-        self._bars[job.key] = self._progress.add_task(name, total=job.protocol.epochs, note="")
-        self._epochs[job.key] = job.protocol.epochs
-        self._reached[job.key] = f"{job.network.id[:8]} in epoch 1 of {job.protocol.epochs}"
+        name, epochs = f"{job.network.id[:8]}, {len(job.network)} layers", job.protocol.epochs
+        bar = self._progress.add_task(name, total=epochs, note="")
+        self._at_work[job.key] = _AtWork(bar, name, epochs)
 
     def placed(self, key: str, device: str) -> None:
-        if (bar := self._bars.get(key)) is not None:
-            self._progress.update(bar, description=f"{self._names[key]}, {device}")
-            self._devices[key] = f" on {device}"
-            self._reached[key] += self._devices[key]
+        if (model := self._at_work.get(key)) is not None:
+            model.device = device
+            self._progress.update(model.bar, description=f"{model.name}, {device}")
 
     def epoch(self, key: str, epoch: Epoch) -> None:
-        if (bar := self._bars.get(key)) is not None:
+        if (model := self._at_work.get(key)) is not None:
+            model.ended = epoch.number
             note = f"validation accuracy {epoch.validation_accuracy:.3f}"
-            self._progress.update(bar, completed=epoch.number, note=note)
-            epochs = self._epochs[key]
-            now = min(epoch.number + 1, epochs)
-            on = self._devices.get(key, "")
-            self._reached[key] = f"{key[:8]} in epoch {now} of {epochs}{on}"
+            self._progress.update(model.bar, completed=epoch.number, note=note)
 
     def lost(self, job: Job, cause: str) -> None:
         self.tally.lost(job, cause)
@@ -116,9 +123,8 @@ class Display(Watch):
         self.say(f"{run}: {reason}; {then}")
 
     def _remove(self, key: str) -> None:
-        self._reached.pop(key, None)
-        if (bar := self._bars.pop(key, None)) is not None:
-            self._progress.remove_task(bar)
+        if (model := self._at_work.pop(key, None)) is not None:
+            self._progress.remove_task(model.bar)
 
     def pace(self) -> str:
         """The note beside the bar of all."""
@@ -137,7 +143,7 @@ class Display(Watch):
         """What is done, what is in training, and for how long."""
         done = self.tally.done + self.tally.unreadable
         of = f" of {self.tally.total:,}" if self.tally.total else ""
-        at_work = list(self._reached.values())
+        at_work = [f"{key[:8]} {model}" for key, model in list(self._at_work.items())]
         more = f" and {len(at_work) - MOST_NAMED} more" if len(at_work) > MOST_NAMED else ""
         parts = [f"{done:,}{of} {self.what}", *at_work[:MOST_NAMED]]
         elapsed = duration(time.monotonic() - self._began)

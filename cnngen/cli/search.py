@@ -119,12 +119,10 @@ def search(
     cnngen search --hours 8 -d cifar10 --flops :20M --workers 2 -o runs/night
     cnngen search -n 50 --start runs/first --space compact -o runs/better
     """
-    from cnngen.cli.campaign import stopping
+    from cnngen.cli.campaign import executor_of, stopping
     from cnngen.cli.measure import protocol_of
-    from cnngen.runs.campaign import local
     from cnngen.search import Budget, SearchPlan, run_search
     from cnngen.space.sampling import Bounds
-    from cnngen.system.gpus import parse_cards
     from cnngen.training.data import load_data
 
     budget = Budget(count=count, hours=hours, watt_hours=watt_hours)
@@ -149,21 +147,7 @@ def search(
         country=country,
         tdp=tdp,
     )
-    executor = local(
-        workers,
-        patience=patience,
-        gpus=parse_cards(gpus),
-        say=lambda text: display.say(text),
-    )
-    if ray is not None:
-        if gpus != "all":
-            raise CnnGenError(
-                "--gpus chooses GPUs of this machine, and a Ray cluster gives out its own",
-                hint="Leave one of --gpus and --ray out.",
-            )
-        from cnngen.runs.campaign.ray import on_ray
-
-        executor = on_ray(ray)
+    executor = executor_of(workers, patience, gpus, ray, say=lambda text: display.say(text))
     stop = threading.Event()
     display = _display(budget)
 

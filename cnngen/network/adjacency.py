@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cnngen.errors import CnnGenError, counted
 from cnngen.language.tree import value_text
 from cnngen.network.network import Network
-from cnngen.operations import OPTIONAL, WORDS, Operation, shapes
+from cnngen.operations import WORDS, Operation, is_usual, shapes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,7 +127,7 @@ def hyperparameters(operation: Operation) -> dict[str, str]:
         for name in operation.field_names()
         if name not in fixed
         for value in [getattr(operation, name)]
-        if name not in OPTIONAL or value != OPTIONAL[name]
+        if not is_usual(name, value)
     }
 
 

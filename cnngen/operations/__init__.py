@@ -19,7 +19,7 @@ from cnngen.operations.operation import Colour, Operation, Weight, Windowed
 from cnngen.operations.pool import GlobalPool, Pool
 from cnngen.operations.rearrange import Flatten, Truncate
 from cnngen.operations.table import OperationTable
-from cnngen.operations.words import CONVOLUTIONS, OPTIONAL, WINDOW_NAMES, WORDS, Word
+from cnngen.operations.words import CONVOLUTIONS, WINDOW_NAMES, WORDS, Word, is_usual
 
 OPERATIONS: tuple[type[Operation], ...] = (
     Input,
@@ -42,7 +42,6 @@ __all__ = [
     "CONVOLUTIONS",
     "DEPTHWISE",
     "OPERATIONS",
-    "OPTIONAL",
     "WINDOW_NAMES",
     "WORDS",
     "Activate",
@@ -65,4 +64,5 @@ __all__ = [
     "Weight",
     "Windowed",
     "Word",
+    "is_usual",
 ]

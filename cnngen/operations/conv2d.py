@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from cnngen.errors import CnnGenError
 from cnngen.operations.hyperparameters import DEPTHWISE, Activation
 from cnngen.operations.operation import Colour, Weight, Windowed
-from cnngen.operations.shapes import Padding, Shape, WindowNumbers
+from cnngen.operations.shapes import Padding, Shape, WindowNumbers, reach
 
 if TYPE_CHECKING:
     from cnngen.operations.arrays import Array
@@ -49,8 +49,7 @@ class Conv2d(Windowed):
 
     def window(self) -> WindowNumbers:
         (height, width), (down, across) = self.kernel, self.dilation
-        reach = (height - 1) * down + 1, (width - 1) * across + 1
-        return (*reach, *self.stride, self.padding)
+        return reach(height, down), reach(width, across), *self.stride, self.padding
 
     def group_count(self, shape: Shape) -> int:
         """The number of groups, given the shape of the input.
@@ -88,18 +87,19 @@ class Conv2d(Windowed):
         groups = self.group_count(inputs[0].shape[1:])
         down, across = self.dilation
 
-        def of_group(pixels: Array, kernel: Array) -> Array:
-            def of_window(seen: Array, rows: slice, columns: slice) -> Array:
-                (ys, kernel_rows), (xs, kernel_columns) = _met(rows, down), _met(columns, across)
-                product: Array = np.tensordot(
-                    seen[:, ys, xs], kernel[kernel_rows, kernel_columns], 3
-                )
-                return product
+        def by_group(array: Array) -> Array:
+            """The groups, which share out the last axis, as the first axis."""
+            return np.moveaxis(array.reshape(*array.shape[:-1], groups, -1), -2, 0)
 
-            return slide(self.window(), pixels, self.filters // groups, of_window)
+        kernel = by_group(weights["kernel"])
 
-        shared = np.split(inputs[0], groups, 3), np.split(weights["kernel"], groups, 3)
-        y = np.concatenate(list(map(of_group, *shared)), 3)
+        def of_window(pixels: Array, rows: slice, columns: slice) -> Array:
+            (ys, kernel_rows), (xs, kernel_columns) = _met(rows, down), _met(columns, across)
+            seen = by_group(pixels[:, ys, xs]).reshape(groups, len(pixels), -1)
+            numbers = kernel[:, kernel_rows, kernel_columns].reshape(groups, seen.shape[2], -1)
+            return np.moveaxis(seen @ numbers, 0, 1).reshape(len(pixels), self.filters)
+
+        y = slide(self.window(), inputs[0], self.filters, of_window)
         return ACTIVATIONS[self.activation](y + weights.get("bias", 0.0))
 
     def pass_signal(

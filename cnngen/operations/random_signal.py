@@ -163,10 +163,6 @@ def _apply(activation: Activation, z: NDArray[np.float64]) -> NDArray[np.float64
     import numpy as np
 
     match activation:
-        case "relu":
-            return np.maximum(z, 0.0)
-        case "tanh":
-            return np.tanh(z)
         case "sigmoid":
             from scipy.special import expit
 
@@ -178,8 +174,6 @@ def _apply(activation: Activation, z: NDArray[np.float64]) -> NDArray[np.float64
             from scipy.special import ndtr
 
             return np.asarray(z * ndtr(z), np.float64)
-        case "linear":
-            return z
     from cnngen.operations.arrays import ACTIVATIONS
 
     return np.asarray(ACTIVATIONS[activation](z), np.float64)

@@ -29,6 +29,11 @@ def output_size(size: int, window: int, stride: int, padding: Padding) -> int:
     return (size - window) // stride + 1
 
 
+def reach(window: int, dilation: int) -> int:
+    """Pixels from the first to the last that a window sees whose numbers lie so far apart."""
+    return (window - 1) * dilation + 1
+
+
 def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
     """Pixels that `same` adds before and after; the odd one goes after."""
     total = max(0, (output_size(size, window, stride, "same") - 1) * stride + window - size)

@@ -41,10 +41,8 @@ class Word:
         """
         order = parameters.get("order")
         if order is not None and order not in self.orders:
-            raise CnnGenError(
-                f"'order' cannot be {order} here; it is {' or '.join(self.orders)}",
-            )
-        place = None if order is None else self.orders[order]
+            raise CnnGenError(f"'order' cannot be {order} here; it is {' or '.join(self.orders)}")
+        place = self.orders.get(order) if order else None
         if place is None:
             return self._built(parameters)
         operations = self._built({**parameters, "activation": "linear"})
@@ -53,7 +51,9 @@ class Word:
 
     def _built(self, parameters: Mapping[str, Any]) -> list[Operation]:
         return [
-            _operation(kind, *fixed, *[_given(parameters, name) for name in names])
+            _operation(
+                kind, *fixed, *[parameters[n] if n in parameters else OPTIONAL[n] for n in names]
+            )
             for kind, fixed, names in self._parameters
         ]
 
@@ -98,8 +98,9 @@ OPTIONAL: Mapping[str, Any] = {"groups": 1, "dilation": (1, 1)}
 published language does not have them."""
 
 
-def _given(parameters: Mapping[str, Any], name: str) -> Any:
-    return parameters[name] if name in parameters else OPTIONAL[name]
+def is_usual(name: str, value: object) -> bool:
+    """Whether a field goes without saying, for it has the value of one that no text mentions."""
+    return name in OPTIONAL and value == OPTIONAL[name]
 
 
 @lru_cache(maxsize=2**13)

@@ -61,15 +61,7 @@ def run_paths(folder: str | Path) -> list[Path]:
 
     Raises `StoreError` where the folder cannot be read.
     """
-    folder = Path(folder)
-    try:
-        names = sorted(name for name in os.listdir(folder) if re.fullmatch(KEY, name))
-    except OSError as error:
-        raise StoreError(
-            f"{folder} cannot be read: {error.strerror}",
-            hint="Name the folder that runs were saved into.",
-        ) from None
-    return [folder / name for name in names]
+    return [Path(folder, name) for name in _names(folder) if re.fullmatch(KEY, name)]
 
 
 def folders_of_runs(folder: str | Path) -> dict[Path, int]:
@@ -77,15 +69,30 @@ def folders_of_runs(folder: str | Path) -> dict[Path, int]:
 
     Those that cannot be read are left out. Raises `StoreError` where the folder itself cannot be.
     """
-    runs = set(run_paths(folder))
     found = {}
-    for path in sorted(Path(folder).iterdir()):
-        if path in runs or path.name.startswith(".") or path.is_symlink() or not path.is_dir():
+    for name in _names(folder):
+        path = Path(folder, name)
+        if (
+            name.startswith(".")
+            or re.fullmatch(KEY, name)
+            or path.is_symlink()
+            or not path.is_dir()
+        ):
             continue
         with suppress(StoreError):
             if held := len(run_paths(path)):
                 found[path] = held
     return found
+
+
+def _names(folder: str | Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be read: {error.strerror}",
+            hint="Name the folder that runs were saved into.",
+        ) from None
 
 
 def load_run(run: str | Path) -> Record:

@@ -128,18 +128,17 @@ class WindowCase:
         """A convolution and both poolings with it, on two channels; now and then a grouped one, and
         a dilated one where that fits."""
         activation, bias = ACTIVATIONS[number % len(ACTIVATIONS)], number % 4 > 0
+        conv = Conv2d(3, self.window, self.stride, self.padding, activation, bias)
         operations: dict[str, Operation] = {
             "max": Pool("max", self.window, self.stride, self.padding),
             "avg": Pool("avg", self.window, self.stride, self.padding),
-            "conv": Conv2d(3, self.window, self.stride, self.padding, activation, bias),
+            "conv": conv,
         }
-        shared: tuple[int | Literal["depthwise"], ...] = (2, DEPTHWISE)
         if number % 3 == 0:
-            grouped = replace(operations["conv"], filters=4, groups=shared[number % 2])  # type: ignore[call-arg]
-            operations["grouped"] = grouped
+            operations["grouped"] = replace(conv, filters=4, groups=DEPTHWISE if number % 2 else 2)
         fits = self.padding == "same" or self.window[0] * 2 - 1 <= self.size[0]
         if number % 2 and self.stride == (1, 1) and fits:
-            operations["dilated"] = replace(operations["conv"], dilation=(2, 1))  # type: ignore[call-arg]
+            operations["dilated"] = replace(conv, dilation=(2, 1))
         where = f"{self.size}, window {self.window}, stride {self.stride}, {self.padding}"
         return {
             f"{name} on {where}": by_hand((*self.size, 2), operation)

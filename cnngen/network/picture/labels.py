@@ -8,7 +8,7 @@ from cnngen.errors import CnnGenError
 from cnngen.language.tree import value_text
 from cnngen.network.adjacency import label
 from cnngen.network.network import Node
-from cnngen.operations import DEPTHWISE, OPTIONAL, Colour, Operation, Windowed, shapes
+from cnngen.operations import DEPTHWISE, Colour, Operation, Windowed, is_usual, shapes
 
 SIZE = 11
 SMALL = 9
@@ -95,7 +95,7 @@ def _detail(operation: Operation, name: str) -> str:
             return ""  # The box says it already.
         case "bias":
             return "" if value else "no bias"
-        case _ if name in OPTIONAL and value == OPTIONAL[name]:
+        case _ if is_usual(name, value):
             return ""
         case "groups" if value == DEPTHWISE:
             return DEPTHWISE

@@ -6,7 +6,6 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from cnngen.network.network import Network
-from cnngen.network.picture.labels import SIZE
 from cnngen.network.picture.scene import Line, Scene, Shape, Text, scene
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def _text(text: Text, axes: Axes) -> None:
         text.x,
         text.y,
         text.text,
-        fontsize=text.size or SIZE,
+        fontsize=text.size,
         fontweight="bold" if text.bold else "normal",
         horizontalalignment=ALIGNED[text.anchor],
         verticalalignment="baseline",

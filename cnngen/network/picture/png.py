@@ -30,8 +30,9 @@ Mask = Image.Image
 def to_png(network: Network, scale: float = 1.0, *, title: bool = True) -> bytes:
     """Draw a network as PNG, with `scale` pixels for each pixel of the SVG.
 
-    `title` draws its name and size above. A picture of more than `MAX_PIXELS` is scaled down. Raises `CnnGenError` for a network that
-    is too large to draw, and for a scale that is not a number above 0.
+    `title` draws its name and size above. A picture of more than `MAX_PIXELS` is scaled down.
+    Raises `CnnGenError` for a network that is too large to draw, and for a scale that is not a
+    number above 0.
     """
     if not 0 < scale < inf:
         raise CnnGenError(

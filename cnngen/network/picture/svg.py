@@ -20,7 +20,8 @@ FONTS = "'DejaVu Sans', Verdana, Geneva, Arial, sans-serif"
 def to_svg(network: Network, *, title: bool = True) -> str:
     """Draw a network as SVG: boxes from top to bottom, right sides of merges beside them.
 
-    `title` draws its name and size above. The output is deterministic. Raises `CnnGenError` for a network that is too large to draw.
+    `title` draws its name and size above. The output is deterministic. Raises `CnnGenError` for a
+    network that is too large to draw.
     """
     return "\n".join(_elements(scene(network, title=title))) + "\n"
 

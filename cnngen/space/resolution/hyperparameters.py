@@ -201,9 +201,9 @@ def _filled(
                 parameters[name] = activation
             case "bias":
                 # Batch norm cancels a bias, unless an activation lies between them.
-                acts_before = known.get("order") != "conv_norm_act"
-                acts_before &= parameters["activation"] != "linear"
-                parameters[name] = layer.kind != "convbn" or acts_before
+                parameters[name] = layer.kind != "convbn" or (
+                    parameters["activation"] != "linear" and known.get("order") != "conv_norm_act"
+                )
             case "epsilon":
                 parameters[name] = space.batch_norm_epsilons.draw(random)
             case "rate":

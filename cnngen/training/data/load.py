@@ -44,13 +44,12 @@ def load_data(
     shape, grey with one channel and coloured with three; records say what it did. Raises `DataError`
     for an unknown name, and for data that cannot be read or used.
     """
-    if resize is not None:
-        Resizing(resize)  # refuses an impossible shape now
-    data = _load(name, root, resize)
-    return data if resize is None or data.prepared else resized(data, resize)
+    resizing = None if resize is None else Resizing(resize)
+    data = _load(name, root, resizing)
+    return data if resizing is None or data.prepared else resized(data, resizing)
 
 
-def _load(name: str | Path, root: str | Path | None, resize: ImageSize | None) -> Dataset:
+def _load(name: str | Path, root: str | Path | None, resizing: Resizing | None) -> Dataset:
     if isinstance(name, str) and name.lower() in known_datasets():
         name = name.lower()
     if str(name) == "digits":
@@ -59,7 +58,7 @@ def _load(name: str | Path, root: str | Path | None, resize: ImageSize | None) -
         root = data_root(root)
         here = root / str(name)
         return (
-            _load_path(here, resize)
+            _load_path(here, resizing)
             if here.exists()
             else load_vision(str(name), root / "torchvision")
         )
@@ -72,12 +71,11 @@ def _load(name: str | Path, root: str | Path | None, resize: ImageSize | None) -
             hint=f"{meant}Known: {', '.join(known_datasets())}; or the path of a Parquet file, "
             "an .npz file or a folder.",
         )
-    return _load_path(path, resize)
+    return _load_path(path, resizing)
 
 
-def _load_path(path: Path, resize: ImageSize | None) -> Dataset:
+def _load_path(path: Path, resizing: Resizing | None) -> Dataset:
     """Load files; images that are encoded are resized as they are decoded."""
-    resizing = None if resize is None else Resizing(resize)
     if path.is_dir():
         parquet = any(path.glob("*.parquet")) or any(path.glob("*/*.parquet"))
         return load_parquet(path, resizing) if parquet else load_folder(path, resizing)

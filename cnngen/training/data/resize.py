@@ -63,19 +63,20 @@ class Resizing:
         )
 
 
-def resized(data: Dataset, shape: ImageSize) -> Dataset:
-    """Resize the images of a data set that is in memory. Raises `DataError` as `Resizing` does, and
-    for images of any other number of channels than 1 or 3."""
+def resized(data: Dataset, resizing: Resizing) -> Dataset:
+    """Resize the images of a data set that is in memory.
+
+    Raises `DataError` for images of any other number of channels than 1 or 3, and of too many.
+    """
     from PIL import Image
 
-    if data.input_shape == shape:
+    if data.input_shape == resizing.shape:
         return data
     if data.input_shape[2] not in (1, 3):
         raise DataError(f"{data.name}: images of {data.input_shape[2]} channels cannot be resized")
-    resizing = Resizing(shape)
-    check_size(data.name, len(data), shape)
+    check_size(data.name, len(data), resizing.shape)
     mode = "L" if data.input_shape[2] == 1 else "RGB"
-    images = np.empty((len(data), *shape), np.uint8)
+    images = np.empty((len(data), *resizing.shape), np.uint8)
     for at, pixels in enumerate(data.images):
         images[at] = resizing.apply(
             Image.fromarray(pixels[..., 0] if mode == "L" else pixels, mode)
