@@ -9,15 +9,17 @@ far float32's own seeds are from one another, and whether the statuses are equal
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import mean, median
+from typing import Any
 
+from cnngen import Network
+from cnngen.runs.record import Record
 from cnngen.runs.train import train
 from cnngen.space.sampling import Bounds, sample_many
 from cnngen.training.data import load_data
 from cnngen.training.protocol import PROTOCOLS
-
-SEEDS = 3
 
 
 def main() -> None:
@@ -26,31 +28,46 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--layers", type=int, default=20, help="at most")
     parser.add_argument("--precisions", default="float16,bfloat16")
-    arguments = parser.parse_args()
+    parser.add_argument("--seeds", type=int, default=3, help="of float32")
+    own = parser.parse_args()
+    parity(own.count, own.epochs, own.layers, own.precisions.split(","), own.seeds)
+
+
+def parity(
+    count: int,
+    epochs: int,
+    layers: int,
+    precisions: Sequence[str],
+    seeds: int,
+    is_over: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Train, print and return the comparison, of fewer networks where the time is over."""
     data = load_data("digits")
-    precisions = arguments.precisions.split(",")
     spread: list[float] = []
     off: dict[str, list[float]] = {name: [] for name in precisions}
     ratios: dict[str, list[float]] = {name: [] for name in precisions}
     skipped: dict[str, int] = dict.fromkeys(precisions, 0)
     unequal: dict[str, int] = dict.fromkeys(precisions, 0)
     networks = sample_many(
-        arguments.count,
+        count,
         "compact",
         input_shape=data.input_shape,
         classes=data.classes,
         seed=0,
-        bounds=Bounds(layers=(None, arguments.layers)),
+        bounds=Bounds(layers=(None, layers)),
     )
+    compared = 0
     for number, network in enumerate(networks):
+        if compared and is_over():
+            break
 
-        def reached(precision: str = "float32", seed: int = 0, network=network):
-            protocol = replace(
-                PROTOCOLS["quick"], epochs=arguments.epochs, precision=precision, seed=seed
-            )
+        def reached(
+            precision: Any = "float32", seed: int = 0, network: Network = network
+        ) -> Record:
+            protocol = replace(PROTOCOLS["quick"], epochs=epochs, precision=precision, seed=seed)
             return train(network, data, protocol).record
 
-        whole = [reached(seed=seed) for seed in range(SEEDS)]
+        whole = [reached(seed=seed) for seed in range(seeds)]
         accuracies = [record.test_accuracy or 0.0 for record in whole]
         spread += [abs(one - accuracies[0]) for one in accuracies[1:]]
         line = [f"{number:3} {network.id} float32 " + " ".join(f"{a:.3f}" for a in accuracies)]
@@ -61,14 +78,23 @@ def main() -> None:
             skipped[name] += half.skipped_steps or 0
             unequal[name] += half.status != whole[0].status
             line.append(f"{name} {half.test_accuracy or 0.0:.3f} {half.status}")
+        compared += 1
         print("  ".join(line), flush=True)
     print(f"float32, other seeds: {mean(spread):.4f} off on average, at most {max(spread):.4f}")
     for name in precisions:
         print(
             f"{name}, same seed: {mean(off[name]):.4f} off on average, at most {max(off[name]):.4f}; "
-            f"{unequal[name]} of {arguments.count} statuses differ; {skipped[name]} steps skipped; "
+            f"{unequal[name]} of {compared} statuses differ; {skipped[name]} steps skipped; "
             f"{median(ratios[name]):.2f} times the time of float32"
         )
+    return {
+        "networks": compared,
+        "seeds off": spread,
+        "off": off,
+        "statuses unequal": unequal,
+        "skipped": skipped,
+        "time": ratios,
+    }
 
 
 if __name__ == "__main__":

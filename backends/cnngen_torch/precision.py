@@ -61,6 +61,14 @@ class Descent:
         self.scaler.step(cast(torch.optim.Optimizer, self.optimizer), rate)
         self.scaler.update()
 
+    def reset(self, scaler: dict[str, float | int]) -> None:
+        """Drop the gradients of a step that was broken off, and go back to a state of the scaler."""
+        for weight in self.optimizer.weights:
+            weight.grad = None
+        if self.scaler is not None:
+            self.scaler._per_optimizer_states.clear()
+            self.scaler.load_state_dict(scaler)
+
     @property
     def skipped_steps(self) -> int | None:
         """How many steps were left out; None without scaling. Waits for the device."""

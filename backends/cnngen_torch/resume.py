@@ -18,6 +18,24 @@ from cnngen_torch.precision import Descent
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """A state on its device, to which a training can go back once or more."""
+
+    state: TrainingState
+    tensors: list[Tensor]
+    random: list[Tensor]
+    scaler: dict[str, float | int]
+
+    def restore(self) -> None:
+        """Make weights, moments and random numbers what they were."""
+        with torch.no_grad():
+            for own, kept in zip(self.state.tensors, self.tensors, strict=True):
+                own.copy_(kept)
+        _set_random(self.random, self.state.device)
+        self.state.descent.reset(self.scaler)
+
+
+@dataclass(frozen=True)
 class TrainingState:
     """All that an epoch of a training changes. `identity` is equal for trainings of which one may go on
     where the other was."""
@@ -31,9 +49,6 @@ class TrainingState:
     def to_bytes(self) -> bytes:
         """The state as a file of tensors and numbers."""
         scaler = self.descent.scaler
-        random = [torch.get_rng_state()]
-        if self.device.type == "cuda":
-            random.append(torch.cuda.get_rng_state(self.device))
         file = BytesIO()
         torch.save(
             {
@@ -42,7 +57,7 @@ class TrainingState:
                 "moments": self.descent.optimizer.moments(),
                 "scaler": scaler.state_dict() if scaler else {},
                 "shuffle": self.shuffle.get_state(),
-                "random": random,
+                "random": _random(self.device),
                 "progress": self.progress.reached(),
                 "best": _tensors(self.progress.best),
             },
@@ -71,9 +86,7 @@ class TrainingState:
                 return False
             self.progress.best = best
             self.shuffle.set_state(state["shuffle"].cpu())
-            torch.set_rng_state(state["random"][0].cpu())
-            if self.device.type == "cuda":
-                torch.cuda.set_rng_state(state["random"][1].cpu(), self.device)
+            _set_random(state["random"], self.device)
             if self.descent.scaler is not None:
                 self.descent.scaler.load_state_dict(state["scaler"])
             with torch.no_grad():
@@ -82,16 +95,42 @@ class TrainingState:
             return True
         return False
 
+    def snapshot(self) -> Snapshot:
+        """What a step changes, as it is now."""
+        scaler = self.descent.scaler
+        return Snapshot(
+            self,
+            [tensor.clone() for tensor in self.tensors],
+            _random(self.device),
+            scaler.state_dict() if scaler else {},
+        )
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The weights and statistics of the model, and the moments of the optimizer."""
+        return [*self.model.state_dict().values(), *self.descent.optimizer.moments()]
+
     @property
     def most_bytes(self) -> int:
         """More bytes than a state has: weights, the best ones, moments, and numbers of epochs."""
-        own = [*self.model.state_dict().values(), *self.descent.optimizer.moments()]
-        sizes: list[int] = [tensor.nbytes for tensor in own]
+        sizes: list[int] = [tensor.nbytes for tensor in self.tensors]
         return 4 * sum(sizes) + 2**24
 
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+
+def _random(device: torch.device) -> list[Tensor]:
+    """The states of the generators that a training draws from."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def _set_random(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0].cpu())
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1].cpu(), device)
 
 
 def _tensors(weights: Weights | None) -> dict[str, dict[str, Tensor]] | None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +35,15 @@ from cnngen_torch.optimizers import OPTIMIZERS
 from cnngen_torch.precision import Descent, autocast, capability, tf32
 from cnngen_torch.resume import TrainingState
 from cnngen_torch.settings import own_settings
+from cnngen_torch.stepping import (
+    LEAST_STEPS,
+    WARM_STEPS,
+    Choice,
+    Execution,
+    Step,
+    as_graph_if_better,
+    captured,
+)
 from cnngen_torch.weights import set_weights
 from cnngen_torch.weights import weights as get_weights
 
@@ -47,17 +55,8 @@ EVALUATION_NUMBERS = {"cpu": 2**23, "cuda": 2**28}
 """The size of a batch of evaluation, in numbers that all operations together put out. More would leave
 the caches of a CPU; fewer would not fill a GPU."""
 
-CUDA_GRAPHS = os.environ.get("CNNGEN_CUDA_GRAPHS") == "1"
-
-WARM_STEPS = 3
-"""Steps in which CUDA's libraries set themselves up, before one can be captured."""
-
 NO_MEMORY = ("allocate memory", "out of memory", "bad_alloc", "could not create a memory")
 """The messages of those parts of PyTorch that raise a plain RuntimeError."""
-
-Step = Callable[[Tensor, Tensor, float | Tensor], tuple[Tensor, Tensor]]
-"""Positions and labels of a batch, and the learning rate, to the mean loss and the classes
-guessed."""
 
 
 @own_settings()
@@ -69,11 +68,13 @@ def train(
     on_epoch: Callable[[Epoch], None] | None = None,
     weights: Weights | None = None,
     checkpoint: Checkpoint | None = None,
+    execution: Execution | None = None,
 ) -> TrainingResult:
     """Train the `Net` of an emitted file and evaluate it once on the test images.
 
-    It starts from `weights`, or from the protocol's seed, or goes on from a checkpoint. Whatever stops the training becomes
-    the status of the result. PyTorch's random numbers, threads and settings are afterwards as
+    It starts from `weights`, or from the protocol's seed, or goes on from a checkpoint. On a GPU, steps
+    run as the loop or as a CUDA graph: as `execution` says, else whichever is faster. Whatever
+    stops the training becomes the status of the result. PyTorch's random numbers, threads and settings are afterwards as
     they were. Raises `DataError` where the protocol does not fit the data.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -81,6 +82,7 @@ def train(
     parts = splits(data, protocol)
     precision = precision_on(protocol.precision, capability(device))
     skipped: int | None = None
+    choice: Choice | None = None
     with (
         _threads(network, protocol) as threads,
         torch.random.fork_rng(cards),
@@ -88,7 +90,7 @@ def train(
     ):
         progress = TrainingProgress(protocol, data.labels[parts.train], on_epoch)
         with progress.kept(NO_MEMORY, torch.OutOfMemoryError):
-            skipped = _train(
+            skipped, choice = _train(
                 source,
                 network,
                 data,
@@ -99,11 +101,20 @@ def train(
                 progress,
                 weights,
                 checkpoint,
+                execution,
             )
     if device.type == "cuda" and progress.status == "error":
         check_alive(device)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    return progress.result(device.type, threads, gpu, precision, skipped)
+    return progress.result(
+        device.type,
+        threads,
+        gpu,
+        precision,
+        skipped,
+        execution=choice.execution if choice else None,
+        execution_cause=choice.cause if choice else None,
+    )
 
 
 def load(source: str, name: str = "emitted") -> nn.Module:
@@ -135,8 +146,10 @@ def _train(
     progress: TrainingProgress,
     weights: Weights | None,
     checkpoint: Checkpoint | None,
-) -> int | None:
-    """The training from the first weights to the test. Returns the steps left out by loss scaling."""
+    execution: Execution | None,
+) -> tuple[int | None, Choice | None]:
+    """The training from the first weights to the test. Returns the steps left out by loss scaling, and
+    how they ran on a GPU."""
     torch.manual_seed(protocol.seed)
     shuffle = torch.Generator().manual_seed(protocol.seed)
     # Channels last: 1.0 to 1.4 times as fast on a CPU, and the layout of tensor cores.
@@ -175,11 +188,14 @@ def _train(
             guesses.append(logits.argmax(1))
         return _score(losses, guesses, right)
 
-    replay: Step | None = None
+    run_whole: Step = step
+    choice: Choice | None = None
+    if device.type == "cuda" and execution == "eager":
+        choice = Choice("eager", "as asked for")
     kept = TrainingState(identity(source, data, protocol), bare, descent, shuffle, progress)
     if checkpoint is not None and (state := checkpoint.read(kept.most_bytes)) is not None:
         kept.restore(state, protocol.epochs)
-    done = progress.number * len(sizes)
+    begun = done = progress.number * len(sizes)
     for _ in range(protocol.epochs - progress.number):
         progress.begin()
         model.train()
@@ -189,10 +205,18 @@ def _train(
         losses, guesses = [], []
         for chosen, answers in _split(order, right, sizes):
             whole = len(chosen) == protocol.batch
-            if CUDA_GRAPHS and device.type == "cuda" and replay is None and done >= WARM_STEPS:
-                replay = captured(step, chosen, answers) if whole else None
-            run = replay if replay is not None and whole else step
-            loss, guess = run(chosen, answers, protocol.learning_rate_at(done, len(sizes)))
+            rate = protocol.learning_rate_at(done, len(sizes))
+            if whole and choice is None and device.type == "cuda" and done - begun >= WARM_STEPS:
+                if execution == "graph":
+                    run_whole = captured(step, chosen, answers)
+                    choice = Choice("graph", "as asked for")
+                elif protocol.epochs * len(sizes) - done < LEAST_STEPS:
+                    choice = Choice("eager", "too few steps for a trial")
+                else:
+                    run_whole, choice = as_graph_if_better(
+                        step, kept, precision, chosen, answers, rate
+                    )
+            loss, guess = (run_whole if whole else step)(chosen, answers, rate)
             losses.append(loss)
             guesses.append(guess)
             done += 1
@@ -215,7 +239,7 @@ def _train(
         if not goes_on:
             break
     progress.test(lambda: evaluate(test).figures)
-    return descent.skipped_steps
+    return descent.skipped_steps, choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,24 +272,6 @@ def _score(losses: list[Tensor], guesses: list[Tensor], right: Tensor) -> _Score
 
 def _split(rows: Tensor, labels: Tensor, sizes: int | list[int]) -> Iterator[tuple[Tensor, Tensor]]:
     return zip(torch.split(rows, sizes), torch.split(labels, sizes), strict=True)
-
-
-def captured(step: Step, chosen: Tensor, right: Tensor) -> Step:
-    """A step as one CUDA graph, for batches of this size. Capturing does not run it."""
-    chosen, right = chosen.clone(), right.clone()
-    rate = torch.zeros((), device=chosen.device)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        loss, guess = step(chosen, right, rate)
-
-    def replay(now: Tensor, answers: Tensor, speed: float | Tensor) -> tuple[Tensor, Tensor]:
-        chosen.copy_(now)
-        right.copy_(answers)
-        rate.fill_(speed)
-        graph.replay()
-        return loss.clone(), guess.clone()
-
-    return replay
 
 
 @contextmanager

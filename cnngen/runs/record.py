@@ -101,6 +101,8 @@ class Record:
     device: Text
     precision: Text | None = None
     skipped_steps: int | None = None
+    execution: Text | None = None
+    execution_cause: Text | None = None
     test_accuracy: float | None
     validation_accuracy: float | None
     train_accuracy: float | None
@@ -243,6 +245,8 @@ def make_record(
         device=result.device,
         precision=result.precision,
         skipped_steps=result.skipped_steps,
+        execution=result.execution,
+        execution_cause=result.execution_cause,
         test_accuracy=_known("test_accuracy", result.test_accuracy),
         validation_accuracy=_known("validation_accuracy", last.validation_accuracy)
         if last

@@ -168,8 +168,11 @@ class TrainingProgress:
         gpu: str | None,
         precision: str = "float32",
         skipped_steps: int | None = None,
+        *,
+        execution: str | None = None,
+        execution_cause: str | None = None,
     ) -> TrainingResult:
-        """Return the result of the training, with the device and precision that computed it.
+        """Return the result of the training, with what computed it, and how.
 
         `weights` is that of this object, where a loop has set it.
         """
@@ -187,6 +190,8 @@ class TrainingProgress:
             cause_epoch=self._cause_epoch,
             precision=precision,
             skipped_steps=skipped_steps,
+            execution=execution,
+            execution_cause=execution_cause,
             resumed_epochs=self._resumed,
             weights=self.weights,
             best_weights=self.best,

@@ -294,7 +294,8 @@ class TrainingResult:
     `cause_epoch` is the epoch, from 1, in which the cause arose. `threads` is the number of
     threads of the framework; `gpu` is the name of the GPU, if one was used. `precision` is what
     convolutions and products computed in, never `auto`. `skipped_steps` counts the steps that loss
-    scaling left out because float16 gradients ran over; None without loss scaling. The first
+    scaling left out because float16 gradients ran over; None without loss scaling. `execution` is
+    how a backend ran the steps where it had a choice, and `execution_cause` why. The first
     `resumed_epochs` were those of an earlier training, from whose checkpoint this one went on.
     `weights` gives copies of the trained ones, by operation; None where there are none.
     `best_weights` are those of the best epoch by validation, if the protocol keeps them.
@@ -312,6 +313,8 @@ class TrainingResult:
     cause_epoch: int | None = None
     precision: str | None = None
     skipped_steps: int | None = None
+    execution: str | None = None
+    execution_cause: str | None = None
     resumed_epochs: int = 0
     weights: Callable[[], Weights] | None = field(default=None, compare=False, repr=False)
     best_weights: Weights | None = field(default=None, compare=False, repr=False)
