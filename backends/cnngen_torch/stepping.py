@@ -70,8 +70,7 @@ def as_graph_if_better(
         except RuntimeError as error:  # torch.OutOfMemoryError, too
             if stream is not None:  # capturing left its own behind
                 torch.cuda.set_stream(stream)
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            return step, Choice("eager", f"a step cannot be captured: {first}"[:300])
+            return step, Choice("eager", f"a step cannot be captured: {_first_cause(error)}")
     finally:
         before.restore()
     took = f"{1e3 * graph_seconds:.3g} ms a step against {1e3 * loop_seconds:.3g} ms"
@@ -100,6 +99,14 @@ def captured(step: Step, chosen: Tensor, right: Tensor) -> Step:
         return loss.clone(), guess.clone()
 
     return replay
+
+
+def _first_cause(error: BaseException) -> str:
+    """What went wrong first: the end of a capture that has failed raises an error of its own."""
+    while error.__context__ is not None:
+        error = error.__context__
+    told = (str(error).splitlines() or [type(error).__name__])[0]
+    return told.partition(". GPU ")[0][:200]
 
 
 def _tried(

@@ -154,7 +154,8 @@ def pace(tally: Tally) -> str:
     """Format the rate, the remaining time, the energy used and the failures."""
     parts = []
     if tally.an_hour is not None:
-        parts.append(f"{tally.an_hour:,.3g} an hour")
+        rate = tally.an_hour
+        parts.append(f"{rate:,.0f} an hour" if rate >= 100 else f"{rate:.3g} an hour")
     if tally.seconds_left:
         parts.append(f"{duration(tally.seconds_left)} left")
     parts.append(f"{tally.energy * 1000:,.3g} Wh")
