@@ -113,9 +113,12 @@ def main() -> None:
 
 
 def equality(clock: Clock) -> Figures:
-    """Mean training losses of the first epoch on digits, from the same weights and batches."""
+    """Mean training losses of the first epoch on digits, from the same weights and batches.
+
+    Deep networks magnify rounding: compare with the loop's own difference from itself.
+    """
     data = load_data("digits")
-    sizes = [9 + round(261 * number / 19) for number in range(20)] if CUDA else [9, 40]
+    sizes = [9 + round(261 * number / 19) for number in range(20)] if CUDA else [9, 25]
     ways: dict[str, tuple[str, Execution | None]] = {
         "the loop again": ("float32", "eager"),
         "bfloat16": ("bfloat16", "eager"),
@@ -153,7 +156,8 @@ def equality(clock: Clock) -> Figures:
             if way == "as chosen":
                 chosen.append(f"{result.execution}: {result.execution_cause}")
                 line.append(chosen[-1])
-        if number % 7 == 3 or not CUDA:
+        # Dropout draws other numbers on a CPU than on a GPU.
+        if len(reference) < 3 and "Dropout" not in source:
             whole = _float64_loss(source, data)
             reference.append({"layers": network.cost.layers, "off": abs(loop[0] - whole) / whole})
             line.append(f"float64 on the CPU {reference[-1]['off']:.1e}")
@@ -170,7 +174,7 @@ FIRST = Protocol(epochs=1, validation_share=0.0, test_share=0.2)
 def _first_loss(
     source: str, network: Network, data: Dataset, precision: Any, execution: Execution | None
 ) -> tuple[float, Any]:
-    # Two epochs, so that steps are left for which a trial pays.
+    # More epochs, so that steps are left for which a trial pays.
     protocol = replace(FIRST, epochs=4 if execution is None else 1, precision=precision)
     result = train_torch(source, network, data, protocol, execution=execution)
     if not result.epochs:

@@ -574,6 +574,8 @@ cause_epoch Int64
 device string
 precision string
 skipped_steps Int64
+execution string
+execution_cause string
 test_accuracy float64
 validation_accuracy float64
 train_accuracy float64

@@ -1,6 +1,6 @@
 """Training of an emitted file: a loop over bytes that stay on the device.
 
-`docs/training.md` tells what each choice gains, and which path has not been run.
+`docs/training.md` tells what each choice gains.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from cnngen.errors import CnnGenError
 from cnngen.operations.hyperparameters import DEPTHWISE, Activation
 from cnngen.operations.operation import Colour, Weight, Windowed
-from cnngen.operations.shapes import Padding, Shape, WindowNumbers, reach
+from cnngen.operations.shapes import Padding, Shape, WindowNumbers, dilated_extent
 
 if TYPE_CHECKING:
     from cnngen.operations.arrays import Array
@@ -49,7 +49,12 @@ class Conv2d(Windowed):
 
     def window(self) -> WindowNumbers:
         (height, width), (down, across) = self.kernel, self.dilation
-        return reach(height, down), reach(width, across), *self.stride, self.padding
+        return (
+            dilated_extent(height, down),
+            dilated_extent(width, across),
+            *self.stride,
+            self.padding,
+        )
 
     def group_count(self, shape: Shape) -> int:
         """The number of groups, given the shape of the input.

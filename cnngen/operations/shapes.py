@@ -29,7 +29,7 @@ def output_size(size: int, window: int, stride: int, padding: Padding) -> int:
     return (size - window) // stride + 1
 
 
-def reach(window: int, dilation: int) -> int:
+def dilated_extent(window: int, dilation: int) -> int:
     """Pixels from the first to the last that a window sees whose numbers lie so far apart."""
     return (window - 1) * dilation + 1
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from cnngen.language.tree import Extent, Layer
 from cnngen.operations import CONVOLUTIONS, WINDOW_NAMES
-from cnngen.operations.shapes import Padding, output_size, reach
+from cnngen.operations.shapes import Padding, dilated_extent, output_size
 from cnngen.space.space import Random, Space, WeightedChoice
 
 Size = tuple[int, int]
@@ -33,7 +33,7 @@ class Window(NamedTuple):
 
     def output(self, size: Size) -> Size | None:
         """Return the size of the output; None if the window does not fit."""
-        height, width = map(reach, self.extent, self.dilation)
+        height, width = map(dilated_extent, self.extent, self.dilation)
         down, across = self.stride
         if self.padding == "valid" and (height > size[0] or width > size[1]):
             return None
