@@ -319,3 +319,23 @@ def test_one_framework_in_two_processes_reaches_the_same_and_has_its_energy(tmp_
     else:
         assert "is subtracted" in text
     assert not any(verdict.told_apart for verdict in comparison.verdicts)
+
+
+def test_precisions_are_compared_as_frameworks_are(tmp_path: Path) -> None:
+    given: dict[str, object] = {"repeats": 1, "folder": tmp_path / "out", "idle_seconds": 0}
+    modes = ["torch@float32", "torch@bfloat16"]
+    comparison = compare(networks(1), images(), Protocol(epochs=2), modes, **given)  # type: ignore[arg-type]
+    assert not comparison.faults
+    assert comparison.modes == tuple(modes)
+    one, other = comparison.records.values()
+    assert (one.precision, other.precision) == ("float32", "bfloat16")
+    assert one.train_loss is not None
+    assert one.train_loss != other.train_loss == pytest.approx(one.train_loss, rel=0.1)
+    again = compare(networks(1), images(), Protocol(epochs=2), modes, **given)  # type: ignore[arg-type]
+    assert again.records == comparison.records
+    with pytest.raises(CnnGenError, match="no precision 'half'"):
+        compare(networks(1), images(), Protocol(epochs=2), ["torch", "torch@half"], **given)  # type: ignore[arg-type]
+    stored = tmp_path / "out" / "comparison.json"
+    stored.write_text(stored.read_text().replace("@bfloat16", "@half"))
+    with pytest.raises(StoreError, match="unknown precision 'half'"):
+        read_comparison(tmp_path / "out")

@@ -324,7 +324,7 @@ def test_a_steady_drift_of_the_machine_is_the_same_for_all_modes(modes: tuple[st
 
 def test_all_modes_share_the_seeds() -> None:
     planned = design(("a", "b"), 3)
-    assert [planned.protocol_of(repeat).seed for repeat in range(3)] == [7, 8, 9]
+    assert [planned.protocol_of("torch", repeat).seed for repeat in range(3)] == [7, 8, 9]
     keys = [planned.key("0" * 16, mode, 2) for mode in planned.modes]
     assert keys[0].split("-")[2] == keys[1].split("-")[2]
 

@@ -33,6 +33,11 @@ def test_a_mode_is_a_backend_and_perhaps_how_its_framework_is_run() -> None:
     assert str(parse_mode(" keras:jax ")) == "keras:jax"
     assert parse_mode("keras:jax").environment == {"KERAS_BACKEND": "jax"}
     assert parse_mode("torch:compiled").environment != parse_mode("torch:eager").environment
+    assert parse_mode("keras:jax@float16").precision == "float16"
+    assert str(parse_mode("torch@bfloat16")) == "torch@bfloat16"
+    with pytest.raises(BackendError, match="no precision 'half'") as wrong:
+        parse_mode("torch@half")
+    assert "torch@bfloat16" in str(wrong.value.hint)
     with pytest.raises(BackendError, match="no mode 'caffe'") as error:
         parse_mode("keras:caffe")
     assert "keras:tensorflow" in str(error.value.hint)

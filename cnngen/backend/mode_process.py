@@ -1,7 +1,7 @@
 """A backend in a process of its own, in one of the modes that its framework can be run in.
 
-A mode is written as the backend's name, or `backend:mode`: `torch`, `torch:compiled`,
-`keras:jax`. Frameworks do not share a process, and what one of them does to its own, such as to
+A mode is written as the backend's name, or `backend:mode`, and perhaps the precision to train in:
+`torch`, `torch:compiled`, `keras:jax`, `torch@bfloat16`. Frameworks do not share a process, and what one of them does to its own, such as to
 hang or to print, reaches ours as an error with the mode's name.
 """
 
@@ -13,12 +13,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import IO, Concatenate, ParamSpec, Self
+from typing import IO, Concatenate, ParamSpec, Self, get_args
 
 from cnngen.backend.registry import get_backend
 from cnngen.errors import BackendError, printable
 from cnngen.system.process import Worker, WorkerDied
 from cnngen.system.worker import CallError, WorkerOptions
+from cnngen.training.protocol import Precision
 
 P = ParamSpec("P")
 
@@ -35,15 +36,18 @@ TAIL = 4000
 class Mode:
     """A backend by name, and how its framework is run; None is as the backend chooses.
 
-    `environment` is set before the framework is loaded.
+    `precision` is the one to train in, None for the protocol's. `environment` is set before the
+    framework is loaded.
     """
 
     backend: str
     name: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict, compare=False)
+    precision: Precision | None = None
 
     def __str__(self) -> str:
-        return f"{self.backend}:{self.name}" if self.name else self.backend
+        name = f"{self.backend}:{self.name}" if self.name else self.backend
+        return f"{name}@{self.precision}" if self.precision else name
 
 
 class ModeError(BackendError):
@@ -58,21 +62,29 @@ class ModeError(BackendError):
 
 
 def parse_mode(text: str) -> Mode:
-    """The mode that a text such as `torch` or `keras:jax` names.
+    """The mode that a text such as `torch`, `keras:jax` or `torch@bfloat16` names.
 
-    Raises `BackendError` if the backend or the mode does not exist.
+    Raises `BackendError` if the backend, the mode or the precision does not exist.
     """
-    backend, colon, name = text.strip().partition(":")
+    where, at, asked = text.strip().partition("@")
+    precisions: dict[str, Precision] = {name: name for name in get_args(Precision)}
+    if at and asked not in precisions:
+        raise BackendError(
+            f"there is no precision '{asked}'",
+            hint=f"Known: {', '.join(f'{where}@{name}' for name in precisions)}.",
+        )
+    precision = precisions[asked] if at else None
+    backend, colon, name = where.partition(":")
     modes = get_backend(backend).modes
     if not colon:
-        return Mode(backend)
+        return Mode(backend, precision=precision)
     if name not in modes:
         known = ", ".join(f"{backend}:{mode}" for mode in modes)
         raise BackendError(
             f"backend '{backend}' has no mode '{name}'",
             hint=f"Known: {known}." if known else f"It has none: write {backend}.",
         )
-    return Mode(backend, name, modes[name])
+    return Mode(backend, name, modes[name], precision)
 
 
 class ModeProcess:

@@ -85,6 +85,7 @@ def compare(
 
     cnngen compare --backends torch,keras:tensorflow,keras:jax
     cnngen compare examples/open.cnn -b torch,torch:compiled --repeats 10 --country FRA
+    cnngen compare examples/lenet.cnn -b torch@float32,torch@bfloat16
     cnngen compare -n 10 --space paper -d cifar10 -b torch,flax -o runs/frameworks
     """
     from cnngen.cli.campaign import stopping

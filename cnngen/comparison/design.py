@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -16,13 +17,15 @@ from cnngen.system.files import write_file
 from cnngen.system.untrusted import read_bytes, refuse_links
 from cnngen.training.data.summary import DataSummary
 from cnngen.training.energy import Mode as EnergyMode
-from cnngen.training.protocol import Protocol
+from cnngen.training.protocol import Protocol, with_settings
 
 FILE = "comparison.json"
 MAX_FILE = 2**24
 """Largest settings file that is read, in bytes."""
 
-ModeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}(:[a-z0-9_]{1,32})?$")]
+ModeName = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}(:[a-z0-9_]{1,32})?(@[a-z0-9]{1,16})?$")
+]
 Text = Annotated[str, Field(max_length=10_000)]
 
 
@@ -81,6 +84,8 @@ class Design:
             raise CnnGenError("a comparison needs at least one network")
         if len({network.id for network in self.networks}) < len(self.networks):
             raise CnnGenError("a network is given twice")
+        for mode in self.modes:
+            self.protocol_of(mode, 0)
 
     def __repr__(self) -> str:
         networks = f"{counted(len(self.networks), 'network')}, {counted(self.repeats, 'repeat')}"
@@ -97,14 +102,19 @@ class Design:
             for mode in self.modes[::step]:
                 yield TrainingBlock(repeat, mode, self.networks[::step])
 
-    def protocol_of(self, repeat: int) -> Protocol:
-        """Return the protocol with the seed of a repeat."""
-        return replace(self.protocol, seed=self.protocol.seed + repeat)
+    def protocol_of(self, mode: str, repeat: int) -> Protocol:
+        """Return the protocol with the seed of a repeat, and the precision of a mode that has one.
+
+        Raises `CnnGenError` if there is no such precision.
+        """
+        _, at, precision = mode.partition("@")
+        given = {"precision": precision} if at else {}
+        return with_settings(self.protocol, {"seed": self.protocol.seed + repeat, **given})
 
     def key(self, network: str, mode: str, repeat: int) -> str:
         """Return the key of a training's run in the folder of its mode."""
-        backend = mode.partition(":")[0]
-        return record_id(network, backend, self.protocol_of(repeat), self.data)
+        backend = re.split("[:@]", mode)[0]
+        return record_id(network, backend, self.protocol_of(mode, repeat), self.data)
 
     def __len__(self) -> int:
         """The number of trainings."""
@@ -113,7 +123,7 @@ class Design:
 
 def mode_folder(folder: Path, mode: str) -> Path:
     """Return the folder that holds the runs of a mode; `cnngen.load` reads it."""
-    return folder / mode.replace(":", "-")
+    return folder / re.sub("[:@]", "-", mode)
 
 
 def read_design(folder: str | Path) -> Design | None:

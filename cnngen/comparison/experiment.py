@@ -227,7 +227,7 @@ def _jobs(
     data: Dataset,
     framework: str | None,
 ) -> Iterator[Job]:
-    protocol = design.protocol_of(block.repeat)
+    protocol = design.protocol_of(block.mode, block.repeat)
     metering = Metering(
         design.country, design.tdp, idle_seconds=design.idle_seconds, mode=design.energy_mode
     )
@@ -259,24 +259,23 @@ def _worker(
             environment=environment,
             files=[data.file],
         ) as workers:
-            warm = _Warm(workers, parsed.backend, design)
+            warm = _Warm(workers, mode, design)
             yield ExecutorSetup(warm, data, lambda: 1, alone=True)
 
 
 class _Warm(Executor):
     """Passes calls to worker processes, each of which warms up before its first call."""
 
-    def __init__(self, workers: Workers, backend: str, design: Design) -> None:
+    def __init__(self, workers: Workers, mode: str, design: Design) -> None:
         self.workers = workers
-        self.backend = backend
+        self.mode = mode
         self.design = design
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        protocol = replace(self.design.protocol, **WARM_UP_PROTOCOL)
+        protocol = replace(self.design.protocol_of(self.mode, 0), **WARM_UP_PROTOCOL)
+        backend = parse_mode(self.mode).backend
         metering = Metering(self.design.country, self.design.tdp, mode=self.design.energy_mode)
-        return self.workers.submit(
-            _warmed_up, self.backend, protocol, metering, fn, *args, **kwargs
-        )
+        return self.workers.submit(_warmed_up, backend, protocol, metering, fn, *args, **kwargs)
 
 
 def _warmed_up(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -23,6 +23,7 @@ from cnngen.comparison.equality.tolerances import (
     differences,
     from_definitions,
 )
+from cnngen.errors import BackendError
 from cnngen.network import Network
 
 DEFINITIONS = "definitions"
@@ -91,6 +92,11 @@ class Verifier:
 
     def __enter__(self) -> Self:
         for mode in self.modes:
+            if mode.precision is not None:
+                raise BackendError(
+                    f"{mode}: computations are verified in float32 and float64",
+                    hint=f"Write {replace(mode, precision=None)}.",
+                )
             process = ModeProcess(mode, patience=self.patience)
             self._processes.append(process)
             try:
