@@ -19,10 +19,11 @@ COUNT = 8
 
 # The head has no cores, so that the nodes alone do the work. Node 2 is killed amid a model.
 CAMPAIGN = """
-import sys, threading, time
+import os, sys, threading, time
 from pathlib import Path
 from ray.cluster_utils import Cluster
 import stand_in
+from cnngen.errors import CnnGenError
 from cnngen.runs.campaign import Watch, run_campaign
 from cnngen.runs.campaign.ray import on_ray
 
@@ -30,7 +31,15 @@ small = {"object_store_memory": 80 * 2**20}
 cluster = Cluster(
     initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small}
 )
-nodes = [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
+nodes = [cluster.add_node(num_cpus=1, num_gpus=1, **small) for _ in range(2)]
+with on_ray(cluster.address, gpus=0.25)(stand_in.images(), print) as setup:
+    share = setup.executor.submit(os.getenv, "CNNGEN_GPU_MEMORY").result()
+    print("slots", setup.slots(), "share", share, flush=True)
+try:
+    with on_ray(cluster.address, gpus=3)(stand_in.images(), print):
+        pass
+except CnnGenError as error:
+    print(error.message, flush=True)
 log = Path(sys.argv[2])
 
 def kill():
@@ -46,7 +55,7 @@ class Lost(Watch):
 threading.Thread(target=kill, daemon=True).start()
 tally = run_campaign(
     stand_in.plan(int(sys.argv[3])), stand_in.images(), sys.argv[1],
-    executor=on_ray(cluster.address), watches=[Lost()],
+    executor=on_ray(cluster.address, gpus=0), watches=[Lost()],
 )
 print("done", tally.done, tally.new, dict(tally.statuses), flush=True)
 cluster.shutdown()
@@ -81,6 +90,8 @@ def test_a_node_that_dies_amid_a_campaign_loses_no_model(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert not (tmp_path / "mark").exists(), "a module of the working folder ran"
+    assert "slots 3 share 0.225" in done.stdout
+    assert "the Ray cluster has 2 GPUs, a model is to have 3" in done.stdout
     assert "killed" in done.stdout
     assert "NodeDiedError" in done.stdout
     assert f"done {COUNT} {COUNT} {{'ok': {COUNT}}}" in done.stdout

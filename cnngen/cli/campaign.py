@@ -21,6 +21,7 @@ from cnngen.cli.options import (
     Epochs,
     Flops,
     Gpus,
+    GpuShare,
     IdleSeconds,
     Keep,
     KeepWeights,
@@ -92,6 +93,7 @@ def campaign(
         ),
     ] = None,
     ray: RayAddress = None,
+    gpu_share: GpuShare = None,
     weights: KeepWeights = True,
     country: Country = None,
     tdp: Tdp = None,
@@ -141,7 +143,9 @@ def campaign(
         shard=Shard(*shard) if shard else WHOLE,
         repeats=repeats,
     )
-    executor = executor_of(workers, patience, gpus, ray, say=lambda text: display.say(text))
+    executor = executor_of(
+        workers, patience, gpus, ray, gpu_share, say=lambda text: display.say(text)
+    )
     stop = threading.Event()
     images = load_data(data, resize=resize)
     what = "networks" if repeats == 1 else "trainings"
@@ -192,17 +196,28 @@ def campaign(
 
 
 def executor_of(
-    workers: int, patience: float, gpus: str, ray: str | None, say: Callable[[str], None]
+    workers: int,
+    patience: float,
+    gpus: str,
+    ray: str | None,
+    gpu_share: float | None,
+    say: Callable[[str], None],
 ) -> ExecutorFactory:
     """Who trains: workers on this machine, of which `say` is told who gets which GPU, or a Ray cluster.
 
-    Raises `CnnGenError` for `gpus` that are none, or those of this machine beside a cluster's.
+    Raises `CnnGenError` for `gpus` that are none, or those of this machine beside a cluster's, and for
+    a share of a cluster's GPUs without one.
     """
     from cnngen.runs.campaign import local
     from cnngen.system.gpus import parse_cards
 
     cards = parse_cards(gpus)
     if ray is None:
+        if gpu_share is not None:
+            raise CnnGenError(
+                "--gpu-share is for a Ray cluster",
+                hint="On this machine, more --workers than GPUs share them.",
+            )
         return local(workers, patience=patience, gpus=cards, say=say)
     if cards is not None:
         raise CnnGenError(
@@ -211,7 +226,7 @@ def executor_of(
         )
     from cnngen.runs.campaign.ray import on_ray
 
-    return on_ray(ray)
+    return on_ray(ray, gpus=gpu_share)
 
 
 def index(

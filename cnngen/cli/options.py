@@ -182,6 +182,14 @@ RayAddress = Annotated[
     str | None,
     typer.Option("--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, or its address."),
 ]
+GpuShare = Annotated[
+    float | None,
+    typer.Option(
+        "--gpu-share",
+        metavar="SHARE",
+        help="On Ray, the GPUs of each model: 0.25 packs four on one. [one, where there are any]",
+    ),
+]
 IdleSeconds = Annotated[
     float,
     typer.Option("--idle", min=0, help="Seconds to measure the idle machine (1 worker)."),

@@ -18,6 +18,7 @@ from cnngen.cli.options import (
     Epochs,
     Flops,
     Gpus,
+    GpuShare,
     IdleSeconds,
     Json,
     KeepWeights,
@@ -100,6 +101,7 @@ def search(
     workers: WorkerCount = 1,
     gpus: Gpus = "all",
     ray: RayAddress = None,
+    gpu_share: GpuShare = None,
     weights: KeepWeights = True,
     country: Country = None,
     tdp: Tdp = None,
@@ -147,7 +149,9 @@ def search(
         country=country,
         tdp=tdp,
     )
-    executor = executor_of(workers, patience, gpus, ray, say=lambda text: display.say(text))
+    executor = executor_of(
+        workers, patience, gpus, ray, gpu_share, say=lambda text: display.say(text)
+    )
     stop = threading.Event()
     display = _display(budget)
 

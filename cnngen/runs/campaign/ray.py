@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar, cast
 from cnngen.errors import CnnGenError
 from cnngen.runs.campaign.executors import ExecutorFactory, ExecutorSetup
 from cnngen.runs.campaign.worker_pool import Report
+from cnngen.system.gpus import SHARE
 from cnngen.system.process import WorkerDied
 from cnngen.training.data import Dataset
 
@@ -29,6 +30,9 @@ except ImportError as error:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+OWN_MEMORY = 0.9
+"""Of a model's share of a card's memory, what it may fill; the rest is its CUDA context's."""
+
 OURS = Path(__file__).parents[3]
 """The folder that this package is in."""
 
@@ -38,10 +42,16 @@ def on_ray(
 ) -> ExecutorFactory:
     """An executor of a cluster's nodes, each model with some cores, and a GPU where there are any.
 
-    `address` is what `ray.init` takes. CNNGen and the framework must be installed on every
+    `gpus` is how many a model gets: 0.25 packs four on one card, each bounded to its share of the
+    memory; None is one where the cluster has any. `address` is what `ray.init` takes. CNNGen and the framework must be installed on every
     node; the data set is sent to each once, and runs are sent back, so no folder is shared.
-    Raises `CnnGenError` where no cluster answers.
+    Raises `CnnGenError` where no cluster answers, or has no GPU to share, and for shares that no
+    card can be divided into.
     """
+    if gpus is not None and not (0 < gpus < 1 or (gpus >= 0 and gpus == int(gpus))):
+        raise CnnGenError(
+            f"a model cannot have {gpus:g} GPUs", hint="Give a share up to 1, or a whole number."
+        )
 
     @contextmanager
     def start(data: Dataset, report: Report) -> Iterator[ExecutorSetup]:
@@ -55,7 +65,12 @@ def on_ray(
                 hint="Start one with `ray start --head`, or name its address.",
             ) from None
         try:
-            share = gpus if gpus is not None else float(_resource("GPU") > 0)
+            there = _resource("GPU")
+            if gpus and gpus > there:
+                raise CnnGenError(
+                    f"the Ray cluster has {there:g} GPUs, a model is to have {gpus:g}"
+                )
+            share = gpus if gpus is not None else float(there > 0)
             executor = RayExecutor(cores, share)
             _ = data.digest  # computed here, and sent with the rest
             # Ray gives a task the object that a reference stands for.
@@ -79,7 +94,13 @@ class RayExecutor(Executor):
         self._gpus = gpus
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        task = ray.remote(num_cpus=self._cores, num_gpus=self._gpus, max_retries=0)(fn)
+        environment = {SHARE: str(self._gpus * OWN_MEMORY)} if 0 < self._gpus < 1 else {}
+        task = ray.remote(
+            num_cpus=self._cores,
+            num_gpus=self._gpus,
+            max_retries=0,
+            runtime_env={"env_vars": environment},
+        )(fn)
         told: Future[T] = Future()
         told.set_running_or_notify_cancel()
         task.remote(*args, **kwargs).future().add_done_callback(lambda ended: _pass_on(ended, told))
