@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 
 import pytest
 from browser import HINT, LACKING, executable
@@ -25,6 +26,9 @@ sys.dont_write_bytecode = False
 
 # A run in the background begins with Ctrl-C ignored, and what it starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A calibration of the developer's machine is none of the tests' business, nor theirs of it.
+os.environ["CNNGEN_CONFIG"] = tempfile.mkdtemp(prefix="cnngen-config-")
 
 LONGEST = ("test_campaign_kills", "test_campaign_ray", "test_keras_source", "test_keras_training")
 """Modules of few tests that take long. If they came last, one core would wait for another."""

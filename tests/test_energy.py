@@ -506,7 +506,7 @@ class Gpus:
     def __init__(
         self, energies: list[float | None], uses: list[Mapping[int, float] | None]
     ) -> None:
-        self.energies, self.uses = iter(energies), iter(uses)
+        self.energies, self.uses, self.cards = iter(energies), iter(uses), 1
 
     def energy(self) -> float | None:
         return next(self.energies)

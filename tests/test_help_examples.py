@@ -19,7 +19,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from cnngen.cli import space
+from cnngen.cli import energy, space
 from cnngen.cli.app import COMMANDS, app, run
 from cnngen.predict.model import SHIPPED
 
@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 
 EXPENSIVE = re.compile(
     r"cnngen (campaign|search|compare|verify|report|studio|lsp|backends|doctor|predict --fit)\b"
+    r"|cnngen energy calibrate($| --csv meter.csv| --source)"
     r"|--data cifar10|--backend keras|--repeats"
 )
 """Examples that take long, need data that must be downloaded, or serve until they are stopped."""
@@ -35,7 +36,8 @@ EXPENSIVE = re.compile(
 def examples() -> list[str]:
     """The example lines of all commands, as they are printed."""
     functions = [function for panel in COMMANDS.values() for function in panel]
-    functions += [command.callback for command in space.space.registered_commands]
+    groups = (space.space, energy.energy)
+    functions += [command.callback for group in groups for command in group.registered_commands]
     lines = [line.strip() for f in functions for line in (f.__doc__ or "").splitlines()]
     return [line for line in lines if re.match(r"(cnngen|echo) ", line)]
 
@@ -63,6 +65,8 @@ def reader(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> p
     """A reader in a folder of their own, without a browser."""
     shutil.copytree(prepared, tmp_path / "here", symlinks=True)
     monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("CNNGEN_CONFIG", str(tmp_path / "config"))
+    Path("meter.csv").write_text("time,watts\n2026-11-27T13:10:00+00:00,43.2\n")
     monkeypatch.setattr(typer, "launch", lambda path: 0)
     return monkeypatch
 

@@ -68,6 +68,11 @@ def energy() -> Energy:
         idle_age=12.5,
         idle_spread=0.5,
         idle_others=0.125,
+        calibration_date="2026-11-27T13:00:00+00:00",
+        calibration_method="power log",
+        calibration_idle_power=43.0,
+        calibration_cpu_power=53.0,
+        calibration_error=1e-6,
         codecarbon="3.3.2",
     )
     return Energy(
@@ -83,6 +88,7 @@ def energy() -> Energy:
         idle_power=27.5,
         net_energy=-1e-6,
         gpu_counter_energy=None,
+        calibrated_energy=2e-4,
         duration=9.5,
         country_name="World",
         country_code=None,
@@ -600,6 +606,7 @@ energy_total_energy float64
 energy_idle_power float64
 energy_net_energy float64
 energy_gpu_counter_energy float64
+energy_calibrated_energy float64
 energy_duration float64
 energy_country_name string
 energy_country_code string
@@ -622,6 +629,11 @@ energy_idle_seconds float64
 energy_idle_age float64
 energy_idle_spread float64
 energy_idle_others float64
+energy_calibration_date string
+energy_calibration_method string
+energy_calibration_idle_power float64
+energy_calibration_cpu_power float64
+energy_calibration_error float64
 energy_codecarbon string
 energy_cause string"""
 

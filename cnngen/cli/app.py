@@ -15,6 +15,7 @@ from cnngen.cli import (
     compare,
     describe,
     doctor,
+    energy,
     lsp,
     measure,
     predict,
@@ -93,6 +94,7 @@ for panel, commands in COMMANDS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
 app.add_typer(space.space, rich_help_panel="Describe")
+app.add_typer(energy.energy, rich_help_panel="Measure")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite, nan
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -22,7 +21,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.network.cost import short
 from cnngen.system import markup
-from cnngen.system.machine import usable_cores
+from cnngen.system.machine import cpu_name, usable_cores
 from cnngen.system.ranges import check, is_within
 from cnngen.training.data.summary import DataSummary, Text
 from cnngen.training.energy import Energy
@@ -271,17 +270,7 @@ def this_machine(*, gpu: str | None = None, threads: int | None = None) -> Hardw
     """The machine this process runs on."""
     import psutil  # type: ignore[import-untyped]
 
-    return Hardware(_cpu_name(), usable_cores(), psutil.virtual_memory().total, gpu, threads)
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine() or "unknown"
+    return Hardware(cpu_name(), usable_cores(), psutil.virtual_memory().total, gpu, threads)
 
 
 def _version(package: str) -> str | None:

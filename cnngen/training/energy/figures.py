@@ -8,6 +8,7 @@ from typing import Literal
 Mode = Literal["machine", "process"]
 Method = Literal["measured", "modelled", "absent"]
 TdpOrigin = Literal["stated", "looked up", "guessed"]
+CalibrationMethod = Literal["two readings", "power log", "live source"]
 
 JOULES_PER_KWH = 3.6e6
 
@@ -20,7 +21,7 @@ class Component:
     means: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """The provenance of the figures of an `Energy`.
 
@@ -39,6 +40,11 @@ class Provenance:
     the window, `idle_spread` (W) the standard deviation between its seconds, and `idle_others`
     the share of all cores that other processes kept busy meanwhile. They are None without a
     baseline, the last two also if it was too short to tell.
+
+    Of the calibration behind `calibrated_energy`: `calibration_date` (ISO 8601, UTC), its method,
+    the fitted power at rest and what full load of all cores adds (W), and `calibration_error`, the
+    standard error of `calibrated_energy` in kWh. They are None without a calibrated energy, the
+    last also if two readings told no error.
     """
 
     cpu: Component
@@ -58,10 +64,15 @@ class Provenance:
     idle_age: float | None
     idle_spread: float | None
     idle_others: float | None
+    calibration_date: str | None = None
+    calibration_method: CalibrationMethod | None = None
+    calibration_idle_power: float | None = None
+    calibration_cpu_power: float | None = None
+    calibration_error: float | None = None
     codecarbon: str
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Energy:
     """The energy and emissions of one measured window.
 
@@ -72,7 +83,9 @@ class Energy:
     `idle_power` is the total power of the idle machine before the work. `net_energy` is
     `total_energy` less the idle power over the duration; noise may make it negative. Both are
     None without a baseline. `gpu_counter_energy` is `gpu_energy` by NVML's own counter, None if
-    there is none.
+    there is none. `calibrated_energy` is what a meter at the plug would have counted, by the
+    calibration of this machine: for the load of the window, without CodeCarbon. None without a
+    calibration.
     """
 
     emissions: float
@@ -87,6 +100,7 @@ class Energy:
     idle_power: float | None
     net_energy: float | None
     gpu_counter_energy: float | None
+    calibrated_energy: float | None = None
     duration: float
     country_name: str
     country_code: str | None
@@ -100,6 +114,14 @@ class Energy:
             getattr(self, name) + getattr(earlier, name)
             for name in ("cpu_energy", "gpu_energy", "ram_energy")
         )
+        own, before = self.provenance, earlier.provenance
+        calibrated = error = None
+        if own.calibration_date == before.calibration_date:
+            calibrated = _sum(self.calibrated_energy, earlier.calibrated_energy)
+            # Both are by one fit, so their errors are one error.
+            error = _sum(own.calibration_error, before.calibration_error)
+        if calibrated is None:
+            own = without_calibration(own)
         return replace(
             self,
             emissions=emissions,
@@ -113,6 +135,8 @@ class Energy:
             total_energy=cpu + gpu + ram,
             net_energy=_sum(self.net_energy, earlier.net_energy),
             gpu_counter_energy=_sum(self.gpu_counter_energy, earlier.gpu_counter_energy),
+            calibrated_energy=calibrated,
+            provenance=replace(own, calibration_error=error),
             duration=seconds,
         )
 
@@ -120,6 +144,18 @@ class Energy:
         parts = {"CPU": self.cpu_energy, "GPU": self.gpu_energy, "RAM": self.ram_energy}
         shown = ", ".join(f"{name} {energy * 1000:.3g}" for name, energy in parts.items())
         return f"<Energy {self.total_energy * 1000:.3g} Wh ({shown}) in {self.duration:.3g} s>"
+
+
+def without_calibration(provenance: Provenance) -> Provenance:
+    """The provenance of figures of which none is calibrated."""
+    return replace(
+        provenance,
+        calibration_date=None,
+        calibration_method=None,
+        calibration_idle_power=None,
+        calibration_cpu_power=None,
+        calibration_error=None,
+    )
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

@@ -15,7 +15,10 @@ INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 
 
 class Gpus(Protocol):
-    """The GPUs that are measured, taken together."""
+    """The GPUs that are measured, taken together; `cards` is their number."""
+
+    @property
+    def cards(self) -> int: ...
 
     def energy(self) -> float | None:
         """Return the energy in kWh since the driver was loaded; None if not counted."""
@@ -67,6 +70,10 @@ class Nvml:
 
     def __init__(self, handles: Sequence[object]) -> None:
         self._seen = [(handle, 0) for handle in handles]
+
+    @property
+    def cards(self) -> int:
+        return len(self._seen)
 
     def energy(self) -> float | None:
         import pynvml  # type: ignore[import-untyped]

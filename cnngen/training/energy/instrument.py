@@ -43,7 +43,8 @@ class Reading:
     """The raw values between start and stop: energies in kWh, emissions in kg.
 
     `before` is the load between the last reading and this one, `during` the load in this one.
-    `gpu_share` is this process's share of the use of the GPUs, None if unknown.
+    `gpu_share` is this process's share of the use of the GPUs, None if unknown. `cards` is the
+    number of NVIDIA GPUs that were read.
     """
 
     seconds: float
@@ -57,6 +58,7 @@ class Reading:
     during: Load
     country_name: str
     country_code: str | None
+    cards: int = 0
 
 
 class BusyError(RuntimeError):
@@ -140,6 +142,7 @@ class OpenReading:
             during=instrument.clock.lap(),
             country_name=data.country_name or "World",
             country_code=data.country_iso_code or None,
+            cards=instrument.gpus.cards if instrument.gpus else 0,
         )
         instrument.in_use.release()
         return reading

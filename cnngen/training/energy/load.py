@@ -19,12 +19,24 @@ class Load:
     own: float
 
     @property
+    def machine_share(self) -> float | None:
+        """Share of all cores that was busy, 0 to 1; None if too short to tell."""
+        return self._of_all_cores(self.machine)
+
+    @property
+    def own_of_machine(self) -> float | None:
+        """Share of all cores that this process tree kept busy; None if too short to tell."""
+        return self._of_all_cores(self.own)
+
+    @property
     def others(self) -> float | None:
         """Share of all cores that other processes kept busy, 0 to 1; None if too short to tell."""
+        return self._of_all_cores(self.machine - self.own)
+
+    def _of_all_cores(self, busy: float) -> float | None:
         if self.seconds < TICKS:
             return None
-        share = (self.machine - self.own) / (self.seconds * (os.cpu_count() or 1))
-        return min(1.0, max(0.0, share))
+        return min(1.0, max(0.0, busy / (self.seconds * (os.cpu_count() or 1))))
 
     @property
     def own_share(self) -> float | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from cnngen.errors import CnnGenError
 from cnngen.training.energy.apportion import TooShortError, apportion
+from cnngen.training.energy.calibrated import calibrated
 from cnngen.training.energy.country import known_country
 from cnngen.training.energy.figures import JOULES_PER_KWH, Energy, Mode, Provenance
 from cnngen.training.energy.idle import Idle, measure_idle
@@ -35,6 +36,8 @@ class MeasuredWindow:
 
 class Meter:
     """Measures the energy of blocks of code with CodeCarbon, without network access.
+
+    If the machine was calibrated (`cnngen energy calibrate`), energies have a calibrated figure.
 
     `country` (ISO 3166-1 alpha-3) determines the CO2 emissions per kWh, by default the world
     average. `tdp` is the power of the CPU at full load in W; it also replaces counters. With
@@ -176,6 +179,7 @@ def _cause(error: Exception) -> str:
 
 def _energy(reading: Reading, provenance: Provenance, idle: Idle | None, idle_age: float) -> Energy:
     """Convert a reading to the paper's metrics, with the net energy if there is a baseline."""
+    whole = reading
     provenance = replace(
         provenance,
         others_before=reading.before.others,
@@ -185,7 +189,11 @@ def _energy(reading: Reading, provenance: Provenance, idle: Idle | None, idle_ag
     if provenance.shared:
         own = provenance.mode == "process" and provenance.cpu.means == BY_LOAD
         part = apportion(reading, cpu_is_own=own)
-        reading, provenance = part.reading, replace(provenance, cpu_share=part.cpu_share)
+        reading = part.reading
+        provenance = replace(provenance, cpu_share=part.cpu_share, gpu_share=part.reading.gpu_share)
+    by_meter = calibrated(whole, provenance)
+    if by_meter is not None:
+        provenance = by_meter.told_in(provenance)
     if idle is not None:
         provenance = replace(
             provenance,
@@ -210,6 +218,7 @@ def _energy(reading: Reading, provenance: Provenance, idle: Idle | None, idle_ag
         idle_power=idle.power if idle else None,
         net_energy=total - idle.power * seconds / JOULES_PER_KWH if idle else None,
         gpu_counter_energy=reading.gpu_counter,
+        calibrated_energy=by_meter.energy if by_meter else None,
         duration=seconds,
         country_name=reading.country_name,
         country_code=reading.country_code,

@@ -58,7 +58,9 @@ def provenance_of(
             case "Raspberry":
                 found[part.chip_part.lower()] = Component("measured", "the board's power rails")
     return Provenance(
-        **found,
+        cpu=found["cpu"],
+        gpu=found["gpu"],
+        ram=found["ram"],
         tdp=taken,
         tdp_origin=origin,
         ram_power=ram_power,
