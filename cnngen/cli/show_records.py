@@ -19,6 +19,7 @@ from cnngen.errors import printable
 from cnngen.network.cost import short
 from cnngen.runs.record import COLUMNS, Record, best_first
 from cnngen.runs.repeats import RepeatSpread, grouped
+from cnngen.training.energy import Provenance
 
 MOST_ROWS = 40
 MOST_CAUSES = 10
@@ -66,7 +67,7 @@ def print_records(records: Sequence[Record]) -> None:
         console.print(_line(cause))
     if len(causes) > shown:
         console.print(f"… and {len(causes) - shown:,} more causes", style="dim")
-    for line in (*dict.fromkeys(map(_worth, records)), *_others(records)):
+    for line in (*dict.fromkeys(map(_worth, records)), *_calibrated(records), *_others(records)):
         console.print(_line(line), style="dim")
 
 
@@ -134,6 +135,8 @@ def print_record(record: Record, run: Path) -> None:
             f"{energy.total_energy * 1000:.4f} Wh{net}: CPU {energy.cpu_energy * 1000:.4f}, "
             f"GPU {energy.gpu_energy * 1000:.4f}, RAM {energy.ram_energy * 1000:.4f}"
         )
+        if energy.calibrated_energy is not None:
+            facts["at the plug"] = _at_the_plug(energy.calibrated_energy, energy.provenance)
         facts["CO2"] = f"{energy.emissions * 1e6:.2f} mg"
     if record.protocol.keep == "best" and record.history:
         best = max(record.history, key=lambda epoch: epoch.validation_accuracy)
@@ -195,6 +198,32 @@ def _worth(record: Record) -> str:
     stated = "" if source.country_stated else ", not stated"
     part = ", each network's part of a shared machine" if source.shared else ""
     return f"Energy by CodeCarbon{part}: {cpu}; {ram}; {gpu}. CO2 for {where}{stated}."
+
+
+def _at_the_plug(energy: float, source: Provenance) -> str:
+    """Format a calibrated energy in kWh, with its error and calibration."""
+    error = source.calibration_error
+    beside = "" if error is None else f" +- {error * 1000:.4f}"
+    return (
+        f"{energy * 1000:.4f} Wh{beside} by calibration ({source.calibration_method}, "
+        f"{(source.calibration_date or '')[:10]}): {source.calibration_idle_power or 0:.1f} W at "
+        f"rest, {source.calibration_cpu_power or 0:.1f} W more at full load"
+    )
+
+
+def _calibrated(records: Sequence[Record]) -> list[str]:
+    """Say how the calibrated energies compare with those in the table, if there are any."""
+    ratios = [
+        r.energy.calibrated_energy / r.energy.total_energy
+        for r in records
+        if r.energy and r.energy.calibrated_energy is not None and r.energy.total_energy
+    ]
+    if not ratios:
+        return []
+    least, most = f"{min(ratios):.2g}", f"{max(ratios):.2g}"
+    span = most if least == most else f"{least} to {most}"
+    count = "" if len(ratios) == len(records) else f" of {len(ratios)} of the networks"
+    return [f"By calibration with a meter, the energy at the plug{count} is {span} times that."]
 
 
 def _others(records: Sequence[Record]) -> list[str]:

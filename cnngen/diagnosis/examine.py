@@ -17,6 +17,7 @@ from cnngen.errors import CnnGenError
 from cnngen.system.machine import usable_cores
 from cnngen.training.data import dataset_files, known_datasets
 from cnngen.training.energy import Meter, Provenance
+from cnngen.training.energy.calibration import read_calibration
 
 GIB = 2**30
 LOW_MEMORY = 2.0
@@ -105,6 +106,7 @@ def _energy(meter: Meter, idle_seconds: float) -> Iterator[Finding]:
         yield Finding("energy", error.message, "limited", error.hint)
         return
     yield from _components(provenance)
+    yield _calibrated()
     if not provenance.country_stated:
         yield Finding(
             "emissions",
@@ -137,6 +139,35 @@ def _components(provenance: Provenance) -> Iterator[Finding]:
             else None,
             {"tdp_watts": provenance.tdp},
         )
+
+
+def _calibrated() -> Finding:
+    topic = "calibration"
+    try:
+        found = read_calibration()
+    except CnnGenError as error:
+        return Finding(topic, error.message, "limited", error.hint)
+    if found is None:
+        return Finding(
+            topic,
+            "no power meter was read: energies are CodeCarbon's alone",
+            "missing",
+            "With a wall meter or a server's management controller: cnngen energy calibrate",
+        )
+    idle_error, cpu_error = (found.errors or (None, None))[:2]
+    beside = [f" +- {error:.1f}" if error is not None else "" for error in (idle_error, cpu_error)]
+    return Finding(
+        topic,
+        f"{found.idle_power:.1f} W{beside[0]} at rest, {found.cpu_power:.1f} W{beside[1]} more at "
+        f"full load, by {found.method} of {found.date[:10]}",
+        figures={
+            "idle_watts": found.idle_power,
+            "idle_error_watts": idle_error,
+            "cpu_watts": found.cpu_power,
+            "cpu_error_watts": cpu_error,
+            "date": found.date,
+        },
+    )
 
 
 def _idle(meter: Meter) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def page() -> str:
     """The page, made of the help of the whole and of each command."""
     os.environ |= {"COLUMNS": "84", "TERMINAL_WIDTH": "84", "NO_COLOR": "1", "TERM": "dumb"}
-    from cnngen.cli.app import COMMANDS
+    from cnngen.cli.app import COMMANDS, app
 
     parts = [HEAD, "## cnngen\n", *_section()]
     for panel, commands in COMMANDS.items():
@@ -35,6 +35,12 @@ def page() -> str:
         for command in commands:
             name = command.__name__.rstrip("_")
             parts += [f"### cnngen {name}\n", *_section(name)]
+    for group in app.registered_groups:
+        within = group.typer_instance.registered_commands if group.typer_instance else []
+        known = group.typer_instance.info.name if group.typer_instance else ""
+        parts.append(f"## cnngen {known}\n")
+        for one in within:
+            parts += [f"### cnngen {known} {one.name}\n", *_section(str(known), str(one.name))]
     return "\n".join(parts)
 
 

@@ -11,6 +11,8 @@ from cnngen.errors import CnnGenError, counted
 
 LEAST_SPAN = 0.3
 """Least difference between the highest and the lowest load, of all cores: less tells no slope."""
+LEAST = 0.05
+"""Least power in W, and slope, that counts as one."""
 LEAST_GPU_SPAN = 10.0
 """Least such difference of the GPUs' power in W; below it no slope of theirs is fitted."""
 
@@ -69,8 +71,8 @@ def fit_power(points: Sequence[PowerPoint], *, reading_error: float | None = Non
     found, *_ = np.linalg.lstsq(known, watts, rcond=None)
     residual = float(np.sqrt(((watts - known @ found) ** 2).sum() / free)) if free else None
     error = reading_error if residual is None else residual
-    _refuse_falling(found)
     covariance = None if error is None else error**2 * np.linalg.inv(known.T @ known)
+    _refuse_flat(found, None if covariance is None else np.sqrt(np.diag(covariance)))
     return PowerFit(
         idle=float(found[0]),
         cpu=float(found[1]),
@@ -82,10 +84,15 @@ def fit_power(points: Sequence[PowerPoint], *, reading_error: float | None = Non
     )
 
 
-def _refuse_falling(found: np.ndarray) -> None:
-    for name, value in zip(("at rest", "of the CPU", "of the GPU"), found, strict=False):
-        if not value > 0:
+def _refuse_flat(found: np.ndarray, errors: np.ndarray | None) -> None:
+    """Raise `CnnGenError` for a power that is not above zero beyond doubt."""
+    for i, name in enumerate(
+        ("power at rest", "power of the CPU", "slope of the GPU")[: len(found)]
+    ):
+        error = 0.0 if errors is None else errors[i]
+        if not found[i] > max(LEAST, 2 * error):
+            beside = "" if errors is None else f" +- {error:.2g}"
             raise CnnGenError(
-                f"the readings give a power {name} of {value:.3g} W, which cannot be",
+                f"the readings give a {name} of {round(found[i], 2) + 0:g}{beside} W: no figure",
                 hint="Is the meter this machine's, and are its clock and this one's the same?",
             )
