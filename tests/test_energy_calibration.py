@@ -192,9 +192,9 @@ def test_logs_that_are_no_text_or_not_there_exit_with_2(
     (tmp_path / "binary.csv").write_bytes(b"time,watts\n\xff\xfe\x00")
     for log, steps, words in (
         ("binary.csv", "steps.csv", ":2: the step ends before it starts"),
-        ("missing.csv", str(ROOT / "examples/meter/steps.csv"), "there is no "),
-        ("binary.csv", str(ROOT / "examples/meter/steps.csv"), "is not text in UTF-8"),
-        (".", str(ROOT / "examples/meter/steps.csv"), "is not a regular file"),
+        ("missing.csv", str(ROOT / "examples/load.csv"), "there is no "),
+        ("binary.csv", str(ROOT / "examples/load.csv"), "is not text in UTF-8"),
+        (".", str(ROOT / "examples/load.csv"), "is not a regular file"),
     ):
         given = ["--csv", str(tmp_path / log), "--steps", str(tmp_path / steps)]
         assert run(["energy", "calibrate", *given]) == 2

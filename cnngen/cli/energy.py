@@ -63,7 +63,7 @@ def calibrate_energy(
         bool, typer.Option("--gpu", help="With --csv or --source: keep the GPUs busy, too.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the fit; keep nothing.")
+        bool, typer.Option("--dry-run", "-n", help="Print the fit; keep nothing.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -77,7 +77,7 @@ def calibrate_energy(
     cnngen energy calibrate
     cnngen energy calibrate --idle-watts 43 --busy-watts 96
     cnngen energy calibrate --csv meter.csv --seconds 30
-    cnngen energy calibrate --csv examples/meter/log.csv --steps examples/meter/steps.csv --dry-run
+    cnngen energy calibrate --csv examples/meter.csv --steps examples/load.csv -n
     cnngen energy calibrate --source "sh meter.sh"
     """
     from cnngen.cli.output import print_json
