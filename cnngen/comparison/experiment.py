@@ -257,7 +257,7 @@ def _worker(
             tell_epochs(watches),
             patience=patience,
             environment=environment,
-            files=[data.file],
+            files=data.files,
         ) as workers:
             warm = _Warm(workers, mode, design)
             yield ExecutorSetup(warm, data, lambda: 1, alone=True)

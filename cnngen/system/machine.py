@@ -22,6 +22,11 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def inherits_files() -> bool:
+    """Whether child processes can be given open files: on POSIX, where they have groups, too."""
+    return hasattr(os, "killpg")
+
+
 def limit_memory(size: int) -> None:
     """Let this process write to at most `size` bytes of memory from now on.
 

@@ -94,7 +94,7 @@ class Trainer:
             self._workers = Workers(
                 1,
                 lambda _, epoch: self._report(Event("epoch", epoch)),
-                files=[self._data.file],
+                files=self._data.files,
             )
         limits = self._limits
         seconds = limits.training_seconds + GRACE
