@@ -69,7 +69,7 @@ def message_of(evaluation: Sequence[tuple[int, str, str]]) -> type:
 
 def record(cell: Cell, metrics: bytes, epochs: int = 4) -> bytes:
     adjacency = "".join(str(edge) for row in cell.matrix for edge in row)
-    values = ["a hash", epochs, adjacency, ",".join(cell.operations)]
+    values = [cell.hash, epochs, adjacency, ",".join(cell.operations)]
     return json.dumps([*values, base64.b64encode(metrics).decode()]).encode()
 
 

@@ -56,6 +56,7 @@ WARM_UP_PROTOCOL: dict[str, Any] = {
     "warmup": 0.0,
     "time_budget": None,
     "abort_dead": None,
+    "patience": None,
 }
 WARM_UP = (
     "input(8x8x1) convbn(filters=8, kernel=3, stride=1, padding=same, activation=relu) "

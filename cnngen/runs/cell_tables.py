@@ -70,11 +70,12 @@ COLUMNS = {
 class CellTraining:
     """One training of a cell. Accuracies are shares from 0 to 1, `energy` is in kWh.
 
-    `energy` and `seconds` are measured, or `predicted` by the makers' surrogate. `device` and
+    `hash` is the table's for the cell. `energy` and `seconds` are measured, or `predicted` by the makers' surrogate. `device` and
     `processor` are the names that EC-NAS gives.
     """
 
     cell: Cell
+    hash: str
     epochs: int
     parameters: int
     train_accuracy: float
@@ -148,9 +149,9 @@ def write_cell_table(
 ) -> int:
     """Write a published table as a Parquet file that `examples` reads; return the number of rows.
 
-    Only trainings of so many `epochs` are taken, where that is given. The weights of the first
-    `CHECKED` cells are counted. Raises `StoreError` where the table or the file fails, and for a
-    cell whose count is not the table's: nothing is left behind then.
+    Only trainings of so many `epochs` are taken, where that is given. The first `CHECKED` cells are
+    hashed and their weights counted. Raises `StoreError` where the table or the file fails, and for a
+    cell whose hash or count is not the table's: nothing is left behind then.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -175,7 +176,7 @@ def write_cell_table(
                     continue
                 if len(counted) < CHECKED and training.cell not in counted:
                     counted.add(training.cell)
-                    _check_count(training, Path(source))
+                    _check(training, Path(source))
                 rows.append(training.row())
                 done += 1
                 if len(rows) == BATCH:
@@ -198,7 +199,12 @@ def write_cell_table(
     return done
 
 
-def _check_count(training: CellTraining, source: Path) -> None:
+def _check(training: CellTraining, source: Path) -> None:
+    if training.cell.hash != training.hash:
+        raise StoreError(
+            f"{source}: {training.cell.name()} has the hash {training.hash[:32]} there, "
+            f"{training.cell.hash} here"
+        )
     count = cell_network(training.cell).cost.parameters
     if count != training.parameters:
         raise StoreError(
@@ -224,7 +230,7 @@ def _training(record: bytes) -> CellTraining:
     values = json.loads(record)
     if not isinstance(values, list) or len(values) != 5:
         raise ValueError("a record has five values")
-    _, epochs, adjacency, operations, metrics = values
+    told, epochs, adjacency, operations, metrics = values
     size = isqrt(len(adjacency))
     matrix = [[int(edge) for edge in adjacency[at : at + size]] for at in range(0, size**2, size)]
     cell = Cell(matrix, operations.split(","))
@@ -237,6 +243,7 @@ def _training(record: bytes) -> CellTraining:
         raise ValueError("it does not say how long it took")
     return CellTraining(
         cell,
+        str(told),
         int(epochs),
         message.whole(2),
         last.real(3) or 0.0,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, fields
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,7 +118,15 @@ class TrainingProgress:
         self._dead = self._dead + 1 if dead else 0
         if self._dead == protocol.abort_dead or self.number == protocol.epochs:
             return False
+        if protocol.patience is not None and self._since_lowest() >= protocol.patience:
+            return False
         return not self.is_over()
+
+    def _since_lowest(self) -> int:
+        """How many epochs ended after that with the lowest validation loss; the first of equals is it."""
+        losses = [one.validation_loss for one in self._epochs]
+        lowest = min((loss for loss in losses if isfinite(loss)), default=inf)
+        return len(losses) - 1 - (losses.index(lowest) if isfinite(lowest) else -1)
 
     def is_over(self) -> bool:
         """Return whether the time budget is spent, and set the status if so."""
