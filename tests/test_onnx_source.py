@@ -159,9 +159,7 @@ def test_merges_nested_a_thousand_deep_run(mode: str) -> None:
     ("activation", "opset"), [("relu", 16), ("hardswish", 16), ("mish", 18), ("gelu", 20)]
 )
 def test_a_file_needs_no_newer_operators_than_it_has(activation: str, opset: int) -> None:
-    text = (
-        f"input(8x8x1) convbn(activation={activation}) avg_pooling flatten dropout(rate=0.2) dense output(3)"
-    )
+    text = f"input(8x8x1) convbn(activation={activation}) avg_pooling flatten dropout(rate=0.2) dense output(3)"
     network = resolve(parse(text))
     model = load(emit(network)).build()
     assert [one.version for one in model.opset_import] == [opset]
