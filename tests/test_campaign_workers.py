@@ -116,7 +116,7 @@ def test_what_a_worker_may_not_tell_the_system_does_not_keep_it_from_working(
         shut = Thread(target=lambda: [ours.recv(), told.append(ours.recv()), ours.close()])
         told: list[object] = []
         shut.start()
-        worker.main(end, worker.WorkerOptions())
+        worker.main(f"fd:{end}", worker.WorkerOptions())
         shut.join()
     assert told == [("done", 1)]
 

@@ -1,4 +1,3 @@
-import json
 import logging
 import os
 import socket
@@ -14,9 +13,10 @@ import psutil
 import pytest
 
 from cnngen.errors import CnnGenError
-from cnngen.training.energy import Energy, Meter, idle, instrument
+from cnngen.training.energy import Energy, Meter, idle, instrument, load
 from cnngen.training.energy.gpu import GpuShare
 from cnngen.training.energy.instrument import TrackerSettings
+from cnngen.training.energy.load import LoadClock
 
 
 @pytest.fixture
@@ -418,75 +418,31 @@ def test_without_a_baseline_there_is_no_net_energy(modelled: None) -> None:
     assert (energy.idle_power, energy.net_energy, energy.provenance.idle_age) == (None,) * 3
 
 
-WORKER = """
-import json, sys, time
-from dataclasses import asdict
-from cnngen.training.energy import Meter
-
-meter = Meter(tdp=100, shared=True)
-with meter.window("warm-up"):
-    pass
-print("ready", flush=True)
-sys.stdin.readline()
-cpu = time.process_time()
-with meter.window("work") as window:
-    while sys.argv[1] == "busy" and time.process_time() - cpu < 2:
-        sum(range(1000))
-    if sys.argv[1] == "idle":
-        time.sleep(3)
-cpu = time.process_time() - cpu
-print(json.dumps([cpu, asdict(window.energy)]))
-"""
-
-
-def test_workers_side_by_side_get_energy_by_their_cpu_time_and_an_idle_one_almost_none() -> None:
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, kind],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for kind in ("busy", "busy", "idle")
-    ]
-    for worker in workers:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "ready\n"
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    answers = [json.loads(worker.communicate()[0]) for worker in workers]
-    seconds = [answer[0] for answer in answers]
-    energies = [answer[1] for answer in answers]
-    together = sum(energy["total_energy"] for energy in energies)
-    for cpu, energy in zip(seconds, energies, strict=True):
-        part = energy["total_energy"] / together
-        assert part == pytest.approx(cpu / sum(seconds), rel=0.35, abs=0.05)
-        assert energy["provenance"]["shared"]
-    first, second, idle = (energy["provenance"]["cpu_share"] for energy in energies)
-    assert idle < 0.3 * min(first, second)
-
-
-def test_the_work_of_a_child_is_its_parents(modelled: None) -> None:
-    spin = "import time\nwhile time.process_time() < 1: pass"
-    meter = Meter(tdp=100, shared=True, mode="process")
-    measured(meter, 0.5)
-    then = psutil.cpu_times()
-    with meter.window("test") as window:
-        subprocess.run([sys.executable, "-c", spin], check=True)
-    now = psutil.cpu_times()
+@pytest.mark.parametrize(("own", "share"), [(6.0, 0.75), (2.0, 0.25), (0.0, 0.0)])
+def test_a_shared_machines_energy_is_divided_by_cpu_time(
+    modelled: None, monkeypatch: pytest.MonkeyPatch, own: float, share: float
+) -> None:
+    times = [100.0, 50.0, 20.0]
+    monkeypatch.setattr(load, "_cpu_times", lambda: tuple(times))
+    with Meter(tdp=100, shared=True).window("test") as window:
+        time.sleep(0.2)
+        times = [110.0, 58.0, 20.0 + own]
     energy = window.energy
     assert energy is not None
-    share = energy.provenance.cpu_share
-    assert share is not None
-    # The child's second, of all that the machine did meanwhile.
-    idle_seconds = now.idle - then.idle + now.iowait - then.iowait
-    all_seconds = sum(now) - sum(then) - (now.steal - then.steal)
-    assert share * (all_seconds - idle_seconds) > 0.8
+    assert energy.provenance.shared
+    assert energy.provenance.cpu_share == share
     # Memory is the machine's, and not what a process would be charged alone.
     assert energy.provenance.ram_power is not None
     assert energy.ram_power == pytest.approx(energy.provenance.ram_power * share, rel=0.05)
+
+
+def test_the_work_of_a_child_is_its_parents() -> None:
+    spin = "import time\nwhile time.process_time() < 1: pass"
+    clock = LoadClock()
+    subprocess.run([sys.executable, "-c", spin], check=True)
+    lap = clock.lap()
+    assert 0.95 < lap.own <= lap.machine + 0.05
+    assert lap.seconds > 0.9
 
 
 def test_what_is_too_short_is_not_apportioned(modelled: None) -> None:

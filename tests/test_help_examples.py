@@ -7,20 +7,17 @@ were sampled, the runs of the first command and of a campaign.
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 import sys
-from collections.abc import Iterator
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
-import click
 import pytest
 import typer
-from typer.main import get_command
+from command_lines import parsed, parts
 
 from cnngen.cli import energy, space
-from cnngen.cli.app import COMMANDS, app, run
+from cnngen.cli.app import COMMANDS, run
 from cnngen.predict.model import SHIPPED
 
 ROOT = Path(__file__).parents[1]
@@ -69,43 +66,6 @@ def reader(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> p
     Path("meter.csv").write_text("time,watts\n2026-11-27T13:10:00+00:00,43.2\n")
     monkeypatch.setattr(typer, "launch", lambda path: 0)
     return monkeypatch
-
-
-def expanded(words: list[str]) -> list[str]:
-    """Words with patterns such as nets/*.cnn replaced by the files, as a shell does."""
-    found = []
-    for word in words:
-        found += sorted(map(str, Path().glob(word))) if "*" in word else [word]
-    return found
-
-
-def parts(line: str) -> Iterator[tuple[list[str], str | None, str]]:
-    """The CNNGen commands of a line: arguments, the file that takes the output, and stdin."""
-    words = shlex.split(line, comments=True)
-    while words:
-        end = words.index("&&") if "&&" in words else len(words)
-        command, words = words[:end], words[end + 1 :]
-        stdin = ""
-        if command[0] == "echo":
-            stdin, command = command[1], command[command.index("|") + 1 :]
-        command = command[: command.index("|")] if "|" in command else command
-        out = command[-1] if ">" in command else None
-        command = command[: command.index(">")] if ">" in command else command
-        assert command[0] == "cnngen", line
-        yield expanded(command[1:]), out, stdin
-
-
-def parsed(arguments: list[str]) -> click.Context:
-    """The context that a command would be invoked with. Raises what mistaken options raise."""
-    command, context = get_command(app), None
-    name = "cnngen"
-    while True:
-        context = command.make_context(name, list(arguments), parent=context)
-        if not isinstance(command, click.Group):
-            return context
-        arguments = [*context._protected_args, *context.args]
-        resolved, command, arguments = command.resolve_command(context, arguments)
-        name = resolved or name
 
 
 def test_examples_are_found() -> None:

@@ -127,6 +127,7 @@ class TestOnTensorFlow(OnEngine):
 
 class TestOnTorch(OnEngine):
     mode = "torch"
+    random_networks = 12
 
     def test_merges_nested_a_thousand_deep_build(self):
         self._ran()

@@ -109,6 +109,37 @@ def test_vertices_on_no_way_through_the_cell_are_pruned() -> None:
     assert dangling.operations == ("input", CONV3, CONV1, "output")
 
 
+def test_a_matrix_may_be_larger_than_what_is_left_of_it() -> None:
+    dangling = cell("01 12 03 14 25 06 27", CONV3, CONV1, *[POOL] * 4)
+    assert dangling == cell("01 12 23", CONV3, CONV1)
+    with pytest.raises(CnnGenError, match="at most 7 vertices"):
+        cell("01 12 23 34 45 56 67", *[CONV3] * 6)
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        # As google-research's hash_module gives them.
+        (cell("01"), "043721b9c7fe8c5fad811d47d83132ec"),
+        (INCEPTION, "28cfc7874f6d200472e1a9dcd8650aa0"),
+        ("nasbench101_7_105a93_m13mm_stem128", "983775d88641f295f7089f514f5d78c4"),
+        ("nasbench101_7_164455_mm311_stem128", "9de4e4c8aaec6e7ff936b7ddc3bd883a"),
+        ("nasbench101_7_105325_m13m3_stem128", "6e15c9332622ac784ed41771e6fe63de"),
+    ],
+)
+def test_a_cells_hash_is_that_of_the_published_table(known: Cell | str, told: str) -> None:
+    if isinstance(known, str):
+        known, _ = Cell.from_name(known)
+    assert known.hash == told
+
+
+def test_cells_have_one_hash_if_they_are_isomorphic() -> None:
+    one, other = cell("01 02 13 23", CONV3, POOL), cell("01 02 13 23", POOL, CONV3)
+    assert one.hash == other.hash
+    cells = list(sample_cells(300))
+    assert len({each.hash for each in cells}) == len({canonical(each) for each in cells}) == 300
+
+
 def test_isomorphic_cells_have_one_form() -> None:
     assert canonical(cell("01 02 13 23", CONV3, POOL)) == canonical(
         cell("01 02 13 23", POOL, CONV3)

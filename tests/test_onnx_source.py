@@ -22,7 +22,7 @@ from cnngen.backend.testing.random_networks import random_network
 from cnngen.errors import BackendError
 from cnngen.language import parse
 from cnngen.network import Network
-from cnngen.space.resolution import lower
+from cnngen.space.resolution import lower, resolve
 from cnngen.space.sampling import sample
 
 
@@ -153,6 +153,18 @@ def test_merges_nested_a_thousand_deep_run(mode: str) -> None:
     runner = backend.runner()
     outputs = runner.outputs(runner.build(backend.emit(network)), images(network))
     assert np.isfinite(outputs).all()
+
+
+@pytest.mark.parametrize(
+    ("activation", "opset"), [("relu", 16), ("hardswish", 16), ("mish", 18), ("gelu", 20)]
+)
+def test_a_file_needs_no_newer_operators_than_it_has(activation: str, opset: int) -> None:
+    text = f"input(8x8x1) convbn(activation={activation}) avg_pooling flatten dropout(rate=0.2) dense output(3)"
+    network = resolve(parse(text))
+    model = load(emit(network)).build()
+    assert [one.version for one in model.opset_import] == [opset]
+    assert model.ir_version == {16: 8, 18: 8, 20: 9}[opset]
+    onnx.checker.check_model(model, full_check=True)
 
 
 def test_files_depend_on_onnx_and_numpy_alone() -> None:

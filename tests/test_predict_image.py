@@ -77,7 +77,7 @@ def test_pictures_can_be_learnt():
         cnngen.resolve(cnngen.parse(text.format("conv(stride=1, padding=same) " * count)), seed=0)
         for count in (1, 9)
     )
-    known = [Example(few, {"accuracy": 0.9}, ""), Example(many, {"accuracy": 0.2}, "")] * 8
+    known = [Example(few, {"accuracy": 0.9}, ""), Example(many, {"accuracy": 0.2}, "")] * 12
     predictor = ImagePredictor(pixels=32, epochs=30, batch=8).fit(known, "accuracy")
     predicted = predictor.predict([few, many]).mean
     assert predicted[0] - predicted[1] > 0.1

@@ -106,6 +106,16 @@ def full(bench: Bench, step: Step) -> Step:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has a total")
 
 
+def test_without_memory_for_a_trial_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+
+    def full(state: TrainingState) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(TrainingState, "snapshot", full)
+    assert bench.tried() == (bench.step, Choice("eager", "no memory for a trial"))
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 @pytest.mark.parametrize(

@@ -568,6 +568,7 @@ protocol_warmup float64
 protocol_augmentation string
 protocol_abort_dead Int64
 protocol_keep string
+protocol_patience Int64
 data_name string
 data_shape string
 data_classes Int64

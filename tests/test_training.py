@@ -314,6 +314,39 @@ def test_a_network_that_gives_one_class_is_dead_and_stops_only_if_asked(
     assert result.test_accuracy == pytest.approx(0.1, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("losses", "patience", "epochs"),
+    [
+        ([3, 2, 2.5, 2.4, 1, 1, 1], 2, 4),
+        ([3, 2, 2.5, 2.4, 1, 1, 1], 3, 7),
+        ([3, 2, 2, 2, 2], 2, 4),  # as low is not lower
+        ([math.nan, math.nan, 1, 0.5], 2, 2),
+        ([math.inf, 3, 2, 1], 1, 1),
+        ([3, 4, 5, 6], None, 4),
+    ],
+)
+def test_patience_ends_with_the_epochs_that_bring_no_lower_validation_loss(
+    losses: list[float], patience: int | None, epochs: int
+) -> None:
+    protocol = Protocol(epochs=len(losses), patience=patience)
+    progress = TrainingProgress(protocol, np.arange(10), None)
+    for loss in losses:
+        progress.begin()
+        progress.end((0.5, 0.9), (loss, 0.5))
+        if not progress.goes_on(lambda: False):
+            break
+    assert (progress.number, progress.status) == (epochs, "ok")
+
+
+def test_a_training_stops_when_its_patience_ends() -> None:
+    result = run(Protocol(epochs=60, learning_rate=0.02, patience=2))
+    assert result.status == "ok"
+    losses = [epoch.validation_loss for epoch in result.epochs]
+    assert len(losses) < 60
+    assert losses.index(min(losses)) == len(losses) - 3
+    assert result.test_accuracy is not None
+
+
 def test_a_fault_in_the_network_is_an_error_with_its_cause() -> None:
     source = network().to_source("torch").replace("flatten(1)", "flatten(2)")
     result = run(Protocol(epochs=2), source=source)
@@ -430,6 +463,8 @@ def test_a_schedule_warms_up_in_a_line_and_falls_as_a_cosine() -> None:
         {"warmup": math.nan},
         {"augmentation": "mixup"},
         {"abort_dead": 0},
+        {"patience": 0},
+        {"patience": 3, "validation_share": 0.0},
         {"precision": "float8"},
     ],
 )

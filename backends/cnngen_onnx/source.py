@@ -18,11 +18,11 @@ from cnngen.operations import shapes
 from cnngen.operations.shapes import Shape, same_padding
 from cnngen_onnx.build import BUILD, IMPORTS
 
-OPSET = 20
-"""The version of ONNX's operators: the first with Gelu."""
+OPSET, IR = 16, 8
+"""The versions of ONNX's operators and of the file's format: old ones, which more programs read."""
 
-IR = 9
-"""The version of the file's format that came with it."""
+NEWER = {"Gelu": (20, 9), "Mish": (18, 8)}
+"""Operators that came later, with the versions that have them first."""
 
 
 def emit(network: Network) -> str:
@@ -35,9 +35,11 @@ def emit(network: Network) -> str:
     _check_first_weights(network)
     names = [node.name for node in network.nodes]
     names[0] = "images"
+    used = {node.operator for own in nodes.values() for node in own}
+    opset, form = max([(OPSET, IR), *(NEWER[name] for name in used & NEWER.keys())])
     output = "features" if network.is_backbone else "logits"
     graph = [
-        f'<ir_version: {IR}, opset_import: ["" : {OPSET}]>',
+        f'<ir_version: {form}, opset_import: ["" : {opset}]>',
         f"Net ({_tensor(network.input_shape)} images) => "
         f"({_tensor(network.output_shape)} {output})",
         "<",

@@ -59,7 +59,10 @@ def as_graph_if_better(
     Tries both ways on the batch. Afterwards all is as it was, random numbers included.
     """
     device = state.device
-    before = state.snapshot()
+    try:
+        before = state.snapshot()
+    except torch.OutOfMemoryError:
+        return step, Choice("eager", "no memory for a trial")
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
     try:
         loop, loop_seconds = _tried(step, chosen, right, rate, device)

@@ -84,7 +84,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         measure.export,
         doctor.doctor,
     ),
-    "Data sets of runs": (campaign.index, campaign.merge),
+    "Data sets of runs": (campaign.index, campaign.merge, campaign.table),
     "Search": (search.search,),
     "Compare": (verify.verify, compare.compare),
     "Predict": (predict.predict, report.report),

@@ -252,6 +252,38 @@ def index(
         raise typer.Exit(1)
 
 
+def table(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .tfrecord file of NAS-Bench-101 or EC-NAS.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", min=1, help="Only trainings of so many epochs. [all of them]"),
+    ] = None,
+) -> None:
+    """Turn a published table of trained cells into one that CNNGen learns from.
+
+    Each row says what was measured and what a surrogate predicted. The weights of
+    the first thousand cells are counted and compared.
+
+    cnngen table energy_7V9E_4epochs.tfrecord -o ec-nas.parquet
+    cnngen table nasbench_full.tfrecord --epochs 108 -o nasbench.parquet
+    """
+    from cnngen.cli.output import progress_bars
+    from cnngen.runs.cell_tables import write_cell_table
+
+    with progress_bars() as progress:
+        reading = progress.add_task("Trainings", total=None)
+        done = write_cell_table(
+            file,
+            out,
+            epochs=epochs,
+            on_progress=lambda done: progress.update(reading, completed=done),
+        )
+    print(f"{out}: {done:,} trainings")
+
+
 def merge(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to copy the runs to.")],
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER…", help="Folders to copy from.")],

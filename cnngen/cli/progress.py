@@ -15,6 +15,7 @@ from cnngen.cli.output import progress_bars, progress_console
 from cnngen.errors import printable
 from cnngen.runs.campaign import Job, Tally, Watch
 from cnngen.runs.record import Record
+from cnngen.training.progress import BatchDone
 from cnngen.training.protocol import Epoch
 
 LINE_EVERY = 60.0
@@ -32,11 +33,13 @@ class _AtWork:
     name: str
     epochs: int
     ended: int = 0
+    batch: BatchDone | None = None
     device: str | None = None
 
     def __str__(self) -> str:
         on = f" on {self.device}" if self.device else ""
-        return f"in epoch {min(self.ended + 1, self.epochs)} of {self.epochs}{on}"
+        batch = f", batch {self.batch.number:,} of {self.batch.of:,}" if self.batch else ""
+        return f"in epoch {min(self.ended + 1, self.epochs)} of {self.epochs}{batch}{on}"
 
 
 class Display(Watch):
@@ -97,9 +100,15 @@ class Display(Watch):
             model.device = device
             self._progress.update(model.bar, description=f"{model.name}, {device}")
 
+    def batch(self, key: str, batch: BatchDone) -> None:
+        if (model := self._at_work.get(key)) is not None:
+            model.batch = batch
+            part = (batch.epoch - 1) + batch.number / batch.of
+            self._progress.update(model.bar, completed=part)
+
     def epoch(self, key: str, epoch: Epoch) -> None:
         if (model := self._at_work.get(key)) is not None:
-            model.ended = epoch.number
+            model.ended, model.batch = epoch.number, None
             note = f"validation accuracy {epoch.validation_accuracy:.3f}"
             self._progress.update(model.bar, completed=epoch.number, note=note)
 

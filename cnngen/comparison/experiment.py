@@ -56,6 +56,7 @@ WARM_UP_PROTOCOL: dict[str, Any] = {
     "warmup": 0.0,
     "time_budget": None,
     "abort_dead": None,
+    "patience": None,
 }
 WARM_UP = (
     "input(8x8x1) convbn(filters=8, kernel=3, stride=1, padding=same, activation=relu) "
@@ -257,7 +258,7 @@ def _worker(
             tell_epochs(watches),
             patience=patience,
             environment=environment,
-            files=[data.file],
+            files=data.files,
         ) as workers:
             warm = _Warm(workers, mode, design)
             yield ExecutorSetup(warm, data, lambda: 1, alone=True)

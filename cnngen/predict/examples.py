@@ -38,7 +38,7 @@ TELLS: Mapping[Status, frozenset[Target]] = {
 energy than the protocol asks for, and weights that are not numbers have no accuracy. A dead
 training has gone its whole way, and tells of all, unless the protocol gave it up."""
 
-SETTING = ("backend", "protocol_name", "hardware_cpu")
+SETTING = ("backend", "protocol_name", "hardware_cpu", "hardware_gpu")
 
 METHODS = ("energy_cpu_method", "energy_gpu_method", "energy_ram_method")
 

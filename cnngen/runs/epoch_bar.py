@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cnngen.network import Network
+from cnngen.training.progress import BatchDone, on_batch
 from cnngen.training.protocol import Epoch, Protocol
 
 LOG = logging.getLogger("cnngen")
+
+LOG_EVERY = 60.0
+"""Seconds without a line after which the log says how far an epoch is."""
 
 
 @contextmanager
@@ -21,10 +26,25 @@ def followed(
     bar: bool,
 ) -> Iterator[Callable[[Epoch], None]]:
     """Give an `on_epoch` that logs each epoch at level INFO, moves a bar on stderr, and calls the given
-    one."""
+    one. Of an epoch that takes longer than a minute, the log has how far it is."""
     name = network.id[:8]
+    above = on_batch.get()
+    logged = time.monotonic()
+
+    def within(batch: BatchDone) -> None:
+        nonlocal logged
+        if time.monotonic() - logged >= LOG_EVERY:
+            logged = time.monotonic()
+            LOG.info(
+                "%s: epoch %d of %d, batch %d of %d",
+                *(name, batch.epoch, protocol.epochs, batch.number, batch.of),
+            )
+        if above is not None:
+            above(batch)
 
     def told(epoch: Epoch) -> None:
+        nonlocal logged
+        logged = time.monotonic()
         LOG.info(
             "%s: epoch %d of %d, %.1f s, validation accuracy %.3f",
             *(name, epoch.number, protocol.epochs, epoch.seconds, epoch.validation_accuracy),
@@ -32,9 +52,21 @@ def followed(
         if on_epoch is not None:
             on_epoch(epoch)
 
-    if not bar:
-        yield told
-        return
+    token = on_batch.set(within)
+    try:
+        if bar:
+            with _bar(name, protocol, told) as shown:
+                yield shown
+        else:
+            yield told
+    finally:
+        on_batch.reset(token)
+
+
+@contextmanager
+def _bar(
+    name: str, protocol: Protocol, told: Callable[[Epoch], None]
+) -> Iterator[Callable[[Epoch], None]]:
     from rich.console import Console
     from rich.progress import Progress, TextColumn
 

@@ -8,6 +8,7 @@ describe a cell, whose vertices may be connected to any later vertex.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from bisect import bisect
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,8 @@ LABELS: tuple[Label, ...] = get_args(Label)
 
 MAX_VERTICES = 7
 MAX_EDGES = 9
+MAX_MATRIX = 32
+"""Most vertices of a matrix before those are pruned that lie on no path."""
 STACKS = 3
 CELLS = 3
 """Number of cells in a stack. From stack to stack, channels double, height and width halve."""
@@ -54,7 +57,7 @@ NAME = re.compile(rf"{SPACE}_([2-7])_([0-9a-f]{{1,6}})_([31m]{{0,5}})_stem(\d{{1
 @dataclass(frozen=True, slots=True)
 class Cell:
     """A graph of up to 7 vertices and 9 edges, from the first vertex, the input, to the last,
-    the output. Vertices that lie on no path between the two are pruned.
+    the output. Vertices that lie on no path between the two are pruned first.
 
     `matrix[i][j]` is 1 for an edge from i to a later j; `labels` are those of the vertices
     between the ends. Raises `CnnGenError` for a graph that is not a cell of NAS-Bench-101.
@@ -70,6 +73,8 @@ class Cell:
         pruned = tuple(tuple(edges[i][j] for j in kept) for i in kept)
         object.__setattr__(self, "matrix", pruned)
         object.__setattr__(self, "labels", tuple(labels[i - 1] for i in kept[1:-1]))
+        if len(pruned) > MAX_VERTICES:
+            raise CnnGenError(f"a cell has at most {MAX_VERTICES} vertices on its paths")
         if sum(map(sum, pruned)) > MAX_EDGES:
             raise CnnGenError(f"a cell has at most {MAX_EDGES} edges")
 
@@ -77,6 +82,31 @@ class Cell:
     def operations(self) -> tuple[str, ...]:
         """The labels of all vertices."""
         return ("input", *self.labels, "output")
+
+    @property
+    def hash(self) -> str:
+        """The MD5 hash by which NAS-Bench-101 knows the cell; equal for isomorphic cells.
+
+        Each vertex begins with its number of outputs and inputs and its label, and takes up the hashes
+        of its neighbours as often as there are vertices (section 2 of the paper, and `hash_module` of
+        google-research/nasbench).
+        """
+        size = len(self.matrix)
+        labels = [-1, *map(LABELS.index, self.labels), -2]
+        outputs = [[j for j in range(size) if self.matrix[i][j]] for i in range(size)]
+        inputs = [self.inputs(i) for i in range(size)]
+        hashes = [_md5(str((len(outputs[i]), len(inputs[i]), labels[i]))) for i in range(size)]
+        for _ in range(size):
+            hashes = [
+                _md5(
+                    "".join(sorted(hashes[j] for j in inputs[i]))
+                    + "|"
+                    + "".join(sorted(hashes[j] for j in outputs[i]))
+                    + f"|{hashes[i]}"
+                )
+                for i in range(size)
+            ]
+        return _md5(str(sorted(hashes)))
 
     def inputs(self, vertex: int) -> list[int]:
         """Return the inputs of a vertex, in order."""
@@ -191,6 +221,10 @@ def canonical(cell: Cell) -> str:
     return min(_forms(cell))
 
 
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
 def _forms(cell: Cell) -> set[str]:
     """Yield the cell as text in each order of its vertices that keeps its matrix triangular."""
     last = len(cell.matrix) - 1
@@ -282,8 +316,8 @@ def _checked(
 ) -> tuple[list[list[int]], list[Label]]:
     """Return the checked matrix and inner labels. Raises `CnnGenError` for an invalid cell."""
     size = len(matrix)
-    if not 2 <= size <= MAX_VERTICES or any(len(row) != size for row in matrix):
-        raise CnnGenError(f"the matrix of a cell is square, of 2 to {MAX_VERTICES} vertices")
+    if not 2 <= size <= MAX_MATRIX or any(len(row) != size for row in matrix):
+        raise CnnGenError(f"the matrix of a cell is square, of 2 to {MAX_MATRIX} vertices")
     rows = [[int(edge) for edge in row] for row in matrix]
     if any(rows[i][j] not in ((0, 1) if j > i else (0,)) for i in range(size) for j in range(size)):
         raise CnnGenError("the matrix of a cell is upper triangular, of 0 and 1")

@@ -35,6 +35,11 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine() or "unknown"
 
 
+def inherits_files() -> bool:
+    """Whether child processes can be given open files: on POSIX, where they have groups, too."""
+    return hasattr(os, "killpg")
+
+
 def limit_memory(size: int) -> None:
     """Let this process write to at most `size` bytes of memory from now on.
 

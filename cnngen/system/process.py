@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import os
 import pickle
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from cnngen.errors import CnnGenError
+from cnngen.system.link import linked
 from cnngen.system.machine import CRASHES, kill_group, signal_name
 from cnngen.system.worker import WorkerOptions
 
-START = "from cnngen.system.worker import WorkerOptions, main; main({}, {!r})"
+START = "from cnngen.system.worker import WorkerOptions, main; main({!r}, {!r})"
 
 START_PATIENCE = 120.0
 """Seconds that a new process gets to be ready, however short the patience is."""
 
 STDERR = 2
+
+OWN_GROUP: dict[str, Any] = (
+    {"start_new_session": True}
+    if os.name == "posix"
+    else {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+)
+"""Ctrl-C is for the parent to act on."""
 
 
 class WorkerDied(Exception):
@@ -58,8 +64,8 @@ class Worker:
     It is not a process of `multiprocessing`, which would import the main module again and with
     it run whatever stands there unguarded. `environment` is set on top of ours. If `capture`
     is set, what the process prints comes out of `process.stdout`, where somebody must read it.
-    The open `files` are open there, too, by the same numbers. Raises `CnnGenError` on systems
-    without POSIX processes.
+    The open `files` are open there, too, by the same numbers, where processes inherit files.
+    Raises `CnnGenError` where it does not start.
     """
 
     def __init__(
@@ -70,24 +76,23 @@ class Worker:
         capture: bool = False,
         files: Sequence[int] = (),
     ) -> None:
-        if os.name != "posix":
-            raise CnnGenError(
-                "worker processes need Linux or macOS",
-                hint="On Windows, run CNNGen in the Windows Subsystem for Linux.",
-            )
-        ours, theirs = socket.socketpair()
-        with theirs:
-            number = theirs.fileno()
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", START.format(number, options)],
-                env=os.environ | environment | _python_path(),
-                pass_fds=[number, *files],
+        def start(
+            address: str, variables: Mapping[str, str], ends: Sequence[int]
+        ) -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                [sys.executable, "-c", START.format(address, options)],
+                env={**os.environ, **environment, **_python_path(), **variables},
+                pass_fds=[*ends, *files] if ends else (),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if capture else STDERR,  # stdout is for our own answers
                 stderr=subprocess.STDOUT if capture else None,
-                start_new_session=True,  # Ctrl-C is for the parent to act on
+                **OWN_GROUP,
             )
-        self.connection = Connection(ours.detach())
+
+        try:
+            self.process, self.connection = linked(start, START_PATIENCE)
+        except TimeoutError as error:
+            raise CnnGenError(f"a worker process does not start: {error}") from None
         self.ready = False
         self._kills = _kills_for_memory()
 

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from cnngen.errors import CnnGenError, printable
+from cnngen.system.link import connected
 from cnngen.system.machine import limit_memory
 
 IDLE = 1.0
@@ -51,8 +52,9 @@ class CallError(Exception):
         self.hint = hint
 
 
-def main(number: int, options: WorkerOptions) -> None:
-    """Run the whole program of a worker, whose end of the connection is that file descriptor."""
+def main(address: str, options: WorkerOptions) -> None:
+    """Run the whole program of a worker, whose end of the link has that address."""
+    connection = connected(address)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if sys.platform == "linux":
         # If memory runs out, this process goes and not its parent, where that may be said.
@@ -65,7 +67,7 @@ def main(number: int, options: WorkerOptions) -> None:
         getattr(import_module(module), name)()
     if options.collect_when_idle:
         gc.disable()
-    serve(Connection(number), options)
+    serve(connection, options)
 
 
 def serve(connection: Connection, options: WorkerOptions) -> None:

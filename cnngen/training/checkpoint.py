@@ -70,7 +70,7 @@ def identity(source: str, data: Dataset, protocol: Protocol) -> str:
     Where the learning rate depends on the number of epochs, that must be the same, too.
     """
     given = asdict(protocol)
-    for name in ("name", "time_budget", "abort_dead"):
+    for name in ("name", "time_budget", "abort_dead", "patience"):
         del given[name]
     if protocol.schedule == "constant":
         del given["epochs"]

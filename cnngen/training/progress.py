@@ -8,8 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, fields
-from math import isfinite
+from contextvars import ContextVar
+from dataclasses import astuple, dataclass, fields
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +18,33 @@ import numpy as np
 from cnngen.errors import BackendFault, CnnGenError
 from cnngen.network import Network
 from cnngen.training.data.dataset import Labels
-from cnngen.training.protocol import Epoch, Protocol, Status, TrainingResult, chance
+from cnngen.training.protocol import (
+    Epoch,
+    Protocol,
+    Status,
+    TrainingResult,
+    batch_sizes,
+    chance,
+)
 
 if TYPE_CHECKING:
     from cnngen.training.protocol import Weights
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDone:
+    """How far a training is within an epoch: `number` of its `of` batches; all from 1."""
+
+    epoch: int
+    number: int
+    of: int
+
+
+TELL_EVERY = 10.0
+"""Seconds between two reports from within an epoch."""
+
+on_batch: ContextVar[Callable[[BatchDone], None] | None] = ContextVar("on_batch", default=None)
+"""Where trainings report now and then how far they are within an epoch, however long that takes."""
 
 
 class TrainingProgress:
@@ -46,6 +70,9 @@ class TrainingProgress:
         """Gives copies of the weights, once there is a model."""
         self.best: Weights | None = None
         """The weights of the best epoch by validation, if the protocol keeps them."""
+        self._batch = 0
+        self._batches = len(batch_sizes(len(labels), protocol.batch))
+        self._told = time.perf_counter()
         self._epochs: list[Epoch] = []
         self._dead = 0
         self._test: tuple[float | None, float | None] = None, None
@@ -76,6 +103,7 @@ class TrainingProgress:
     def begin(self) -> None:
         """Start the next epoch."""
         self.number += 1
+        self._batch = 0
         self._epoch_began = time.perf_counter()
 
     def end(self, trained: tuple[float, float], validated: tuple[float, float]) -> None:
@@ -118,10 +146,29 @@ class TrainingProgress:
         self._dead = self._dead + 1 if dead else 0
         if self._dead == protocol.abort_dead or self.number == protocol.epochs:
             return False
-        return not self.is_over()
+        if protocol.patience is not None and self._since_lowest() >= protocol.patience:
+            return False
+        return not self._out_of_time()
+
+    def _since_lowest(self) -> int:
+        """How many epochs ended after that with the lowest validation loss; the first of equals is it."""
+        losses = [one.validation_loss for one in self._epochs]
+        lowest = min((loss for loss in losses if isfinite(loss)), default=inf)
+        return len(losses) - 1 - (losses.index(lowest) if isfinite(lowest) else -1)
 
     def is_over(self) -> bool:
-        """Return whether the time budget is spent, and set the status if so."""
+        """Return whether the time budget is spent, and set the status if so.
+
+        Called after each batch of an epoch but the last; it counts them, and reports now and then.
+        """
+        now = time.perf_counter()
+        self._batch += 1
+        if now - self._told >= TELL_EVERY and (tell := on_batch.get()) is not None:
+            self._told = now
+            tell(BatchDone(self.number, self._batch, self._batches))
+        return self._out_of_time()
+
+    def _out_of_time(self) -> bool:
         budget = self._protocol.time_budget
         if budget is None or time.perf_counter() - self._began <= budget:
             return False

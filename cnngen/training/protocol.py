@@ -40,7 +40,8 @@ class Protocol:
     `seed` determines the split, the initial weights, the order of the images, dropout and
     augmentation. `warmup` is in epochs, `time_budget` in seconds. `abort_dead` is the number of
     consecutive epochs with constant output after which training stops, or None. `keep` says whether
-    the weights of the best epoch by validation accuracy are kept beside those of the last. See
+    the weights of the best epoch by validation accuracy are kept beside those of the last. `patience`
+    is the number of epochs in a row without a lower validation loss after which training stops, or None. See
     `docs/training.md` for each field. Raises `CnnGenError` for invalid values.
     """
 
@@ -60,6 +61,7 @@ class Protocol:
     augmentation: Augmentation = "none"
     abort_dead: int | None = None
     keep: Keep = "last"
+    patience: int | None = None
 
     def __repr__(self) -> str:
         own = ((one.name, getattr(self, one.name), one.default) for one in fields(self))
@@ -119,6 +121,10 @@ class Protocol:
             yield f"unknown augmentation '{self.augmentation}'; one of: {', '.join(get_args(Augmentation))}"
         if self.abort_dead is not None and self.abort_dead < 1:
             yield f"it gives up after {self.abort_dead} dead epochs, at least 1 is needed"
+        if self.patience is not None and self.patience < 1:
+            yield f"its patience is {self.patience} epochs, at least 1 is needed"
+        if self.patience is not None and not self.validation_share:
+            yield "it has patience with a validation loss, for which it needs a validation share above 0"
         if self.keep not in get_args(Keep):
             yield f"it keeps '{self.keep}'; one of: {', '.join(get_args(Keep))}"
         if self.keep == "best" and not self.validation_share:
@@ -129,7 +135,7 @@ WEIGHT_DECAY = 0.01
 """AdamW's: each step takes this share, times the learning rate, off all weights (Loshchilov and
 Hutter, 2019, Decoupled weight decay regularization)."""
 
-ADDED: tuple[str, ...] = ("schedule", "warmup", "augmentation", "abort_dead", "keep")
+ADDED: tuple[str, ...] = ("schedule", "warmup", "augmentation", "abort_dead", "keep", "patience")
 """Fields that later versions added. They are part of a run's key only if they differ from their
 defaults, so that runs of older versions keep their keys.
 """

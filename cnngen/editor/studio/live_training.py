@@ -14,7 +14,7 @@ from cnngen.editor.studio.answers import TextFault, fault, network_of
 from cnngen.editor.studio.limits import Limits, was_late, within
 from cnngen.errors import CnnGenError
 from cnngen.runs.campaign import Metering, WorkerDied, Workers, make_job
-from cnngen.runs.campaign.jobs import train_job
+from cnngen.runs.campaign.jobs import Told, train_job
 from cnngen.runs.record import Record
 from cnngen.runs.train import check_trainable
 from cnngen.training.data.shared import SharedData
@@ -93,8 +93,8 @@ class Trainer:
         if self._workers is None:
             self._workers = Workers(
                 1,
-                lambda _, epoch: self._report(Event("epoch", epoch)),
-                files=[self._data.file],
+                self._tell,
+                files=self._data.files,
             )
         limits = self._limits
         seconds = limits.training_seconds + GRACE
@@ -102,6 +102,10 @@ class Trainer:
         future = self._workers.submit(within, seconds, limits.memory, call)
         future.add_done_callback(lambda _: report(None))
         return future, events
+
+    def _tell(self, _: str, told: Told) -> None:
+        if isinstance(told, Epoch):
+            self._report(Event("epoch", told))
 
 
 def train_text(query: queries.Train, data: SharedData, limits: Limits) -> Record:

@@ -14,7 +14,7 @@ from pathlib import Path
 from cnngen.errors import CnnGenError, StoreError
 from cnngen.network import Network
 from cnngen.runs.campaign.executors import ExecutorFactory, ExecutorSetup
-from cnngen.runs.campaign.jobs import Job, Metering, Placed, failed, keep, train_job
+from cnngen.runs.campaign.jobs import Job, Metering, Placed, Told, failed, keep, train_job
 from cnngen.runs.campaign.plan import Plan, as_begun, claim
 from cnngen.runs.campaign.worker_pool import Report
 from cnngen.runs.parquet_index import update_index
@@ -26,6 +26,7 @@ from cnngen.space.sampling import ExhaustedError
 from cnngen.system.folder_lock import hold
 from cnngen.system.process import WorkerDied
 from cnngen.training.data import Dataset, splits
+from cnngen.training.progress import BatchDone
 from cnngen.training.protocol import Epoch, Protocol, Status, repeated
 
 INDEX_EVERY = 300.0
@@ -42,6 +43,9 @@ class Watch:
 
     def placed(self, key: str, device: str) -> None:
         """A worker that was given a card has begun the model with this key on it."""
+
+    def batch(self, key: str, batch: BatchDone) -> None:
+        """A model in training is so far within an epoch; told now and then."""
 
     def epoch(self, key: str, epoch: Epoch) -> None: ...
 
@@ -310,13 +314,16 @@ def _found(job: Job, folder: Path, repair: bool, watches: Sequence[Watch]) -> Re
 
 
 def tell_epochs(watches: Sequence[Watch]) -> Report:
-    """Return a report of epochs and cards that reaches all watches."""
+    """Return a report of epochs, batches and cards that reaches all watches."""
 
-    def report(key: str, told: Epoch | Placed) -> None:
+    def report(key: str, told: Told) -> None:
         for watch in watches:
-            if isinstance(told, Placed):
-                watch.placed(key, told.device)
-            else:
-                watch.epoch(key, told)
+            match told:
+                case Placed(device):
+                    watch.placed(key, device)
+                case BatchDone():
+                    watch.batch(key, told)
+                case _:
+                    watch.epoch(key, told)
 
     return report

@@ -68,7 +68,7 @@ def local(
                 workers,
                 report,
                 patience=patience,
-                files=[handed.file],
+                files=handed.files,
                 places=places,
                 still_there=still_there,
             ) as executor,

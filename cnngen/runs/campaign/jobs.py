@@ -21,7 +21,8 @@ from cnngen.training.checkpoint import Checkpoint
 from cnngen.training.data import Dataset
 from cnngen.training.data.shared import SharedData
 from cnngen.training.energy import Energy, Meter, Mode
-from cnngen.training.protocol import Protocol, Status, TrainingResult
+from cnngen.training.progress import BatchDone, on_batch
+from cnngen.training.protocol import Epoch, Protocol, Status, TrainingResult
 
 if TYPE_CHECKING:
     from cnngen.backend.model_access import Weights
@@ -65,6 +66,10 @@ class Placed:
     """What a worker reports first of a model, where it was given a card: the card's name."""
 
     device: str
+
+
+Told = Epoch | BatchDone | Placed
+"""What a worker reports of a model in training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,7 @@ def train_job(
         checkpoint = checkpoint_of(folder, job.key, at_end=job.keep_state)
         if job.continues is not None and checkpoint.read() is None:
             before = _take_over(checkpoint, folder, job.continues)
+    batches = on_batch.set(lambda batch: report(job.key, batch))
     try:
         trained = train(
             job.network,
@@ -137,6 +143,8 @@ def train_job(
     except (Exception, SystemExit) as error:
         cause = f"{job.backend}: {type(error).__name__}: {error}"
         trained = failed(job, images, "error", cause)
+    finally:
+        on_batch.reset(batches)
     if folder is None:
         return trained
     trained = keep(job, trained, folder, again)

@@ -21,13 +21,12 @@ from cnngen.system.gpus import CardSlot, spare
 from cnngen.system.machine import usable_cores
 from cnngen.system.process import Worker, WorkerDied
 from cnngen.system.worker import WorkerOptions, report
-from cnngen.training.protocol import Epoch
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Report = Callable[[str, Epoch], None]
-"""Gets a run's key and an epoch that has ended."""
+Report = Callable[[str, Any], None]
+"""Gets a run's key and what its worker told: an epoch that has ended, say."""
 
 PATIENCE = 6 * 3600.0
 """Seconds without a sign of life after which a worker counts as hung."""
