@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import typer
 from command_lines import parsed, parts
+from test_cell_tables import ec_nas
 
 from cnngen.cli import energy, space
 from cnngen.cli.app import COMMANDS, run
@@ -54,6 +55,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         others = shutil.ignore_patterns("610c*")
         shutil.copytree(folder / "runs/first", folder / "runs" / campaign, ignore=others)
     shutil.copy(SHIPPED, folder / "digits.zip")
+    for published in ("energy_7V9E_4epochs", "nasbench_full"):
+        ec_nas(folder / f"{published}.tfrecord")
     return folder
 
 
