@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cnngen.errors import CnnGenError
-from cnngen.training.energy import Energy, Meter, idle, instrument, load
+from cnngen.training.energy import Energy, Meter, apportion, idle, instrument, load
 from cnngen.training.energy.gpu import GpuShare
 from cnngen.training.energy.instrument import TrackerSettings
 from cnngen.training.energy.load import LoadClock
@@ -499,6 +499,18 @@ def test_a_shared_gpu_is_divided_by_its_use_within_the_window(
     assert energy is not None
     assert energy.provenance.gpu_share == 0.5
     assert energy.gpu_counter_energy == 4.0
+
+
+def test_a_worker_with_a_card_of_its_own_has_all_of_it(
+    modelled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instrument, "nvidia_gpus", lambda parts: Gpus([0.0, 8.0], [None]))
+    monkeypatch.setattr(apportion, "has_own_card", lambda: True)
+    with Meter(shared=True).window("test") as window:
+        busy(0.5)
+    energy = window.energy
+    assert energy is not None
+    assert (energy.provenance.gpu_share, energy.gpu_counter_energy) == (1, 8.0)
 
 
 def test_gpus_that_once_do_not_tell_their_users_leave_the_share_open() -> None:

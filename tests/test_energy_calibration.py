@@ -164,7 +164,7 @@ FAULTS = {
     "no watts": ("time,power\n0,40\n", ":1: no column watts"),
     "a cell too many": ("time,watts\n0,40\n\n1,41,7\n", ":4: 3 cells, not 2"),
     "a quote": ('time,watts\n0,"40\n', ":2: unexpected end of data"),
-    "nothing": ("", " is empty"),
+    "nothing": ("", " has no readings"),
     "a head alone": ("time,watts\n", " has no readings"),
     "escapes": ("time,watts\n0,\x1b[31m\n", ":2: watts: ' [31m' is not a number"),
 }
@@ -185,13 +185,25 @@ def test_a_broken_log_is_told_with_its_line_and_exits_with_2(
     assert not config.exists()
 
 
+def test_a_line_that_is_still_being_written_is_passed_over(tmp_path: Path) -> None:
+    log = tmp_path / "meter.csv"
+    log.write_text("time,watts\n0,43.5\n1,4")
+    assert read_power_log(log) == [PowerSample(0, 43.5)]
+    log.write_text("time,wa")
+    assert read_power_log(log, begun=True) == []
+    with pytest.raises(CnnGenError, match="has no readings"):
+        read_power_log(log)
+
+
 def test_logs_that_are_no_text_or_not_there_exit_with_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "steps.csv").write_text("start,end,load,gpu\n5,4,0.5,\n")
+    (tmp_path / "none.csv").write_text("start,end,load,gpu\n")
     (tmp_path / "binary.csv").write_bytes(b"time,watts\n\xff\xfe\x00")
     for log, steps, words in (
         ("binary.csv", "steps.csv", ":2: the step ends before it starts"),
+        ("binary.csv", "none.csv", " has no steps"),
         ("missing.csv", str(ROOT / "examples/load.csv"), "there is no "),
         ("binary.csv", str(ROOT / "examples/load.csv"), "is not text in UTF-8"),
         (".", str(ROOT / "examples/load.csv"), "is not a regular file"),
@@ -293,6 +305,20 @@ def test_a_busy_core_is_a_process_that_works_and_ends() -> None:
     assert {child.pid for child in psutil.Process().children()} == before
     with busy_cores(0.0):
         assert {child.pid for child in psutil.Process().children()} == before
+
+
+def test_a_busy_core_runs_no_module_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "numpy.py").write_text("open('mark', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    before = {child.pid for child in psutil.Process().children()}
+    with busy_cores(1.0):
+        (spinner, *_) = (one for one in psutil.Process().children() if one.pid not in before)
+        while sum(spinner.cpu_times()[:2]) < 1:
+            assert spinner.status() != psutil.STATUS_ZOMBIE
+    assert not (tmp_path / "mark").exists()
 
 
 # The command.

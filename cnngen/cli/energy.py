@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -217,7 +218,7 @@ def _by_log(
         gpus = _gpus() if any(step.gpu is not None for step in steps) else None
         return points_of(read_power_log(log), steps), gpus.cards if gpus is not None else 0
     if log.exists():
-        read_power_log(log)  # a mistake in it is better told before the minutes of load
+        read_power_log(log, begun=True)  # a mistake in it is better told before the minutes of load
     steps, cards = _run(seconds, gpu)
     path = kept or cache_folder() / "load-steps.csv"
     write_load_steps(path, steps)
@@ -238,12 +239,17 @@ def _by_source(command: str, seconds: float, gpu: bool) -> tuple[list[PowerPoint
     from cnngen.training.energy.power_log import LiveSource, points_of
 
     with LiveSource(command) as source:
-        steps, cards = _run(seconds, gpu)
+        steps, cards = _run(seconds, gpu, source.samples)
         return points_of(source.samples(), steps), cards
 
 
-def _run(seconds: float, gpu: bool) -> tuple[list[LoadStep], int]:
-    """Run the load in its steps; gives them and the number of GPUs whose power was read."""
+def _run(
+    seconds: float, gpu: bool, check: Callable[[], object] = lambda: None
+) -> tuple[list[LoadStep], int]:
+    """Run the load in its steps; gives them and the number of GPUs whose power was read.
+
+    `check` is called before each step, and raises where the others would be in vain.
+    """
     from cnngen.training.energy.load_steps import plan_of, run_load_steps
 
     plan = plan_of(with_gpus=gpu)
@@ -253,6 +259,7 @@ def _run(seconds: float, gpu: bool) -> tuple[list[LoadStep], int]:
     _report(f"A load of {len(plan)} steps of {seconds:g} s. Leave the machine alone meanwhile.")
 
     def tell(level: LoadLevel) -> None:
+        check()
         _report(f"  {level.cores:4.0%} of the cores{' and all GPUs' if level.gpus else ''}")
 
     steps = run_load_steps(plan, seconds, gpus, tell)

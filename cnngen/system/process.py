@@ -81,7 +81,7 @@ class Worker:
         ) -> subprocess.Popen[bytes]:
             return subprocess.Popen(
                 [sys.executable, "-c", START.format(address, options)],
-                env={**os.environ, **environment, **_python_path(), **variables},
+                env={**os.environ, **environment, **safe_python_path(), **variables},
                 pass_fds=[*ends, *files] if ends else (),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if capture else STDERR,  # stdout is for our own answers
@@ -181,7 +181,7 @@ class Worker:
         return kind, value
 
 
-def _python_path() -> dict[str, str]:
+def safe_python_path() -> dict[str, str]:
     """Settings with which a child finds the modules that we find, but none in the working folder.
 
     That may be a stranger's. It counts only where it is named in `PYTHONPATH`, or holds the

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from cnngen.errors import CnnGenError
 from cnngen.system.machine import usable_cores
+from cnngen.system.process import safe_python_path
 from cnngen.training.energy.figures import JOULES_PER_KWH
 from cnngen.training.energy.gpu import Gpus
 from cnngen.training.energy.load import LoadClock
@@ -155,9 +156,9 @@ def _busy_gpus(wanted: bool) -> Iterator[None]:
 
 def _spinner(program: str, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-P", "-c", program, *arguments],
+        [sys.executable, "-c", program, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, **dict.fromkeys(ONE_THREAD, "1")},
+        env=os.environ | safe_python_path() | dict.fromkeys(ONE_THREAD, "1"),
     )

@@ -37,18 +37,21 @@ class PowerSample:
     watts: float
 
 
-def read_power_log(path: Path) -> list[PowerSample]:
+def read_power_log(path: Path, *, begun: bool = False) -> list[PowerSample]:
     """Read a CSV file with the columns `time` (ISO 8601 or UNIX seconds) and `watts`.
 
-    A time without an offset is this machine's local time. Other columns are passed over. Raises
-    `CnnGenError` with the line of a mistake.
+    A time without an offset is this machine's local time. Other columns are passed over, and
+    so is a last line without its end, which may still be written. Raises `CnnGenError` with the
+    line of a mistake, and for a file without readings, unless it has just `begun`.
     """
     samples = [
         PowerSample(_time(row["time"], place), _watts(row["watts"], place))
-        for place, row in _rows(path, ("time", "watts"))
+        for place, row in _rows(path, ("time", "watts"), whole_lines=True)
     ]
-    if not samples:
-        raise CnnGenError(f"{path} has no readings")
+    if not samples and not begun:
+        raise CnnGenError(
+            f"{path} has no readings", hint="Its first line is time,watts, and each other has two."
+        )
     return samples
 
 
@@ -62,6 +65,8 @@ def read_load_steps(path: Path) -> list[LoadStep]:
         if end <= start:
             raise CnnGenError(f"{place}: the step ends before it starts")
         steps.append(LoadStep(start, end, load, gpu))
+    if not steps:
+        raise CnnGenError(f"{path} has no steps")
     return steps
 
 
@@ -168,14 +173,21 @@ class LiveSource:
         self._heard.set()
 
 
-def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a CSV file with a head, each with its place for messages."""
+def _rows(
+    path: Path, needed: Sequence[str], *, whole_lines: bool = False
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a CSV file with a head, each with its place for messages.
+
+    With `whole_lines`, what comes after the last line end is passed over.
+    """
     try:
         text = read_text(path, MOST_BYTES)
     except FileNotFoundError:
         raise CnnGenError(f"there is no {path}") from None
     except OSError as error:
         raise CnnGenError(f"{path} {error.strerror}") from None
+    if whole_lines:
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
     reader = csv.reader(StringIO(text, newline=""), strict=True)
     head: list[str] = []
     try:
@@ -196,8 +208,6 @@ def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[str, dict[str, st
             yield place, dict(zip(head, map(str.strip, cells), strict=True))
     except csv.Error as error:
         raise CnnGenError(f"{path}:{reader.line_num}: {error}") from None
-    if not head:
-        raise CnnGenError(f"{path} is empty", hint=f"Its first line is {','.join(needed)}")
 
 
 def _time(text: str, place: str) -> float:
