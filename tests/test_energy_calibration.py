@@ -328,7 +328,7 @@ def test_a_busy_core_runs_no_module_of_the_working_folder(
 def test_a_meters_log_and_the_load_that_runs_give_a_calibration(
     late: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = MadeMachine(5, others=0.03).put(monkeypatch)
+    made = MadeMachine(5, others=0.12).put(monkeypatch)
     monkeypatch.setattr("cnngen.cli.energy._gpus", lambda: None)
     log, steps = tmp_path / "meter.csv", tmp_path / "steps.csv"
     given = ["energy", "calibrate", "--csv", str(log), "--steps", str(steps)]
@@ -356,6 +356,7 @@ def test_a_meters_log_and_the_load_that_runs_give_a_calibration(
     assert found.idle_power == pytest.approx(43, abs=4 * found.errors[0])
     assert found.cpu_power == pytest.approx(53, abs=4 * found.errors[1])
     assert found.errors[1] < 2
+    assert "Even at rest, 12% of the cores were busy" in capsys.readouterr().err
 
 
 def test_readings_are_asked_for_until_they_are_numbers(

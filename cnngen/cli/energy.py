@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cnngen.training.energy.load_steps import LoadLevel, LoadStep
     from cnngen.training.energy.power_fit import PowerPoint
 
+BUSY = 0.1
+"""Least load from which a machine is not at rest, as a share of all cores."""
+
 energy = typer.Typer(
     name="energy",
     help="Calibrate this machine's energy by a power meter, and show or remove the calibration.",
@@ -103,6 +106,8 @@ def calibrate_energy(
         _check_readings(idle_watts, busy_watts, load, reading_error)
         points = _by_readings(idle_watts, busy_watts, load, seconds)
     found = new_calibration(fit_power(points, reading_error=reading_error), method, cards=cards)
+    if (least := min(point.load for point in points)) >= BUSY:
+        _report(f"Even at rest, {least:.0%} of the cores were busy: end other programs, and again.")
     path = None if dry_run else keep_calibration(found)
     if as_json:
         print_json(_figures(found))
