@@ -28,8 +28,8 @@ SMALLER = [
     ("cnngen search ", "cnngen search --epochs 1 --layers 9:12 "),
 ]
 
-ELSEWHERE = ("doctor", "verify", "compare", "studio")
-"""Commands that take long or do not end; other tests run them. Here their arguments are read."""
+ELSEWHERE = ("doctor", "energy", "verify", "compare", "studio")
+"""Commands that take long, ask, or do not end; other tests run them. Here their arguments are read."""
 
 
 def block() -> list[str]:
