@@ -1,3 +1,4 @@
+import hashlib
 import logging
 import os
 import socket
@@ -46,10 +47,13 @@ def modelled(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def busy(seconds: float) -> float:
     """Compute for so many seconds of CPU time, however busy the machine is; gives those that
-    this process got meanwhile."""
+    this process got meanwhile.
+
+    Hashing lets go of the interpreter's lock, as training does: CodeCarbon's thread, which looks at
+    the clock before it reads the CPU times of all processes, would else wait for it in between."""
     cpu, end = time.process_time(), time.thread_time() + seconds
     while time.thread_time() < end:
-        sum(range(1000))
+        hashlib.sha256(bytes(2**18)).digest()
     return time.process_time() - cpu
 
 
