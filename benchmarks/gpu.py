@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import threading
@@ -27,16 +28,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 from precision import parity as parity_of
-from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, TensorDataset
-from train import spread, subject
+from train import keras_fit, spread, subject, textbook
 
 from cnngen import Bounds, Dataset, Network, Protocol, load_data, sample
 from cnngen.runs.campaign.campaign import Watch, run_campaign
@@ -45,9 +43,8 @@ from cnngen.runs.campaign.plan import Plan
 from cnngen.runs.record import Record
 from cnngen.training.data import splits
 from cnngen.training.energy import Meter
-from cnngen.training.protocol import PROTOCOLS, Epoch, batch_sizes
+from cnngen.training.protocol import PROTOCOLS, batch_sizes
 from cnngen_torch.optimizers import Adam
-from cnngen_torch.precision import autocast
 from cnngen_torch.stepping import Execution
 from cnngen_torch.train import load
 from cnngen_torch.train import train as train_torch
@@ -222,28 +219,40 @@ def speed(clock: Clock) -> Figures:
 
 def _race(name: str, network: Network, data: Dataset, clock: Clock) -> Figures:
     source = network.to_source("torch")
-    entrants: dict[str, Callable[[float], Iterator[float]]] = {
-        "ours": lambda seconds: _ours(source, network, data, None, seconds),
-        "our loop": lambda seconds: _ours(source, network, data, "eager", seconds),
-        "textbook": lambda seconds: _textbook(source, data, seconds, compiled=False),
+    protocol = Protocol(epochs=10_000, validation_share=0.0, test_share=0.05, precision="auto")
+
+    def ours(rival: Rival, execution: Execution | None) -> None:
+        train_torch(source, network, data, protocol, rival, execution=execution)
+
+    def textbook_loop(rival: Rival, *, compiled: bool) -> None:
+        textbook(network, data, protocol, rival, DEVICE.type, "bfloat16", compiled=compiled)
+
+    entrants: dict[str, Callable[[Rival], None]] = {
+        "ours": lambda rival: ours(rival, None),
+        "our loop": lambda rival: ours(rival, "eager"),
+        "textbook": lambda rival: textbook_loop(rival, compiled=False),
     }
     if network.cost.layers <= 12:  # 30 layers take torch.compile more than a minute
-        entrants["textbook, compiled"] = lambda seconds: _textbook(
-            source, data, seconds, compiled=True
-        )
+        entrants["textbook, compiled"] = lambda rival: textbook_loop(rival, compiled=True)
     if network.cost.layers <= 40 and find_spec("keras"):
-        entrants["keras on torch"] = lambda seconds: _keras(network, data, seconds)
+        entrants["keras on torch"] = lambda rival: keras(network, data, protocol, rival)
+    images = len(splits(data, protocol).train)
     rates: dict[str, list[float]] = {entrant: [] for entrant in entrants}
     first: dict[str, float] = {}
     busy: list[float] = []
     for _ in range(3):
-        for entrant, rounds in entrants.items():
+        for entrant, runs in entrants.items():
             if clock.left < 0 and rates[entrant]:
                 continue
             began = time.perf_counter()
+            rival = Rival(2.0 if entrant == "ours" else 1.0)
             with _busy() as shares:
                 try:
-                    rates[entrant] += rounds(2.0 if entrant == "ours" else 1.0)
+                    runs(rival)
+                except Over:
+                    whole = images - images % protocol.batch  # no other batch is compiled
+                    each = whole if entrant == "textbook, compiled" else images
+                    rates[entrant].append(each * rival.epochs / rival.seconds)
                 except Exception as error:
                     print(f"  {entrant}: {type(error).__name__}: {str(error)[:200]}")
                     continue
@@ -252,97 +261,45 @@ def _race(name: str, network: Network, data: Dataset, clock: Clock) -> Figures:
                 busy += shares[4:]  # the first are of the start
     if not rates["ours"]:
         return {}
-    ours = statistics.median(rates["ours"])
+    fastest = statistics.median(rates["ours"])
     print(f"{name}: {spread(rates['ours'], ',.0f')} images a second, busy {spread(busy, '.0%')}")
     for entrant, own in rates.items():
         if own and entrant != "ours":
-            ratio = [ours / rate for rate in own]
+            ratio = [fastest / rate for rate in own]
             print(f"  against {entrant}: {spread(ratio, '.2f')}", flush=True)
     return {"images a second": rates, "busy": busy, "seconds of the first round": first}
 
 
-def _ours(
-    source: str, network: Network, data: Dataset, execution: Execution | None, seconds: float
-) -> Iterator[float]:
-    protocol = Protocol(epochs=10_000, validation_share=0.0, test_share=0.05, precision="auto")
-    images = len(splits(data, protocol).train)
-    epochs: list[Epoch] = []
+class Over(Exception):
+    """A round has lasted long enough."""
 
-    class Over(Exception):
-        pass
 
-    def told(epoch: Epoch) -> None:
-        epochs.append(epoch)
-        if sum(one.seconds for one in epochs[1:]) > seconds:
+class Rival:
+    """Called after each epoch of an endless training; ends it after so many seconds, of which the first
+    epoch, which compiles, is none."""
+
+    def __init__(self, most: float) -> None:
+        self.most = most
+        self.epochs = -1
+        self.seconds = 0.0
+
+    def __call__(self, *_: object) -> None:
+        now = time.perf_counter()
+        self.epochs += 1
+        if self.epochs == 0:
+            self.began = now
+            return
+        self.seconds = now - self.began
+        if self.seconds > self.most:
             raise Over
 
-    try:
-        train_torch(source, network, data, protocol, told, execution=execution)
-    except Over:
-        yield images * len(epochs[1:]) / sum(one.seconds for one in epochs[1:])
 
-
-def _textbook(source: str, data: Dataset, seconds: float, *, compiled: bool) -> Iterator[float]:
-    """A loop as tutorials write it, in mixed precision."""
-    protocol = Protocol(validation_share=0.0, test_share=0.05)
-    rows = splits(data, protocol).train
-    images = torch.from_numpy(data.images[rows]).permute(0, 3, 1, 2).float().div(255).contiguous()
-    dataset = TensorDataset(images, torch.from_numpy(data.labels[rows]))
-    loader = DataLoader(dataset, batch_size=64, shuffle=True, drop_last=compiled, pin_memory=CUDA)
-    torch.compiler.reset()
-    model: Any = load(source).to(DEVICE).train()
-    if compiled:
-        model = torch.compile(model)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    criterion = nn.CrossEntropyLoss()
-    spent = 0.0
-    done = 0
-    for epoch in count():
-        began = time.perf_counter()
-        total, seen, hits = 0.0, 0, 0
-        for batch, answers in loader:
-            inputs, labels = batch.to(DEVICE), answers.to(DEVICE)
-            optimizer.zero_grad()
-            with autocast("bfloat16", DEVICE):
-                outputs = model(inputs)
-                loss = criterion(outputs, labels)
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(labels)
-            hits += (outputs.argmax(1) == labels).sum().item()
-            seen += len(labels)
-        if epoch:
-            spent += time.perf_counter() - began
-            done += seen
-        if spent > seconds:
-            yield done / spent
-            return
-
-
-def _keras(network: Network, data: Dataset, seconds: float) -> Iterator[float]:
-    import os
-
+def keras(network: Network, data: Dataset, protocol: Protocol, rival: Rival) -> None:
     os.environ["KERAS_BACKEND"] = "torch"
-    import keras
+    from keras.mixed_precision import set_global_policy
 
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    namespace: dict[str, Any] = {}
-    exec(network.to_source("keras"), namespace)
-    model = namespace["build"]()
-    model.compile(
-        optimizer=keras.optimizers.Adam(1e-3),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    rows = splits(data, Protocol(validation_share=0.0, test_share=0.05)).train
-    images, labels = data.images[rows].astype("float32") / 255, data.labels[rows]
-    model.fit(images[:128], labels[:128], batch_size=64, verbose=0)
-    began = time.perf_counter()
-    for done in count(1):
-        model.fit(images, labels, batch_size=64, verbose=0)
-        if (spent := time.perf_counter() - began) > seconds:
-            yield done * len(images) / spent
-            return
+    set_global_policy("mixed_bfloat16")
+    keras_fit(network, data, protocol, rival)
 
 
 @contextmanager

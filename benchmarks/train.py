@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -231,28 +232,50 @@ def limit(net: Network, data: Dataset, protocol: Protocol, after_epoch: Turns) -
         after_epoch()
 
 
-def textbook(net: Network, data: Dataset, protocol: Protocol, after_epoch: Turns) -> None:
+def textbook(
+    net: Network,
+    data: Dataset,
+    protocol: Protocol,
+    after_epoch: Callable[[], None],
+    device: str = "cpu",
+    precision: str = "float32",
+    *,
+    compiled: bool = False,
+) -> None:
     import torch
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
 
+    from cnngen_torch.precision import autocast
     from cnngen_torch.train import load
 
+    place = torch.device(device)
     rows = splits(data, protocol).train
     images = torch.from_numpy(data.images[rows]).permute(0, 3, 1, 2).float().div(255).contiguous()
     dataset = TensorDataset(images, torch.from_numpy(data.labels[rows]))
-    loader = DataLoader(dataset, batch_size=protocol.batch, shuffle=True)
-    model = load(net.to_source("torch")).train()
+    loader = DataLoader(
+        dataset,
+        batch_size=protocol.batch,
+        shuffle=True,
+        drop_last=compiled,
+        pin_memory=device == "cuda",
+    )
+    model: Any = load(net.to_source("torch")).to(place).train()
+    if compiled:
+        torch.compiler.reset()
+        model = torch.compile(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate)
     criterion = nn.CrossEntropyLoss()
     while True:
         total, correct = 0.0, 0
-        for inputs, labels in loader:
-            if len(labels) == 1:
+        for batch, answers in loader:
+            if len(answers) == 1:
                 continue
+            inputs, labels = batch.to(place), answers.to(place)
             optimizer.zero_grad()
-            outputs = model(inputs)
-            loss = criterion(outputs, labels)
+            with autocast(precision, place):
+                outputs = model(inputs)
+                loss = criterion(outputs, labels)
             loss.backward()
             optimizer.step()
             total += loss.item() * len(labels)
@@ -260,7 +283,9 @@ def textbook(net: Network, data: Dataset, protocol: Protocol, after_epoch: Turns
         after_epoch()
 
 
-def keras_fit(net: Network, data: Dataset, protocol: Protocol, after_epoch: Turns) -> None:
+def keras_fit(
+    net: Network, data: Dataset, protocol: Protocol, after_epoch: Callable[..., None]
+) -> None:
     import keras
 
     namespace: dict[str, Any] = {}

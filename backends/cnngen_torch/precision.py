@@ -61,13 +61,18 @@ class Descent:
         self.scaler.step(cast(torch.optim.Optimizer, self.optimizer), rate)
         self.scaler.update()
 
-    def reset(self, scaler: dict[str, float | int]) -> None:
+    @property
+    def scaling(self) -> dict[str, float | int]:
+        """The state of the scaler; empty without scaling."""
+        return self.scaler.state_dict() if self.scaler is not None else {}
+
+    def reset(self, scaling: dict[str, float | int]) -> None:
         """Drop the gradients of a step that was broken off, and go back to a state of the scaler."""
         for weight in self.optimizer.weights:
             weight.grad = None
         if self.scaler is not None:
             self.scaler._per_optimizer_states.clear()
-            self.scaler.load_state_dict(scaler)
+            self.scaler.load_state_dict(scaling)
 
     @property
     def skipped_steps(self) -> int | None:

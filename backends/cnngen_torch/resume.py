@@ -24,7 +24,7 @@ class Snapshot:
     state: TrainingState
     tensors: list[Tensor]
     random: list[Tensor]
-    scaler: dict[str, float | int]
+    scaling: dict[str, float | int]
 
     def restore(self) -> None:
         """Make weights, moments and random numbers what they were."""
@@ -32,7 +32,7 @@ class Snapshot:
             for own, kept in zip(self.state.tensors, self.tensors, strict=True):
                 own.copy_(kept)
         _set_random(self.random, self.state.device)
-        self.state.descent.reset(self.scaler)
+        self.state.descent.reset(self.scaling)
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,13 @@ class TrainingState:
 
     def to_bytes(self) -> bytes:
         """The state as a file of tensors and numbers."""
-        scaler = self.descent.scaler
         file = BytesIO()
         torch.save(
             {
                 "identity": self.identity,
                 "weights": list(self.model.state_dict().values()),
                 "moments": self.descent.optimizer.moments(),
-                "scaler": scaler.state_dict() if scaler else {},
+                "scaler": self.descent.scaling,
                 "shuffle": self.shuffle.get_state(),
                 "random": _random(self.device),
                 "progress": self.progress.reached(),
@@ -87,8 +86,7 @@ class TrainingState:
             self.progress.best = best
             self.shuffle.set_state(state["shuffle"].cpu())
             _set_random(state["random"], self.device)
-            if self.descent.scaler is not None:
-                self.descent.scaler.load_state_dict(state["scaler"])
+            self.descent.reset(state["scaler"])
             with torch.no_grad():
                 for own, kept in pairs:
                     own.copy_(kept)
@@ -97,13 +95,8 @@ class TrainingState:
 
     def snapshot(self) -> Snapshot:
         """What a step changes, as it is now."""
-        scaler = self.descent.scaler
-        return Snapshot(
-            self,
-            [tensor.clone() for tensor in self.tensors],
-            _random(self.device),
-            scaler.state_dict() if scaler else {},
-        )
+        tensors = [tensor.clone() for tensor in self.tensors]
+        return Snapshot(self, tensors, _random(self.device), self.descent.scaling)
 
     @property
     def tensors(self) -> list[Tensor]:

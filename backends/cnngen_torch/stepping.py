@@ -46,6 +46,25 @@ class Choice:
     cause: str
 
 
+def way_of(
+    step: Step,
+    state: TrainingState,
+    precision: str,
+    chosen: Tensor,
+    right: Tensor,
+    rate: float,
+    *,
+    left: int,
+    asked: Execution | None,
+) -> tuple[Step, Choice]:
+    """How a training with so many steps left runs those of whole batches: as asked, else the better."""
+    if asked == "graph":
+        return captured(step, chosen, right), Choice("graph", "as asked for")
+    if left < LEAST_STEPS:
+        return step, Choice("eager", "too few steps for a trial")
+    return as_graph_if_better(step, state, precision, chosen, right, rate)
+
+
 def as_graph_if_better(
     step: Step,
     state: TrainingState,

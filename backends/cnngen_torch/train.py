@@ -35,15 +35,7 @@ from cnngen_torch.optimizers import OPTIMIZERS
 from cnngen_torch.precision import Descent, autocast, capability, tf32
 from cnngen_torch.resume import TrainingState
 from cnngen_torch.settings import own_settings
-from cnngen_torch.stepping import (
-    LEAST_STEPS,
-    WARM_STEPS,
-    Choice,
-    Execution,
-    Step,
-    as_graph_if_better,
-    captured,
-)
+from cnngen_torch.stepping import WARM_STEPS, Choice, Execution, Step, way_of
 from cnngen_torch.weights import set_weights
 from cnngen_torch.weights import weights as get_weights
 
@@ -207,15 +199,10 @@ def _train(
             whole = len(chosen) == protocol.batch
             rate = protocol.learning_rate_at(done, len(sizes))
             if whole and choice is None and device.type == "cuda" and done - begun >= WARM_STEPS:
-                if execution == "graph":
-                    run_whole = captured(step, chosen, answers)
-                    choice = Choice("graph", "as asked for")
-                elif protocol.epochs * len(sizes) - done < LEAST_STEPS:
-                    choice = Choice("eager", "too few steps for a trial")
-                else:
-                    run_whole, choice = as_graph_if_better(
-                        step, kept, precision, chosen, answers, rate
-                    )
+                left = protocol.epochs * len(sizes) - done
+                run_whole, choice = way_of(
+                    step, kept, precision, chosen, answers, rate, left=left, asked=execution
+                )
             loss, guess = (run_whole if whole else step)(chosen, answers, rate)
             losses.append(loss)
             guesses.append(guess)

@@ -61,22 +61,28 @@ class ModeError(BackendError):
         self.is_end = is_end
 
 
+def split_mode(text: str) -> tuple[str, str | None, str | None]:
+    """The backend, the mode and the precision that a text names; None for what it leaves out."""
+    where, at, precision = text.strip().partition("@")
+    backend, colon, name = where.partition(":")
+    return backend, name if colon else None, precision if at else None
+
+
 def parse_mode(text: str) -> Mode:
     """The mode that a text such as `torch`, `keras:jax` or `torch@bfloat16` names.
 
     Raises `BackendError` if the backend, the mode or the precision does not exist.
     """
-    where, at, asked = text.strip().partition("@")
-    precisions: dict[str, Precision] = {name: name for name in get_args(Precision)}
-    if at and asked not in precisions:
+    backend, name, asked = split_mode(text)
+    precision = next((one for one in get_args(Precision) if one == asked), None)
+    if asked is not None and precision is None:
+        where = text.strip().partition("@")[0]
         raise BackendError(
             f"there is no precision '{asked}'",
-            hint=f"Known: {', '.join(f'{where}@{name}' for name in precisions)}.",
+            hint=f"Known: {', '.join(f'{where}@{one}' for one in get_args(Precision))}.",
         )
-    precision = precisions[asked] if at else None
-    backend, colon, name = where.partition(":")
     modes = get_backend(backend).modes
-    if not colon:
+    if name is None:
         return Mode(backend, precision=precision)
     if name not in modes:
         known = ", ".join(f"{backend}:{mode}" for mode in modes)

@@ -303,15 +303,16 @@ def _print(found: PowerCalibration) -> None:
 
     from cnngen.cli.output import print_table, table_of
     from cnngen.errors import printable
+    from cnngen.training.energy.calibration import watts_text
 
     errors = found.errors or (None, None, None)
     facts = {
         "machine": f"{found.cpu}, {found.cores} cores",
-        "at rest": _watts(found.idle_power, errors[0]),
-        "full load": f"{_watts(found.cpu_power, errors[1])} more",
+        "at rest": watts_text(found.idle_power, errors[0]),
+        "full load": f"{watts_text(found.cpu_power, errors[1])} more",
     }
     if found.gpu_slope is not None:
-        slope = _watts(found.gpu_slope, errors[2])
+        slope = watts_text(found.gpu_slope, errors[2])
         facts["GPU"] = f"{slope} at the plug for each W of {found.cards} by NVML"
     elif found.gpu_idle_power is not None:
         facts["GPU"] = "not calibrated (--gpu): records of trainings on it have no such energy"
@@ -327,7 +328,3 @@ def _print(found: PowerCalibration) -> None:
     for name, fact in facts.items():
         rows.add_row(Text(name, "bold"), Text(printable(fact)))
     print_table(rows)
-
-
-def _watts(value: float, error: float | None) -> str:
-    return f"{value:.1f} W" + ("" if error is None else f" +- {error:.1f}")

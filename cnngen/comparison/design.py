@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from cnngen.backend.mode_process import split_mode
 from cnngen.errors import CnnGenError, StoreError, counted, shorten
 from cnngen.runs.record import record_id
 from cnngen.system.files import write_file
@@ -107,13 +108,13 @@ class Design:
 
         Raises `CnnGenError` if there is no such precision.
         """
-        _, at, precision = mode.partition("@")
-        given = {"precision": precision} if at else {}
+        *_, precision = split_mode(mode)
+        given = {} if precision is None else {"precision": precision}
         return with_settings(self.protocol, {"seed": self.protocol.seed + repeat, **given})
 
     def key(self, network: str, mode: str, repeat: int) -> str:
         """Return the key of a training's run in the folder of its mode."""
-        backend = re.split("[:@]", mode)[0]
+        backend, *_ = split_mode(mode)
         return record_id(network, backend, self.protocol_of(mode, repeat), self.data)
 
     def __len__(self) -> int:

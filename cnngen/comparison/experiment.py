@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from cnngen.backend import get_backend
 from cnngen.backend.definitions import first_weights
-from cnngen.backend.mode_process import ModeProcess, installed, parse_mode
+from cnngen.backend.mode_process import Mode, ModeProcess, installed, parse_mode
 from cnngen.comparison.comparison import Comparison, read_comparison
 from cnngen.comparison.design import Compared, Design, TrainingBlock, claim, mode_folder
 from cnngen.errors import BackendError, CnnGenError, DataError, StoreError
@@ -260,23 +260,24 @@ def _worker(
             environment=environment,
             files=data.files,
         ) as workers:
-            warm = _Warm(workers, mode, design)
+            warm = _Warm(workers, parsed, design)
             yield ExecutorSetup(warm, data, lambda: 1, alone=True)
 
 
 class _Warm(Executor):
     """Passes calls to worker processes, each of which warms up before its first call."""
 
-    def __init__(self, workers: Workers, mode: str, design: Design) -> None:
+    def __init__(self, workers: Workers, mode: Mode, design: Design) -> None:
         self.workers = workers
         self.mode = mode
         self.design = design
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        protocol = replace(self.design.protocol_of(self.mode, 0), **WARM_UP_PROTOCOL)
-        backend = parse_mode(self.mode).backend
+        protocol = replace(self.design.protocol_of(str(self.mode), 0), **WARM_UP_PROTOCOL)
         metering = Metering(self.design.country, self.design.tdp, mode=self.design.energy_mode)
-        return self.workers.submit(_warmed_up, backend, protocol, metering, fn, *args, **kwargs)
+        return self.workers.submit(
+            _warmed_up, self.mode.backend, protocol, metering, fn, *args, **kwargs
+        )
 
 
 def _warmed_up(

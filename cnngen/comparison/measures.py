@@ -9,7 +9,6 @@ from statistics import median
 from cnngen.runs.record import Record
 from cnngen.training.energy import Energy
 from cnngen.training.energy.figures import JOULES_PER_KWH
-from cnngen.training.energy.provenance import BY_LOAD
 from cnngen.training.protocol import Status
 
 
@@ -116,5 +115,4 @@ def above_idle(energy: Energy) -> float | None:
 def is_of_process(energy: Energy) -> bool:
     """Whether every varying part of an energy is modelled from the load of the process."""
     source = energy.provenance
-    modelled = source.mode == "process" and source.cpu.means == BY_LOAD
-    return modelled and source.gpu.method == "absent"
+    return source.models_own_cpu and source.gpu.method == "absent"

@@ -17,7 +17,7 @@ from cnngen.errors import CnnGenError
 from cnngen.system.machine import usable_cores
 from cnngen.training.data import dataset_files, known_datasets
 from cnngen.training.energy import Meter, Provenance
-from cnngen.training.energy.calibration import read_calibration
+from cnngen.training.energy.calibration import read_calibration, watts_text
 
 GIB = 2**30
 LOW_MEMORY = 2.0
@@ -155,11 +155,10 @@ def _calibrated() -> Finding:
             "With a wall meter or a server's management controller: cnngen energy calibrate",
         )
     idle_error, cpu_error = (found.errors or (None, None))[:2]
-    beside = [f" +- {error:.1f}" if error is not None else "" for error in (idle_error, cpu_error)]
     return Finding(
         topic,
-        f"{found.idle_power:.1f} W{beside[0]} at rest, {found.cpu_power:.1f} W{beside[1]} more at "
-        f"full load, by {found.method} of {found.date[:10]}",
+        f"{watts_text(found.idle_power, idle_error)} at rest, "
+        f"{watts_text(found.cpu_power, cpu_error)} more at full load, by {found.method} of {found.date[:10]}",
         figures={
             "idle_watts": found.idle_power,
             "idle_error_watts": idle_error,

@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isfinite, isqrt
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from cnngen.errors import CnnGenError, StoreError
+from cnngen.runs.parquet_index import schema
 from cnngen.space.nasbench101 import SPACE, Cell, cell_network
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from cnngen.system.files import replacing
 
 MAX_RECORD = 2**20
 """Most bytes of a record that are read; those of the published tables have some hundreds."""
@@ -35,35 +34,14 @@ CHECKED = 1_000
 CIFAR10 = {"data_name": "cifar10", "data_shape": "32x32x3", "data_classes": 10}
 IMAGES = {"data_images": 60_000, "protocol_test_share": 1 / 6}
 
-TEXT, WHOLE, REAL = "string", "int64", "double"
-COLUMNS = {
-    "description": TEXT,  # of cells there is none: their names say what they are
-    "name": TEXT,
-    "space": TEXT,
-    "backend": TEXT,
-    "protocol_name": TEXT,
-    "protocol_epochs": WHOLE,
-    "epochs": WHOLE,
-    "data_name": TEXT,
-    "data_shape": TEXT,
-    "data_classes": WHOLE,
-    "data_images": WHOLE,
-    "protocol_test_share": REAL,
-    "status": TEXT,
-    "test_accuracy": REAL,
-    "validation_accuracy": REAL,
-    "train_accuracy": REAL,
-    "train_seconds": REAL,
-    "parameters": WHOLE,
-    "hardware_gpu": TEXT,
-    "hardware_cpu": TEXT,
-    "energy_total_energy": REAL,
-    "energy_cpu_method": TEXT,
-    "energy_cpu_means": TEXT,
-    "energy_gpu_method": TEXT,
-    "energy_gpu_means": TEXT,
-}
-"""Those of `docs/records.md` that a published table tells of, with their types in Arrow."""
+COLUMNS = (
+    *("name", "space", "backend", "protocol_name", "protocol_epochs", "epochs", "data_name"),
+    *("data_shape", "data_classes", "data_images", "protocol_test_share", "status"),
+    *("test_accuracy", "validation_accuracy", "train_accuracy", "train_seconds", "parameters"),
+    *("hardware_gpu", "hardware_cpu", "energy_total_energy", "energy_cpu_method"),
+    *("energy_cpu_means", "energy_gpu_method", "energy_gpu_means"),
+)
+"""Those of `docs/records.md` that a published table tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,46 +134,46 @@ def write_cell_table(
     import pyarrow as pa
     from pyarrow import parquet
 
-    types = {TEXT: pa.string(), WHOLE: pa.int64(), REAL: pa.float64()}
-    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
-    file = Path(file)
-    partial = file.with_name(f".{file.name}.partial")
-    counted: set[Cell] = set()
+    # Of cells there is no description: their names say what they are.
+    known = [pa.field("description", pa.string()), *map(schema().field, COLUMNS)]
+    checked: set[Cell] = set()
     rows: list[dict[str, object]] = []
     done = 0
     seen: set[int] = set()
-
-    def batch() -> pa.Table:
-        return pa.Table.from_pylist(rows, schema)
-
     try:
-        with parquet.ParquetWriter(partial, schema) as writer:
+        with (
+            replacing(Path(file)) as out,
+            parquet.ParquetWriter(out, pa.schema(known)) as writer,
+        ):
+
+            def write() -> None:
+                writer.write_table(pa.Table.from_pylist(rows, writer.schema))
+                if on_progress is not None:
+                    on_progress(done)
+                rows.clear()
+
             for training in read_cell_table(source):
                 seen.add(training.epochs)
                 if epochs not in (None, training.epochs):
                     continue
-                if len(counted) < CHECKED and training.cell not in counted:
-                    counted.add(training.cell)
+                if len(checked) < CHECKED and training.cell not in checked:
+                    checked.add(training.cell)
                     _check(training, Path(source))
                 rows.append(training.row())
                 done += 1
                 if len(rows) == BATCH:
-                    writer.write_table(batch())
-                    rows.clear()
-                if on_progress is not None:
-                    on_progress(done)
-            writer.write_table(batch())
-        if not done:
-            there = ", ".join(map(str, sorted(seen)))
-            raise StoreError(
-                f"{source} has no training of {epochs} epochs" if seen else f"{source} is empty",
-                hint=f"There are trainings of {there} epochs." if seen else None,
-            )
-        partial.replace(file)
+                    write()
+            write()
+            if not done:
+                there = ", ".join(map(str, sorted(seen)))
+                raise StoreError(
+                    f"{source} has no training of {epochs} epochs"
+                    if seen
+                    else f"{source} is empty",
+                    hint=f"There are trainings of {there} epochs." if seen else None,
+                )
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return done
 
 

@@ -12,9 +12,18 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 CRASHES = ("SIGABRT", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP")
 """Signals that a process gets for its own errors, and seldom from anybody else."""
+
+
+OWN_GROUP: dict[str, Any] = (
+    {"start_new_session": True}
+    if os.name == "posix"
+    else {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+)
+"""Arguments of `subprocess.Popen` for a process that `kill_group` can end."""
 
 
 def usable_cores() -> int:
@@ -80,7 +89,7 @@ def signal_name(number: int) -> str:
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process that was started in a session of its own, with all that it has started."""
+    """End a process that was started with `OWN_GROUP`, with all that it has started."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ from typing import Any
 
 from cnngen.errors import CnnGenError
 from cnngen.system.link import linked
-from cnngen.system.machine import CRASHES, kill_group, signal_name
+from cnngen.system.machine import CRASHES, OWN_GROUP, kill_group, signal_name
 from cnngen.system.worker import WorkerOptions
 
 START = "from cnngen.system.worker import WorkerOptions, main; main({!r}, {!r})"
@@ -22,13 +22,6 @@ START_PATIENCE = 120.0
 """Seconds that a new process gets to be ready, however short the patience is."""
 
 STDERR = 2
-
-OWN_GROUP: dict[str, Any] = (
-    {"start_new_session": True}
-    if os.name == "posix"
-    else {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-)
-"""Ctrl-C is for the parent to act on."""
 
 
 class WorkerDied(Exception):
@@ -86,7 +79,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if capture else STDERR,  # stdout is for our own answers
                 stderr=subprocess.STDOUT if capture else None,
-                **OWN_GROUP,
+                **OWN_GROUP,  # Ctrl-C is for the parent to act on
             )
 
         try:

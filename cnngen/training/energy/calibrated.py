@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from cnngen.training.energy.calibration import PowerCalibration, usable_calibration
 from cnngen.training.energy.figures import JOULES_PER_KWH, Provenance
 from cnngen.training.energy.instrument import Reading
-from cnngen.training.energy.provenance import BY_LOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ def calibrated(reading: Reading, provenance: Provenance) -> CalibratedEnergy | N
     calibration = usable_calibration()
     if calibration is None:
         return None
-    own = provenance.mode == "process" and provenance.cpu.means == BY_LOAD
+    own = provenance.models_own_cpu
     load = reading.during.own_of_machine if own else reading.during.machine_share
     share = provenance.cpu_share if provenance.shared else 1.0
     above_idle = _gpu_above_idle(reading, calibration)

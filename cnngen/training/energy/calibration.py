@@ -190,6 +190,11 @@ def remove_calibration() -> Path | None:
     return path
 
 
+def watts_text(watts: float, error: float | None) -> str:
+    """Power in W as text, with its standard error if that is known."""
+    return f"{watts:.1f} W" + ("" if error is None else f" +- {error:.1f}")
+
+
 def usable_calibration() -> PowerCalibration | None:
     """This machine's calibration, None without one or if it is broken."""
     with suppress(StoreError):

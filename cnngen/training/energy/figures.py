@@ -12,6 +12,9 @@ CalibrationMethod = Literal["two readings", "power log", "live source"]
 
 JOULES_PER_KWH = 3.6e6
 
+BY_LOAD = "TDP x load"
+"""The means of a CPU modelled from the load of the machine or process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Component:
@@ -70,6 +73,11 @@ class Provenance:
     calibration_cpu_power: float | None = None
     calibration_error: float | None = None
     codecarbon: str
+
+    @property
+    def models_own_cpu(self) -> bool:
+        """Whether the CPU's figure is modelled for the load of this process alone."""
+        return self.mode == "process" and self.cpu.means == BY_LOAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

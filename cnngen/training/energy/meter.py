@@ -22,7 +22,6 @@ from cnngen.training.energy.instrument import (
     discard,
     instrument,
 )
-from cnngen.training.energy.provenance import BY_LOAD
 
 
 @dataclass(slots=True)
@@ -187,8 +186,7 @@ def _energy(reading: Reading, provenance: Provenance, idle: Idle | None, idle_ag
         gpu_share=reading.gpu_share,
     )
     if provenance.shared:
-        own = provenance.mode == "process" and provenance.cpu.means == BY_LOAD
-        part = apportion(reading, cpu_is_own=own)
+        part = apportion(reading, cpu_is_own=provenance.models_own_cpu)
         reading = part.reading
         provenance = replace(provenance, cpu_share=part.cpu_share, gpu_share=part.reading.gpu_share)
     by_meter = calibrated(whole, provenance)

@@ -129,7 +129,7 @@ class LiveSource:
                 self._words,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                start_new_session=True,
+                **machine.OWN_GROUP,
             )
         except (OSError, ValueError) as error:
             raise CnnGenError(f"'{self._name}' does not start: {error}") from None

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from cnngen.training.energy.figures import Component, Mode, Provenance, TdpOrigin
+from cnngen.training.energy.figures import BY_LOAD, Component, Mode, Provenance, TdpOrigin
 
 if TYPE_CHECKING:
     from codecarbon import OfflineEmissionsTracker
-
-BY_LOAD = "TDP x load"
-"""The means of a CPU modelled from the load of the machine or process."""
 
 CPU_COUNTERS = {
     "intel_rapl": "RAPL counters",
