@@ -22,8 +22,8 @@ COUNT = 2000
 
 def layers_histogram() -> None:
     """How many layers 2,000 networks of each space have."""
-    figure, axes = plt.subplots(1, 2, figsize=(8, 2.6), layout="constrained")
-    for axis, space in zip(axes, ("paper", "compact"), strict=True):
+    figure, axes = plt.subplots(1, 3, figsize=(10, 2.6), layout="constrained")
+    for axis, space in zip(axes, ("paper", "authors", "compact"), strict=True):
         layers = sorted(len(network) for network in sample_many(COUNT, space, seed=0))
         axis.hist(layers, bins=60, color="#0072b2")
         axis.set_yscale("log")

@@ -200,7 +200,7 @@ MISTAKES = {
     "10 MB of brackets": (["check", "brackets.cnn"], "brackets.cnn"),
     "unknown backend": (["generate", "lenet.cnn", "-b", "caffe"], "Installed: "),
     "unknown data": (["train", "lenet.cnn", "-d", "digit"], "digits"),
-    "unknown space": (["sample", "-s", "papier"], "compact, paper"),
+    "unknown space": (["sample", "-s", "papier"], "authors, compact, paper"),
     "unknown protocol": (["train", "lenet.cnn", "-p", "fast"], "quick, paper"),
     "unwritable folder": (["sample", "-o", "lenet.cnn/x"], "cannot be created"),
     "unwritable file": (["generate", "lenet.cnn", "-o", "no/where.py"], "cannot be written"),

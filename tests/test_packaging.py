@@ -31,7 +31,7 @@ from cnngen.space import builtin_spaces
 home = pathlib.Path(sys.argv[1]).resolve()
 assert pathlib.Path(cnngen.__file__).is_relative_to(home), cnngen.__file__
 assert grammar_file().resolve().is_relative_to(home), grammar_file()
-assert builtin_spaces() == ["compact", "paper"]
+assert builtin_spaces() == ["authors", "compact", "paper"]
 ours = {"flax", "keras", "onnx", "torch"}
 assert ours <= set(backend_names()), backend_names()
 network = cnngen.sample("compact", seed=1)

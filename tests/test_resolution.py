@@ -21,7 +21,7 @@ from cnngen.space.resolution import channels, resolve
 from cnngen.space.sampling import sample, sample_description
 
 INPUTS = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (64, 48, 3)]
-SPACES = ["paper", "compact"]
+SPACES = ["paper", "compact", "authors"]
 
 networks = pytest.mark.parametrize(
     ("space", "shape"), [(s, i) for s in SPACES for i in INPUTS], ids=str

@@ -13,8 +13,11 @@ from types import SimpleNamespace
 import pytest
 
 from cnngen.errors import SpaceError
-from cnngen.language import Layer, Merge
-from cnngen.space import sampling
+from cnngen.language import Layer, Merge, parse
+from cnngen.operations import Conv2d, Dense, Pool
+from cnngen.space import load_space, sampling
+from cnngen.space.resolution import resolve
+from cnngen.space.resolution.windows import Given, moves
 from cnngen.space.sampling import Bounds, sample, sample_description, sample_many
 
 
@@ -124,3 +127,111 @@ def test_a_space_is_exhausted_only_where_repeats_follow_each_other(
     with pytest.raises(sampling.ExhaustedError) as caught:
         next(drawn)
     assert caught.value.found == 60
+
+
+def test_the_authors_space_draws_windows_as_their_program_does() -> None:
+    """Against `GestionHPP.optimisationKernelPaddingStride`, enumerated; beyond 24 pixels it has
+    strides that its own settings do not list."""
+    space = load_space("authors")
+    for size in range(1, 25):
+        drawn = moves(space, Given(False, None, None, None), "full", (size, size))
+        shares = {
+            output[0]: weight / sum(drawn.weights)
+            for output, weight in zip(drawn.sizes, drawn.weights, strict=True)
+        }
+        assert shares == pytest.approx(_ends_of_the_authors_program(size)), size
+
+
+def _ends_of_the_authors_program(size: int) -> dict[int, float]:
+    """The chance of each size of a map behind a layer that may reduce it."""
+    ends: Counter[int] = Counter()
+    few = {1: [1], 2: [1, 2]}.get(size)
+    kernels = [1] if few else [k for k in range(1, 8) if k <= size]
+    for kernel in kernels:
+        steps = [size // kernel]
+        if steps[0] > kernel:
+            steps = [s for s in range(1, 5) if s <= kernel]
+        for stride in steps:
+            ends[(size - kernel) // stride + 1] += 0.5 / len(kernels) / len(steps)  # type: ignore[assignment]
+    kernels = few or [k for k in range(1, 8) if k <= size // 2]
+    for kernel in kernels:
+        steps = [s for s in range(1, 5) if s <= kernel]
+        for stride in steps:
+            ends[-(-size // stride)] += 0.5 / len(kernels) / len(steps)  # type: ignore[assignment]
+    return dict(ends)
+
+
+def test_the_authors_networks_are_as_wide_and_as_dull_as_theirs() -> None:
+    """Of 24 of their programs, 88 % of the convolutions and 89 % of the poolings had stride 1, and
+    9 ended on a map of one pixel. Their 1,300 had 9 to 267 layers, which is one draw of many
+    (docs/spaces.md)."""
+    networks = list(sample_many(2000, "authors", input_shape=(28, 28, 1), seed=0))
+    layers = sorted(len(network) for network in networks)
+    assert layers[0] <= 10
+    assert layers[-1] >= 200
+    strides: dict[type, list[bool]] = {Conv2d: [], Pool: []}
+    ends = []
+    for network in networks:
+        for node in network.nodes:
+            if isinstance(node.operation, (Conv2d, Pool)):
+                strides[type(node.operation)].append(node.operation.stride == (1, 1))
+        last = [node.shape for node in network.nodes if len(node.shape) == 3][-1]
+        ends.append(last[:2] == (1, 1))
+    assert 0.85 < sum(strides[Conv2d]) / len(strides[Conv2d]) < 0.92
+    assert 0.86 < sum(strides[Pool]) / len(strides[Pool]) < 0.93
+    assert 0.2 < sum(ends) / len(ends) < 0.58  # 95 % of what 9 of 24 leave open
+
+
+def test_beside_empty_the_authors_networks_keep_the_size_and_else_one_layer_a_side_reduces() -> (
+    None
+):
+    for network in sample_many(300, "authors", seed=2):
+        reducing: list[int] = []
+        beside_empty: list[bool] = []
+        bodies: list[list[bool]] = []
+        for item in network.description.walk():
+            match item:
+                case Merge():
+                    bodies.append([not body.right for body in item.bodies][::-1])
+                case "(":
+                    beside_empty.append(bodies[-1].pop() or any(beside_empty))
+                    reducing.append(0)
+                case "," | ")":
+                    assert reducing.pop() <= (not beside_empty[-1])
+                    if item == ",":
+                        reducing.append(0)
+                    else:
+                        beside_empty.pop()
+                case "]":
+                    bodies.pop()
+                case Layer() if reducing and "stride" in item.parameters:
+                    keeps = item.parameters["stride"] == (1, 1)
+                    reducing[-1] += not (keeps and item.parameters["padding"] == "same")
+
+
+def test_the_authors_filters_grow_where_a_layer_is_free_and_shrink_behind_a_concat() -> None:
+    chain = "A -> input " + 3 * "conv(stride=1, padding=same) " + "flatten dense output"
+
+    def filters(text: str, space: str) -> list[int]:
+        network = resolve(parse(text), space=space)
+        return [n.operation.filters for n in network.nodes if isinstance(n.operation, Conv2d)]
+
+    assert filters(chain, "authors") == [16, 32, 48]
+    assert filters(chain, "paper") == [16, 16, 16]
+    sides = "[concat ( conv(filters=20, stride=1) , conv(filters=24, stride=1) )]"
+    behind = filters(f"A -> input {sides} conv flatten dense output", "authors")[-1]
+    assert behind - 16 in {26, 32, 36, 40}  # 0.6, 0.7, 0.8, 0.9 of 44, made even
+
+
+def test_wide_dense_layers_of_the_authors_are_limited_from_1000_units_on() -> None:
+    def units(filters: int) -> int:
+        text = f"A -> input(1x1x1) conv(filters={filters}) flatten dense dense output"
+        [hidden, _] = [
+            n.operation.units
+            for n in resolve(parse(text), space="authors").nodes
+            if isinstance(n.operation, Dense)
+        ]
+        return hidden
+
+    assert units(4900) == 980
+    assert units(5000) == 256

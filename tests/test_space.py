@@ -37,7 +37,7 @@ def test_the_paper_space_has_the_settings_of_the_paper() -> None:
 
 
 def test_both_spaces_are_there_and_valid() -> None:
-    assert builtin_spaces() == ["compact", "paper"]
+    assert builtin_spaces() == ["authors", "compact", "paper"]
     assert load_space("compact").name == "compact"
 
 
@@ -94,7 +94,7 @@ def test_a_file_that_is_no_space_is_refused(tmp_path: Path, content: bytes, word
 
 
 def test_an_unknown_space_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
-    with pytest.raises(SpaceError, match="compact, paper"):
+    with pytest.raises(SpaceError, match="authors, compact, paper"):
         load_space("papier")
     with pytest.raises(SpaceError, match="cannot be read"):
         load_space(tmp_path / "none.toml")

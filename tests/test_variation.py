@@ -16,7 +16,7 @@ from cnngen.space.variation import OPERATORS, Variant, cross, edit_distance, ins
 from cnngen.space.variation.draft import Draft
 from cnngen_torch.train import load
 
-SPACES = ("compact", "paper")
+SPACES = ("compact", "paper", "authors")
 ONE_PARENT = OPERATORS[:-1]
 SMALL = """
 name = "small"

@@ -101,7 +101,10 @@ Classes = Annotated[
     int | None, typer.Option("--classes", "-c", min=1, help="Number of classes. [10]")
 ]
 Space = Annotated[
-    str, typer.Option("--space", "-s", help="Space to draw from: paper, compact, or a .toml file.")
+    str,
+    typer.Option(
+        "--space", "-s", help="Space to draw from: paper, compact, authors, or a .toml file."
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**53 - 1, help="Seed of what is drawn.")]
 Layers = Annotated[

@@ -34,7 +34,7 @@ LANGUAGE = "cnngen"
 RESOLUTION = {
     "input": "shape of an image where the description leaves it open, such as 28x28x1",
     "classes": "number of classes where the description leaves it open",
-    "space": "what open hyper-parameters are drawn from: paper, compact, or a .toml file",
+    "space": "what open hyper-parameters are drawn from: paper, compact, authors, or a .toml file",
     "seed": "whole number that decides what is drawn",
 }
 """Arguments of models and generators: those of `cnngen.resolve`."""

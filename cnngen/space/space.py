@@ -11,7 +11,7 @@ import json
 import re
 import tomllib
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -66,6 +66,10 @@ class WeightedChoice(Generic[Item]):
         """Create a choice from values and their weights, by default equal."""
         weights = tuple(weights or [1.0] * len(values))
         return cls(tuple(values), weights, tuple(accumulate(weights)))
+
+    def pairs(self) -> Iterator[tuple[Item, float]]:
+        """Each value with its weight."""
+        return zip(self.values, self.weights, strict=True)
 
     def draw(self, random: Random) -> Item:
         """Draw one of the values."""
@@ -149,8 +153,13 @@ class Features(_Section):
 
 
 class _Windows(_Section):
+    """With `bounded`, windows are drawn as the authors' program draws them: no larger than the
+    map, or than half of it where they pad and may reduce it, with strides no larger than the window.
+    """
+
     strides: _choice(int, 1, 64)  # type: ignore[valid-type]
     paddings: _choice(Padding)  # type: ignore[valid-type]
+    bounded: bool = False
 
     def _keeps_size(self, windows: WeightedChoice[int]) -> None:
         if 1 not in self.strides.values or not (
@@ -163,8 +172,8 @@ class _Windows(_Section):
 
 
 class Convolution(_Windows):
-    """Convolutions. Filters start at `first_filters`, and each reducing convolution has
-    `filter_growth` more than the one before.
+    """Convolutions. Filters start at `first_filters`, and each `growing` convolution has
+    `filter_growth` more than the one before: each that reduces the map, or each that is free to.
     """
 
     kinds: _choice(Kind)  # type: ignore[valid-type]
@@ -172,6 +181,7 @@ class Convolution(_Windows):
     activations: _choice(Activation)  # type: ignore[valid-type]
     first_filters: Annotated[int, Field(ge=1, le=4096)]
     filter_growth: Annotated[int, Field(ge=0, le=4096)]
+    growing: Literal["reducing", "free"] = "reducing"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -194,9 +204,15 @@ class Pooling(_Windows):
 class Merges(_Section):
     """Merges. A left branch is a sequence of convolutions or, with the probability `nested`,
     contains merges. The right side of a lone body is Empty with the probability `empty_right`.
+
+    With `reducing = "one"`, one layer of a side, drawn among its own, is free to reduce the map, and
+    none beside Empty; the others have stride 1 and padding `same`. The convolution behind a
+    `concat` counts its filters from a share of the channels there, drawn from `compression`.
     """
 
     modes: _choice(MergeMode)  # type: ignore[valid-type]
+    reducing: Literal["any", "one"] = "any"
+    compression: _choice(float, 0.01, 1) | None = None  # type: ignore[valid-type]
     bodies: Range
     empty_right: Share
     right_convolutions: Range
@@ -213,8 +229,9 @@ class Merges(_Section):
 
 
 class Classification(_Section):
-    """The head. The units of a hidden dense layer are a share of its inputs: `wide` (up to
-    `wide_limit` units) from 1000 inputs on, otherwise a share in the range `narrow`.
+    """The head. The units of a hidden dense layer are a share of its inputs: `wide` from 1000
+    inputs on, otherwise a share in the range `narrow`. Wide layers that would have more than
+    `limited_from` units, by default `wide_limit`, have `wide_limit`.
     """
 
     interstices: _choice(IntersticeKind)  # type: ignore[valid-type]
@@ -222,6 +239,7 @@ class Classification(_Section):
     dropout: Share
     wide: Share
     wide_limit: Annotated[int, Field(ge=2, le=65536)]
+    limited_from: Annotated[int, Field(ge=2, le=65536)] | None = None
     narrow: tuple[Share, Share]
 
 

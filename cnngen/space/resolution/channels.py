@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from cnngen.errors import MergeError, ResolveError, Span
 from cnngen.language.tree import Body, Description, Layer, Merge
 from cnngen.operations import DEPTHWISE, WORDS
+from cnngen.space.resolution.draw_windows import Drawn
 from cnngen.space.resolution.reach import Item
-from cnngen.space.space import Space
+from cnngen.space.space import Random, Space
 
 WITH_FILTERS = {name for name, word in WORDS.items() if "filters" in word.parameter_names}
 """The words whose channels are to be chosen; others keep theirs."""
@@ -32,20 +33,23 @@ def choose_filters(
     description: Description,
     space: Space,
     input_channels: int,
-    reducing: set[int],
+    drawn: Drawn,
+    random: Random,
 ) -> tuple[dict[int, int], int]:
     """Choose the filters of each convolution, by position; also return the final channels.
 
-    `reducing` are the positions of the convolutions that reduce the map. Every merge must have
-    a mode. Filters start at the space's `first_filters` and grow with each reducing convolution
-    after the first; other convolutions keep the current value. Raises `ResolveError` if given
-    filters contradict each other.
+    Every merge must have a mode. Filters start at the space's `first_filters` and grow with each
+    convolution after the first that reduces the map, or is free to, as the space has it; other
+    convolutions keep the current value. Raises `ResolveError` if given filters contradict each
+    other.
     """
     channels = _Channels(description)
     unknowns, end = _connect(channels, items, input_channels)
     channels.propagate()
     level = 0
     levels: list[list[int]] = []  # of each open merge: main, right and left column
+    wholes = iter(channels.wholes)
+    rule = space.convolution
     for position, item in enumerate(items):
         match item:
             case Layer() if position in unknowns:
@@ -54,12 +58,16 @@ def choose_filters(
                 if isinstance(given, int):
                     level = given
                 elif groups == DEPTHWISE:
-                    channels.settle(unknowns[position], level or space.convolution.first_filters)
+                    channels.settle(unknowns[position], level or rule.first_filters)
                     continue
                 elif level == 0:
-                    level = space.convolution.first_filters
-                elif position in reducing:
-                    level += space.convolution.filter_growth
+                    level = rule.first_filters
+                elif (
+                    position in drawn.reducing
+                    if rule.growing == "reducing"
+                    else position not in drawn.kept
+                ):
+                    level += rule.filter_growth
                 if given is None and isinstance(groups, int):
                     level = -(-level // groups) * groups
                 channels.settle(unknowns[position], level)
@@ -71,11 +79,19 @@ def choose_filters(
                 levels[-1][2], level = level, levels[-1][1]
             case ")":
                 main = max(levels[-1][2], level)
+                whole = next(wholes)
+                if whole is not None and space.merge.compression is not None:
+                    main = _compressed(channels.known(whole), space.merge.compression.draw(random))
                 levels[-1][:2] = main, level
             case "]":
                 level = levels.pop()[0]
     filters = {position: channels.known(unknown) for position, unknown in unknowns.items()}
     return filters, channels.known(end)
+
+
+def _compressed(channels: int, share: float) -> int:
+    """A share of a number of channels, even and at least 2."""
+    return max(2, (int(channels * share) + 1) // 2 * 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +116,8 @@ class _Channels:
     origins: dict[int, Span] = field(default_factory=dict)
     added: dict[int, Body] = field(default_factory=dict)
     sums: list[_Sum] = field(default_factory=list)
+    wholes: list[int | None] = field(default_factory=list)
+    """Of each body, as the walk ends them, its concatenated channels; None where it is added."""
     sums_of: dict[int, list[_Sum]] = field(default_factory=dict)
     followed: int = 0
     heeded: set[int] = field(default_factory=set)
@@ -323,9 +341,11 @@ def _connect(
                 if merge.mode == "add":
                     channels.join(left, right, body)
                     whole = right
+                    channels.wholes.append(None)
                 else:
                     whole = channels.new()
                     channels.sums.append(_Sum(whole, left, right, body))
+                    channels.wholes.append(whole)
                 merges[-1][:2] = whole, right
             case "]":
                 here = merges.pop()[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,30 +21,38 @@ from cnngen.space.resolution.reach import (
     reach,
 )
 from cnngen.space.resolution.windows import Size, Window, moves
-from cnngen.space.space import Random, Space
+from cnngen.space.space import Random, Space, WeightedChoice
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """The drawn windows, by the position of their layer. `reducing` are the positions where the
-    map becomes smaller, `end` is the size at the end of the main column.
+    map becomes smaller, `kept` those where the space had it keep its size, and `end` is the size
+    at the end of the main column.
     """
 
     windows: dict[int, Window]
     reducing: set[int]
+    kept: Set[int]
     end: Size
 
 
 def draw_windows(
-    items: Sequence[Item], description: Description, space: Space, start: Size, random: Random
+    items: Sequence[Item],
+    description: Description,
+    space: Space,
+    start: Size,
+    random: Random,
+    kept: Set[int] = frozenset(),
 ) -> Drawn:
     """Draw windows that lead the map from the input to the output.
 
-    A merge ends at a size that both sides can reach, drawn uniformly. Windows are drawn with
-    the space's weights among those from which the rest of the chain has a solution. Raises
-    `ResolveError` if the given hyper-parameters have no solution.
+    A merge ends at a size that both sides can reach. Windows are drawn with
+    the space's weights among those from which the rest of the chain has a solution; open ones at
+    the positions `kept` keep the size of the map. Raises `ResolveError` if the given
+    hyper-parameters have no solution.
     """
-    sizes = reach(items, description, space, start)
+    sizes = reach(items, description, space, start, kept)
     universe = sizes.universe
     anywhere = np.ones(len(universe.sizes), np.bool_)
     drawn: dict[int, Window] = {}
@@ -80,14 +88,29 @@ def draw_windows(
                 met = np.flatnonzero(way & (body.relation[at] > 0))
                 if not len(met):
                     raise _contradiction(items, description, sizes, start)
-                target = int(met[int(random() * len(met))])
+                target = _meeting(met.tolist(), body, at, sizes, kept, random)
                 exactly = np.zeros_like(anywhere)
                 exactly[target] = True
                 pending += ((body.right, at, exactly), (body.left, at, exactly))
                 at = target
         if chain is sizes.chain:
             end = universe.sizes[at]
-    return Drawn(drawn, reducing, end)
+    return Drawn(drawn, reducing, kept, end)
+
+
+def _meeting(
+    met: list[int], body: BodyReach, at: int, sizes: Reach, kept: Set[int], random: Random
+) -> int:
+    """Draw the size at which the sides of a body meet: uniformly, or where one layer a side reduces
+    the map, as that of the left side would have it. The right side follows."""
+    free = [step.known for step in body.left if step.known and step.position not in kept]
+    if sizes.space.merge.reducing == "one" and len(free) == 1:
+        options = moves(sizes.space, free[0], sizes.freedom, sizes.universe.sizes[at])
+        wanted = dict(zip(options.sizes, options.weights, strict=True))
+        weights = [wanted.get(sizes.universe.sizes[number], 0.0) for number in met]
+        if any(weights):
+            return WeightedChoice.of(met, weights).draw(random)
+    return met[int(random() * len(met))]
 
 
 def _ways_on(chain: list[ReachStep], wanted: Reached) -> list[Reached]:

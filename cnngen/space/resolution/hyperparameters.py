@@ -17,6 +17,7 @@ from cnngen.network import Network
 from cnngen.operations import WINDOW_NAMES, WORDS, shapes
 from cnngen.space.resolution.channels import choose_filters
 from cnngen.space.resolution.draw_windows import draw_windows
+from cnngen.space.resolution.kept_layers import kept_layers
 from cnngen.space.resolution.lower import lower
 from cnngen.space.resolution.reach import Item
 from cnngen.space.space import Random, Space, load_space
@@ -79,8 +80,15 @@ def _resolve(
     items = [
         replace(item, mode=item.mode or mode) if isinstance(item, Merge) else item for item in items
     ]
-    drawn = draw_windows(items, description, space, shape[:2], random)
-    filters, channels = choose_filters(items, description, space, shape[2], drawn.reducing)
+    kept = kept_layers(items, space, random)
+    try:
+        drawn = draw_windows(items, description, space, shape[:2], random, kept)
+    except ResolveError:
+        if not kept:
+            raise
+        # What is given may leave a solution only where other layers reduce the map, too.
+        drawn = draw_windows(items, description, space, shape[:2], random)
+    filters, channels = choose_filters(items, description, space, shape[2], drawn, random)
 
     features = 0
     for position, item in enumerate(items):
@@ -177,7 +185,9 @@ def _hidden_units(features: int, space: Space, random: Random) -> int:
     """Draw the units of a hidden dense layer: a share of its inputs, even and at least 2."""
     head = space.classification
     if features >= 1000:
-        units = min(int(features * head.wide), head.wide_limit)
+        units = int(features * head.wide)
+        if units >= (head.limited_from or head.wide_limit):
+            units = head.wide_limit
     else:
         low, high = head.narrow
         units = int(features * (low + (high - low) * random()))

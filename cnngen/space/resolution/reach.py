@@ -8,7 +8,7 @@ if and only if the row of that size is not zero, whatever the merge contains.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -92,14 +92,24 @@ class Reach:
         return " or ".join(filter(None, (", ".join(sizes[:-1]), sizes[-1]))) if sizes else "none"
 
 
-def reach(items: Sequence[Item], description: Description, space: Space, start: Size) -> Reach:
-    """Compute the sizes that every step of a walk can reach from the size of the input.
+def reach(
+    items: Sequence[Item],
+    description: Description,
+    space: Space,
+    start: Size,
+    kept: Set[int] = frozenset(),
+) -> Reach:
+    """Compute the sizes that every step of a walk can reach from the size of the input, where open
+    windows at the positions `kept` keep it.
 
     Raises `ResolveError` if these are too many to compute with, even if open windows keep the
     size.
     """
     merges = sum(isinstance(item, Merge) for item in items)
     windows = [given(item) if isinstance(item, Layer) else None for item in items]
+    for position in kept:
+        known = windows[position]
+        windows[position] = known.kept() if known else None
     for freedom in FREEDOMS:
         sizes = _possible(items, windows, space, start, freedom)
         if len(sizes) <= MAX_SIZES and merges * len(sizes) ** 2 * 4 <= MAX_BYTES:
@@ -126,6 +136,8 @@ def before(wanted: Reached, relation: Relation) -> Reached:
 
 
 OPEN = (Given(False, None, None, None), Given(True, None, None, None))
+SAMPLED = {None, *OPEN, *(known.kept() for known in OPEN)}
+"""The windows of sampled descriptions."""
 
 
 @lru_cache(maxsize=64)
@@ -143,7 +155,7 @@ def _possible(
     items: Sequence[Item], windows: Windows, space: Space, start: Size, freedom: Freedom
 ) -> frozenset[Size]:
     """Return the sizes that may occur, if the sides of merges meet wherever they can."""
-    if {*windows} <= {None, *OPEN}:
+    if {*windows} <= SAMPLED:
         # Sampled descriptions share one universe, so that their relations are cached.
         sizes = _closure(space, start, freedom)
         if len(sizes) <= FEW_SIZES:

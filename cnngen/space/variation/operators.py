@@ -394,14 +394,25 @@ def _wrap_units(site: Site, left: DraftLeft, first: int, last: int) -> None:
 
 def _merge_around(site: Site, units: list[DraftUnit], bodies: Counts) -> DraftMerge:
     count = site.sampler.between(bodies)
-    inner = DraftLeft([units])
+    inner = _left_of(site, units)
     is_empty = count == 1 and site.sampler.chance(site.space.merge.empty_right)
     made = [DraftBody(inner, [] if is_empty else list(site.sampler.right()))]
     for _ in range(count - 1):
         # A left branch of convolutions alone, as the first has.
         run = [site.unit() for _ in range(site.sampler.between(site.space.merge.left_convolutions))]
-        made.append(DraftBody(DraftLeft([run]), list(site.sampler.right())))
+        made.append(DraftBody(_left_of(site, run), list(site.sampler.right())))
     return DraftMerge(None, made)
+
+
+def _left_of(site: Site, run: list[DraftUnit]) -> DraftLeft:
+    """A left branch of convolutions, with poolings only where the space always has them."""
+    section = site.space.merge
+    left = DraftLeft([run])
+    if section.pooling_first >= 1:
+        left.first_pooling = site.pooling()
+    if section.pooling_last >= 1:
+        left.last_pooling = site.pooling()
+    return left
 
 
 def unwrapping(site: Site) -> Iterator[Edit]:
