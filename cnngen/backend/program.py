@@ -75,9 +75,10 @@ COUNTS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six"}
 def program(network: Network) -> Block:
     """A network as straight-line code with merges as blocks; takes time linear in its size.
 
-    The main column lives in `x`, the columns of a merge in `left`, `right`, `branch3` and so on,
-    those of merges nested in it in `left_2`, `right_2`, `branch3_2`, and so on. No variable is
-    overwritten while its value is still needed. A graph without merges of the language is one block.
+    The main column lives in `x`, the two columns of a merge in `left` and `right`, more of them in
+    `branch1` to `branch4`, those of merges nested in it in `left_2` and `right_2`, and so on. No
+    variable is overwritten while its value is still needed. A graph without merges of the language
+    is one block.
 
     Raises `CnnGenError` where a network holds anything but numbers, flags and words that
     operations may have, so that a backend can write its fields as they are.
@@ -102,6 +103,12 @@ def program(network: Network) -> Block:
         merge = branches[sides[0]].merge
         joins.setdefault(merge, []).append(index)
         columns[merge] = max(columns.get(merge, 0), len(sides))
+
+    def variable(merge: int, place: int, depth: int) -> str:
+        if depth == 0:
+            return "x"
+        side = ("left", "right")[place - 1] if columns[merge] == 2 else f"branch{place}"
+        return side if depth == 1 else f"{side}_{depth}"
 
     main = Block(0, nodes[0], nodes[-1])
     blocks = {0: main}
@@ -136,12 +143,13 @@ def program(network: Network) -> Block:
             branch = parent
         notes += reversed(entering)
 
-        target = _variable(branches[here].place, depths[here])
+        target = variable(branches[here].merge, branches[here].place, depths[here])
         before = held.get(target)
         if before is not None and last_use[before] > index:
             # A column that is still empty begins with this value, and has a variable for it.
-            places = range(columns[branches[inside].merge], 1, -1)
-            names = (_variable(place, depths[inside]) for place in places)
+            merge = branches[inside].merge
+            places = range(columns[merge], 1, -1)
+            names = (variable(merge, place, depths[inside]) for place in places)
             kept = next(n for n in names if n not in held or last_use[held[n]] <= index)
             steps.append(Copy(kept, target))
             held_in[before] = kept
@@ -189,13 +197,6 @@ def _graph(network: Network) -> Block:
         sources = tuple(held_in[source] for source in node.inputs)
         main.steps.append(Step(node, held_in[index], sources))
     return main
-
-
-def _variable(place: int, depth: int) -> str:
-    if depth == 0:
-        return "x"
-    side = {1: "left", 2: "right"}.get(place, f"branch{place}")
-    return side if depth == 1 else f"{side}_{depth}"
 
 
 STEPS_NOTE = "The stride comes first: on CPUs with AVX2 oneDNN's own overruns memory."
