@@ -159,9 +159,7 @@ def _arcs(network: Network, heights: Sequence[int]) -> Stack:
     return placed
 
 
-def _route(
-    placed: Stack, source: int, target: int, column: int, joins: bool, skips: bool
-) -> Route:
+def _route(placed: Stack, source: int, target: int, column: int, joins: bool, skips: bool) -> Route:
     origin, begin = placed.column[source], placed.bottom[source]
     end = placed.top[target]
     if joins:

@@ -363,7 +363,8 @@ def _connect(
     """Create the unknown of each convolution, joined and summed as the merges require."""
     unknowns: dict[int, int] = {}
     here = channels.new(input_channels)
-    merges: list[tuple[_Columns, Iterator[Body], Callable[[_Joined], int]]] = []
+    merges: list[tuple[_Columns, Iterator[Body]]] = []
+    joins: list[Callable[[_Joined], int]] = []
     for position, item in enumerate(items):
         match item:
             case Layer() if item.kind in WITH_FILTERS:
@@ -373,15 +374,16 @@ def _connect(
                     here = channels.new(filters, item.span)  # type: ignore[arg-type]
                 unknowns[position] = here
             case Merge():
-                join = channels.add if item.mode == "add" else channels.concatenate
-                merges.append((_Columns(here), iter(item.bodies), join))
+                merges.append((_Columns(here), iter(item.bodies)))
+                joins.append(channels.add if item.mode == "add" else channels.concatenate)
             case "(":
                 here = merges[-1][0].main
             case ",":
                 here = merges[-1][0].next_side(here)
             case ")":
-                columns, bodies, join = merges[-1]
-                columns.main = join(_Joined(next(bodies), tuple(columns.end_body(here))))
+                columns, bodies = merges[-1]
+                columns.main = joins[-1](_Joined(next(bodies), tuple(columns.end_body(here))))
             case "]":
                 here = merges.pop()[0].main
+                joins.pop()
     return unknowns, here

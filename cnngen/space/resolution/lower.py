@@ -80,10 +80,16 @@ def lower(description: Description) -> Network:
                 else:
                     merge.sides.append(current)
                 current = merge.start()
-                place = len(merge.sides) + 1
-                side = "left" if place == 1 else "right"
                 branch = len(branches)
-                branches.append(Branch(merge.number, merge.body, side, merge.parent, place))
+                branches.append(
+                    Branch(
+                        merge.number,
+                        merge.body,
+                        "right" if merge.sides else "left",
+                        merge.parent,
+                        len(merge.sides) + 1,
+                    )
+                )
             case ")":
                 merge = merges[-1]
                 merge.columns, merge.sides = [*merge.sides, current], []
