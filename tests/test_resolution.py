@@ -516,7 +516,9 @@ def test_branches_that_do_not_fit_are_reported_by_their_numbers() -> None:
     assert "branch 1 (ends at line 1, column 19) has 2, branch 3" in counts.value.message
     assert counts.value.channels == (2, None, 3)
     with pytest.raises(ResolveError, match="give 4 channels, which its sides of 2, 2 and 1 or"):
-        resolve("input [add conv(filters=4) | [ conv(filters=2) | conv(filters=2) | conv ] ] output")
+        resolve(
+            "input [add conv(filters=4) | [ conv(filters=2) | conv(filters=2) | conv ] ] output"
+        )
 
 
 def test_sides_that_only_meet_by_twos_are_all_told() -> None:
