@@ -187,7 +187,7 @@ class _Maker:
     ) -> Shape:
         random = self.random
         if filters is None and random.random() < 0.2:
-            size = {"size": (2, 3), "stride": stride, "padding": "same"}
+            size: dict[str, Any] = {"size": (2, 3), "stride": stride, "padding": "same"}
             side.append(Layer(random.choice(("max_pooling", "avg_pooling")), size))
             return (*_size(at, (2, 3), stride, "same"), at[2])
         if random.random() < 0.3:
