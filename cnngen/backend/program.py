@@ -289,6 +289,15 @@ def call(before: str, arguments: Sequence[str], after: str = "", indent: int = 4
     return [f"{margin}{before}(", *inner, f"{margin}){after}"]
 
 
+def long_sum(assign: str, terms: Sequence[str], after: str, indent: int = 8) -> list[str]:
+    """The lines of `assign` with a sum too long for one, wrapped as `ruff format` wraps it."""
+    margin, inner = " " * indent, " " * (indent + 4)
+    rows = [inner + " + ".join(terms)]
+    if len(rows[0]) > WIDTH:
+        rows = [f"{inner}{terms[0]}", *(f"{inner}+ {term}" for term in terms[1:])]
+    return [f"{margin}{assign} (", *rows, f"{margin}){after}"]
+
+
 def remark(line: str, comment: str) -> list[str]:
     """A line with a comment behind it, or above it where that would be too long."""
     together = f"{line}  # {comment}"
