@@ -146,10 +146,10 @@ class LayerError(ResolveError):
 
 
 class MergeError(ResolveError):
-    """The two sides of a merge's body have different shapes.
+    """The sides of a merge's body have different shapes.
 
-    `sizes` holds the heights and widths that the left and the right side can reach, or
-    `channels` the number of channels of each.
+    `sizes` holds the heights and widths that each side can reach, or `channels` the number of
+    channels of each, None where it is open.
     """
 
     def __init__(
@@ -159,8 +159,8 @@ class MergeError(ResolveError):
         hint: str | None = None,
         source: Source | None = None,
         span: Span | None = None,
-        sizes: tuple[list[tuple[int, int]], list[tuple[int, int]]] | None = None,
-        channels: tuple[int, int] | None = None,
+        sizes: tuple[list[tuple[int, int]], ...] | None = None,
+        channels: tuple[int | None, ...] | None = None,
     ) -> None:
         super().__init__(message, hint=hint, source=source, span=span)
         self.sizes = sizes

@@ -42,7 +42,7 @@ def render() -> str:
             "match": r"(?<!\w)(?:\d+(?:\s*x\s*\d+)+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\w.])",
         },
         {"name": "keyword.operator.cnn", "match": "->|→|="},
-        {"name": "punctuation.cnn", "match": r"[\[\](),]"},
+        {"name": "punctuation.cnn", "match": r"[\[\](),|]"},
     ]
     return json.dumps(
         {

@@ -1,7 +1,7 @@
 """An independent judge of the language: an Earley parser, its grammar written from the paper.
 
 Fig. 11 of the paper rule for rule, then the short forms of its Fig. 2 and 4 and the
-hyper-parameters of the design, with those that `docs/language.md` adds. Nothing here is derived from `grammar.tx`, and Earley's
+hyper-parameters of the design, with those and the branches that `docs/language.md` adds. Nothing here is derived from `grammar.tx`, and Earley's
 algorithm takes any context-free grammar, so `ConvOrMerge` stands as it was published.
 """
 
@@ -29,7 +29,8 @@ rated_dropout: DROPOUT "(" parameters{rate} ")"
 classification: dropout? dense
 dense: DENSE ("(" parameters{dense_parameter} ")")?
 
-merge: "[" MODE? mergebody+ "]"
+merge: "[" MODE? (mergebody+ | branch ("|" branch)+) "]"
+branch: featureextraction+ | pooling rated_dropout? featureextraction* | EMPTY
 mergebody: "(" left "," right ")"
 left: pooling? convormerge pooling?
 convormerge: convdrop+ | convdrop* mergeconv+

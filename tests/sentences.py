@@ -62,18 +62,18 @@ class Writer:
         words = self.random.choice([[], [], ["LeNet_5", "->"], ["_x", "→"]]).copy()
         words += ["input"] + self.maybe() * ["(", "32x32x3", ")"]
         for _ in self.some():
-            words += self.feature_extraction()
+            words += self.feature_extraction(self.depth)
         if self.maybe(0.8):
             words.append(self.random.choice(INTERSTICES))
             for _ in self.some():
                 words += self.optional("dropout") + self.layer("dense", "fullyConnected")
         return words + ["output"] + self.maybe() * ["(", "10", ")"]
 
-    def feature_extraction(self) -> list[str]:
+    def feature_extraction(self, depth: int) -> list[str]:
         if self.maybe(0.1):
             words = self.layer(self.random.choice(["BatchNormalisation", "activate"]))
         else:
-            words = self.merge(self.depth) if self.maybe() else self.convolution()
+            words = self.merge(depth) if depth > 0 and self.maybe() else self.convolution()
         words += self.optional("dropout")
         if self.maybe():
             words += self.pooling()
@@ -83,6 +83,11 @@ class Writer:
 
     def merge(self, depth: int) -> list[str]:
         words = ["[", *self.random.choice([[], [], ["add"], ["concat"]])]
+        if self.maybe(0.2):
+            words += self.branch(depth)
+            for _ in self.some():
+                words += ["|", *self.branch(depth)]
+            return [*words, "]"]
         for _ in self.some():
             words += ["(", *self.left(depth), ",", *self.right(), ")"]
         return [*words, "]"]
@@ -97,6 +102,16 @@ class Writer:
             for _ in self.some(0):
                 words += self.convolution() + self.optional("dropout")
         return words + self.maybe() * self.pooling()
+
+    def branch(self, depth: int) -> list[str]:
+        if self.maybe(0.2):
+            return ["Empty"]
+        words = self.pooling() if self.maybe() else []
+        if words and self.maybe(0.1):
+            words += self.layer("dropout", given=1)
+        for _ in self.some(0 if words else 1):
+            words += self.feature_extraction(depth - 1)
+        return words
 
     def right(self) -> list[str]:
         if self.maybe():

@@ -41,6 +41,7 @@ def test_the_page_names_every_word_and_limit() -> None:
     assert f"{parser.MAX_DEPTH:,} merges" in PAGE
     assert f"{parser.MAX_LAYERS:,} layers" in PAGE
     assert f"{parser.MAX_BODIES:,} bodies" in PAGE
+    assert f"{parser.MAX_BRANCHES:,} branches" in PAGE
     assert f"{parser.MAX_CHARACTERS >> 20} MiB" in PAGE
 
 

@@ -192,7 +192,7 @@ def test_gathering_a_walk_gives_the_nodes_again() -> None:
 
 def spans(nodes: tuple[Layer | Merge, ...]) -> list[Any]:
     return [
-        (n.span, [(b.span, spans(b.left), spans(b.right)) for b in n.bodies])
+        (n.span, [(b.span, [spans(side) for side in b.sides]) for b in n.bodies])
         if isinstance(n, Merge)
         else n.span
         for n in nodes

@@ -67,6 +67,8 @@ def test_a_hundred_thousand_tokens_are_read_and_written() -> None:
         ("[" * 8_000_000, "1:1: found '['"),
         ("input " + "[(" * 4_000_000, "merges are nested deeper than 100,000"),
         ("input [(conv," * 600_000, "1:14: found 'input'"),
+        ("input [conv" + "|Empty" * 2_000_000, "there are more than 100,000 branches of merges"),
+        ("input " + "[conv|" * 2_000_000, "merges are nested deeper than 100,000"),
         ("input conv " * 700_000, "1:12: found 'input'"),
         ("input conv(" + "(" * 8_000_000, "1:12: found '('"),
         ("input conv /*" + "*" * 8_000_000, "The comment is not closed"),
@@ -86,6 +88,18 @@ def test_what_could_fill_the_memory_is_refused_in_a_few_lines(text: str, said: s
     assert said in message
     assert len(message.splitlines()) <= 5
     assert len(message) < 600
+
+
+def test_there_is_a_most_of_branches(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "input [concat conv | Empty | Empty ] [add Empty | conv ] output"
+    monkeypatch.setattr(parser, "MAX_BRANCHES", 5)
+    description = parse(text)
+    sentence.check(description)
+    monkeypatch.setattr(parser, "MAX_BRANCHES", 4)
+    with pytest.raises(DescriptionError, match="1:51: there are more than 4 branches of merges"):
+        parse(text)
+    with pytest.raises(DescriptionError, match="there are more than 4 branches of merges"):
+        sentence.check(description)
 
 
 def test_there_is_a_most_of_layers(monkeypatch: pytest.MonkeyPatch) -> None:

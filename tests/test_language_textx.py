@@ -61,7 +61,7 @@ def test_textx_itself_reads_the_same_layers_at_the_same_places() -> None:
 def shape(nodes: tuple[Layer | Merge, ...]) -> list[Any]:
     """How merges nest: for each, its mode and the counts of its sides."""
     return [
-        (node.mode, [(len(b.left), len(b.right), shape(b.left)) for b in node.bodies])
+        (node.mode, [[(len(side), shape(side)) for side in b.sides] for b in node.bodies])
         for node in nodes
         if isinstance(node, Merge)
     ]
@@ -80,9 +80,21 @@ def textx_shape(features: list[Any]) -> list[Any]:
             for item in left.items:
                 drop = getattr(item, "dropout", None)
                 count += 1 + (drop is not None)
-            bodies.append((count, len(body.right.convolutions), textx_shape(left.items)))
+            right = len(body.right.convolutions)
+            bodies.append([(count, textx_shape(left.items)), (right, [])])
+        if merge.branches is not None:
+            sides = [merge.branches.first, *merge.branches.others]
+            bodies.append([(textx_length(side), textx_shape(side.features)) for side in sides])
         found.append((merge.mode or None, bodies))
     return found
+
+
+def textx_length(branch: Any) -> int:
+    """How many layers and merges stand in sequence on a branch."""
+    optional = [branch.before, branch.late]
+    for each in branch.features:
+        optional += [each.dropout, each.pooling, each.late]
+    return len(branch.features) + sum(part is not None for part in optional)
 
 
 def test_textx_itself_stops_where_we_stop_and_expects_what_we_expect() -> None:

@@ -28,7 +28,12 @@ def some_row(random: Random, depth: int = 0) -> tuple[Node, ...]:
     for _ in range(random.choice((0, 1, 1, 1, 2, 2, 3, 4))):
         if depth < 2 and random.random() < 0.3:
             bodies = tuple(
-                Body(some_row(random, depth + 1), some_row(random, 2))  # type: ignore[arg-type]
+                Body(
+                    some_row(random, depth + 1),
+                    some_row(random, random.choice((2, depth + 1))),
+                    more=tuple(some_row(random, 2) for _ in range(random.choice((0, 0, 0, 2)))),
+                    bare=random.random() < 0.3,
+                )
                 for _ in range(random.choice((0, 1, 1, 1, 2)))
             )
             row.append(Merge(random.choice((None, "add")), bodies))

@@ -15,6 +15,7 @@ import pytest
 import resvg_py
 from PIL import Image, ImageChops, ImageFont, ImageStat
 
+from cnngen.backend.testing.random_networks import random_branches
 from cnngen.errors import CnnGenError
 from cnngen.language import parse
 from cnngen.network import Network
@@ -51,6 +52,18 @@ NETWORKS = {
     "a long right side": network(f"[add ( {CONV} , {' '.join([NORM] * 40)} ) ]"),
     "a long chain": network(" ".join([NORM] * 70)),
     "cut in a deep nest": network(skips(25, CONV, f"{CONV} {NORM}")),
+    "branches": network(
+        f"[concat {CONV} | {CONV} {CONV} | Empty | {NORM} {CONV} ] {CONV} [add Empty | {CONV} ]"
+    ),
+    "nested branches": network(
+        f"[add [add ({CONV}, Empty) ({CONV}, {CONV})] | [add {CONV} | [add Empty | {CONV} | {NORM} ]"
+        f" {CONV} | {CONV} [add {CONV} {CONV} | Empty | {CONV} ] ] | [add ({CONV}, {CONV}) ({CONV},"
+        f" {CONV})] {CONV} [add ({CONV}, Empty) ({CONV}, Empty)] | {CONV} ]"
+    ),
+    "branches cut into strips": network(
+        f"[add {CONV} | [add {' '.join([CONV] * 50)} | {NORM} {skips(9)} | Empty ] | {CONV} ]"
+    ),
+    **{f"random branches {seed}": random_branches(seed) for seed in range(30)},
     **{f"sampled {seed}": sample("paper", seed=seed) for seed in range(12)},
 }
 every_network = pytest.mark.parametrize("net", NETWORKS.values(), ids=NETWORKS)
@@ -224,23 +237,27 @@ def test_a_line_goes_from_its_source_to_its_target_and_is_upright_or_level(net: 
         assert at_box or at_line
         from_above = end_x == (goal.left + goal.right) / 2 and 0 <= goal.top - end_y <= 4
         from_right = end_y == (goal.top + goal.bottom) / 2 and 0 <= end_x - goal.right <= 4
-        is_right = len(net.nodes[target].inputs) == 2 and net.nodes[target].inputs[1] == source
-        assert from_right if is_right else from_above
+        first, *others = net.nodes[target].inputs
+        assert (source in others and from_right) or (source == first and from_above)
         drawn.setdefault(source, []).extend(pieces(path))
 
 
 @every_network
 def test_lines_of_different_outputs_never_touch_and_none_goes_through_a_box(net: Network) -> None:
+    """Further branches alone share the line into their join, at its height."""
     picture = read(to_svg(net))
-    lines: dict[int, list[Frame]] = {}
-    for (source, _), path in picture.paths.items():
-        lines.setdefault(source, []).extend(pieces(path))
+    lines: dict[int, list[tuple[Frame, int]]] = {}
+    for (source, target), path in picture.paths.items():
+        lines.setdefault(source, []).extend((piece, target) for piece in pieces(path))
     for one, other in combinations(lines.values(), 2):
-        for a in one:
-            for b in other:
+        for a, target in one:
+            for b, goal in other:
                 apart = a.right < b.left or b.right < a.left or a.bottom < b.top or b.bottom < a.top
-                assert apart, (a, b)
-    for piece in (piece for line in lines.values() for piece in line):
+                box = picture.boxes[target]
+                level = (box.top + box.bottom) / 2
+                together = target == goal and max(a.top, b.top) == level
+                assert apart or together, (a, b)
+    for piece in (piece for line in lines.values() for piece, _ in line):
         thick = Frame(piece.left - 1, piece.top, piece.right + 1, piece.bottom)
         assert not any(thick.meets(box) for box in picture.boxes)
 

@@ -7,13 +7,14 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from cnngen.errors import ResolveError
-from cnngen.language import Description, Layer, Merge, format, parse
+from cnngen.errors import MergeError, ResolveError
+from cnngen.language import Body, Description, Layer, Merge, format, parse
 from cnngen.language.tree import Node, gather
 from cnngen.network import Network
 from cnngen.operations import Add, Concat, Conv2d, Dense, Pool
@@ -179,7 +180,7 @@ def reachable(chain: tuple[Node, ...], start: set[int]) -> set[int]:
                     meeting = {
                         end
                         for at in meeting
-                        for end in reachable(body.left, {at}) & reachable(body.right, {at})
+                        for end in set.intersection(*(reachable(s, {at}) for s in body.sides))
                     }
                 ends |= meeting
             start = ends
@@ -234,6 +235,101 @@ def test_a_description_resolves_exactly_where_trying_everything_finds_a_solution
             with pytest.raises(ResolveError):
                 resolve(description, space=space, input_shape=shape, seed=seed)
     assert min(outcomes.values()) > 100
+
+
+def test_branches_resolve_exactly_where_trying_everything_finds_a_solution(
+    tmp_path: Path,
+) -> None:
+    """Law: the same for merges of branches, nested in any of them and behind poolings."""
+    random_ = random.Random(12)
+
+    def window(kind: str, name: str, options: list[tuple[int, int, str]]) -> Layer:
+        extent, stride, padding = random_.choice(options)
+        whole: dict[str, object] = {
+            name: (extent,) * 2,
+            "stride": (stride,) * 2,
+            "padding": padding,
+        }
+        return Layer(kind, {k: v for k, v in whole.items() if random_.random() < 0.7})
+
+    def branch(depth: int) -> tuple[Node, ...]:
+        nodes: list[Node] = []
+        if random_.random() < 0.3:
+            nodes.append(window("max_pooling", "size", POOL))
+        if depth < 2 and random_.random() < 0.4:
+            nodes.append(branches(depth + 1))
+        for _ in range(random_.choice((0, 0, 1, 2))):
+            nodes.append(window("conv", "kernel", CONV))
+        return tuple(nodes)
+
+    def branches(depth: int) -> Merge:
+        left, right, *more = (branch(depth) for _ in range(random_.choice((2, 3, 4))))
+        return Merge("concat", (Body(left, right, more=tuple(more), bare=True),))
+
+    space = tmp_path / "tiny.toml"
+    space.write_text(TINY)
+    outcomes = {True: 0, False: 0}
+    for seed in range(1200):
+        size = random_.randint(1, 7)
+        description = Description((Layer("conv", {"stride": (1, 1)}), branches(1)))
+        solvable = bool(reachable(description.features, {size}))
+        outcomes[solvable] += 1
+        if solvable:
+            network = resolve(description, space=space, input_shape=(size, size, 1), seed=seed)
+            assert resolve(network.description) == network
+        else:
+            with pytest.raises(ResolveError):
+                resolve(description, space=space, input_shape=(size, size, 1), seed=seed)
+    assert min(outcomes.values()) > 100
+
+
+def test_channels_of_branches_match_exactly_where_some_filters_do() -> None:
+    """Law: filters are found if and only if there are some; against all of up to 12."""
+    random_ = random.Random(13)
+    windows = "kernel=1, stride=1, padding=same"
+
+    def term(depth: int, slots: list[int | None]) -> tuple[str, Callable[[Sequence[int]], int]]:
+        """A branch as text, and its channels from the filters of all convolutions; below 0 where
+        an addition has none."""
+        kind = random_.random()
+        if kind < 0.15:
+            return "Empty", lambda _: 3
+        if kind < 0.75 or depth == 2:
+            given = random_.randint(1, 5) if random_.random() < 0.6 or len(slots) > 2 else None
+            at = len(slots) if given is None else -1
+            if given is None:
+                slots.append(None)
+            filters = "" if given is None else f"filters={given}, "
+            return f"conv({filters}{windows})", lambda found: given or found[at]
+        mode = random_.choice(("add", "concat"))
+        parts = [term(depth + 1, slots) for _ in range(random_.choice((2, 3, 4)))]
+
+        def joined(found: Sequence[int]) -> int:
+            counts = [count(found) for _, count in parts]
+            if min(counts) < 0 or (mode == "add" and len({*counts}) > 1):
+                return -1
+            return sum(counts) if mode == "concat" else counts[0]
+
+        return f"[{mode} {' | '.join(text for text, _ in parts)} ]", joined
+
+    outcomes = {True: 0, False: 0}
+    while sum(outcomes.values()) < 400:
+        slots: list[int | None] = []
+        text, count = term(0, slots)
+        if text[0] != "[" or len(slots) > 3:
+            continue
+        found = itertools.product(range(1, 13), repeat=len(slots))
+        solvable = any(count(each) > 0 for each in found)
+        outcomes[solvable] += 1
+        text = f"input(4x4x3) {text} output"
+        try:
+            network = resolve(text)
+        except ResolveError:
+            assert not solvable, text
+        else:
+            assert solvable, text
+            assert resolve(network.description) == network
+    assert min(outcomes.values()) > 50
 
 
 def test_every_solution_of_a_merge_is_drawn() -> None:
@@ -405,6 +501,45 @@ def test_a_contradiction_inside_a_merge_is_found_at_its_own_place() -> None:
     )
     assert error.position == (1, 29)
     assert "no kernel" in error.message
+
+
+def test_branches_that_do_not_fit_are_reported_by_their_numbers() -> None:
+    with pytest.raises(MergeError) as sizes:
+        resolve("input(8x8x1) [ conv(stride=2, padding=same) | conv | Empty ] output")
+    assert "branch 1 (line 1, column 16) can reach 4x4, branch 3" in sizes.value.message
+    assert "is Empty and stays at 8x8" in sizes.value.message
+    assert sizes.value.sizes is not None
+    assert [*map(len, sizes.value.sizes)][::2] == [1, 1]
+    with pytest.raises(MergeError) as counts:
+        resolve("input(8x8x1) [add conv(filters=2) | conv | conv(filters=3) ] output")
+    assert "branch 1 (ends at line 1, column 19) has 2, branch 3" in counts.value.message
+    assert counts.value.channels == (2, None, 3)
+    with pytest.raises(ResolveError, match="give 4 channels, which its sides of 2, 2 and 1 or"):
+        resolve(
+            "input [add conv(filters=4) | [ conv(filters=2) | conv(filters=2) | conv ] ] output"
+        )
+
+
+def test_sides_that_only_meet_by_twos_are_all_told() -> None:
+    sides = ("kernel=1, stride=1x2", "kernel=1x2, stride=1")
+    text = f"input(1x4x1) [ conv({sides[0]}) | conv({sides[1]}) | conv(padding=same) ] output"
+    with pytest.raises(ResolveError, match=r"branch 1 .* can reach 1x2, branch 2 .*1x4 or 1x3"):
+        resolve(text)
+
+
+@pytest.mark.parametrize("side", ["Empty", "conv", "conv(filters=1)"])
+@pytest.mark.parametrize("mode", ["add", "concat"])
+def test_very_many_branches_take_work_that_grows_with_their_number(
+    side: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law: sums are looked at some times for each branch, however many there are."""
+    monkeypatch.setattr(channels, "MAX_FOLLOWED", 0)
+    monkeypatch.setattr(channels, "MAX_FOLLOWED_EACH", 30)
+    filters = "(filters=5000)" if mode == "concat" and side != "conv" else ""
+    branches = " | ".join([f"conv{filters.replace('5000', '1')}", *[side] * 4999])
+    network = resolve(f"input(4x4x1) [{mode} {branches} ] [add Empty | conv | Empty ] output")
+    assert len(network.nodes[-1].inputs) == 3
+    assert network.output_shape[2] >= (4999 if mode == "concat" else 1)
 
 
 def test_sides_with_different_channels_are_reported_with_both_places() -> None:

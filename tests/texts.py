@@ -23,6 +23,17 @@ ACCEPTED = {
     "a left side that is a merge": "input [ ( [ ( conv , Empty ) ] , Empty ) ] output",
     "merges and convolutions in turn": "input [ ( conv dropout [ ( conv , Empty ) ]"
     " [ ( conv , conv ) ] conv dropout convbn [ ( bnconv , Empty ) ] , conv ) ] output",
+    "four branches": "input [ conv | conv conv | conv convbn | max_pooling conv ] output",
+    "branches without spaces": "input [concat conv|conv|Empty] output",
+    "Empty as the first branch": "input [concat Empty | bnconv bnconv ] output",
+    "Empty on all branches": "input [ Empty | Empty | Empty ] output",
+    "a pooling as a branch": "input [ conv | max_pooling | avg_pooling(size=2) ] output",
+    "a pooling and its dropout first": "input [ pooling dropout(rate=0.1) conv | conv ] output",
+    "a branch of extractions": "input [ conv pooling conv dropout pooling | activate"
+    " BatchNormalisation dropout ] output",
+    "merges on branches": "input [ [ conv | Empty ] dropout pooling | conv [ ( conv , Empty ) ]"
+    " conv ] output",
+    "branches on a left side": "input [ ( conv [ conv | Empty ] , conv ) ] output",
     "add": "input conv(filters=8) [ add ( conv , Empty ) ] flatten dense output",
     "concat, glued to its bracket": "input [concat ( conv , conv ) ] flatten dense output",
     "both ends fixed": "input(28x28x1) conv flatten dense output(10)",
@@ -83,7 +94,7 @@ REJECTED = {
     "a merge without bodies": (
         "input [ ] output",
         "1:9",
-        "found ']', expected 'add', 'concat' or '('",
+        "found ']', expected 'add', 'concat', 'bnconv',",
     ),
     "a merge left open": (
         "input [ ( conv , Empty ) output",
@@ -126,6 +137,44 @@ REJECTED = {
         "input [ ( BatchNormalisation , conv ) ] output",
         "1:11",
         "found 'Batch",
+    ),
+    "one branch": ("input [ conv ] output", "1:14", "found ']', expected"),
+    "branches with commas": ("input [ conv , conv ] output", "1:14", "found ',', expected"),
+    "a body of branches": ("input [ ( conv | conv ) ] output", "1:16", "found '|', expected"),
+    "a body of three": ("input [ ( conv , conv , conv ) ] output", "1:23", "found ',', expected"),
+    "branches behind a body": (
+        "input [ ( conv , conv ) | conv ] output",
+        "1:25",
+        "found '|', expected '(' or ']'",
+    ),
+    "a body as a branch": ("input [ conv | ( conv , conv ) ] output", "1:16", "found '('"),
+    "nothing behind the last bar": (
+        "input [ conv | conv | ] output",
+        "1:23",
+        "'pooling', 'Empty' or '['",
+    ),
+    "nothing before the first bar": ("input [ | conv ] output", "1:9", "found '|'"),
+    "a dropout first on a branch": (
+        "input [ conv | dropout conv ] output",
+        "1:16",
+        "found 'dropout'",
+    ),
+    "two poolings on a branch": (
+        "input [ conv | pooling pooling ] output",
+        "1:24",
+        "found 'pooling', expected 'dropout',",
+    ),
+    "a bare dropout behind the first pooling": (
+        "input [ conv | pooling dropout conv ] output",
+        "1:32",
+        "names its rate",
+    ),
+    "a dense layer on a branch": ("input [ conv | dense ] output", "1:16", "found 'dense'"),
+    "a pooling behind Empty": ("input [ Empty pooling | conv ] output", "1:15", "found 'pooling'"),
+    "a convolution behind Empty on a branch": (
+        "input [ conv | Empty conv ] output",
+        "1:22",
+        "found 'conv', expected '|' or ']'",
     ),
     "a mode that is none": ("input [ multiply ( conv , Empty ) ] output", "1:9", "'add', 'concat'"),
     "words run together": ("input convconv output", "1:7", "found 'convconv'"),

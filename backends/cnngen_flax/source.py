@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnngen import operations as ops
-from cnngen.backend.program import WIDTH, Step, call, remark
+from cnngen.backend.program import WIDTH, Step, call, long_sum, remark
 from cnngen.backend.renderer import LayerTable, Renderer, batch
 from cnngen.errors import BackendError
 from cnngen.operations import shapes
@@ -201,4 +201,12 @@ def _statement(before: str, arguments: list[str], comment: str) -> list[str]:
     line = f"        {before}({', '.join(arguments)})" if arguments else f"        {before}"
     if len(line) <= WIDTH:
         return remark(line, comment)
+    if not arguments and " + " in before:
+        start, *others = before.split(" + ")
+        assign, _, first = start.rpartition(" ")
+        return long_sum(assign, [first, *others], f"  # {comment}")
+    if arguments and len(f"            {arguments[0]},") > WIDTH and arguments[0][0] == "[":
+        items = arguments[0][1:-1].split(", ")
+        arguments = ["[\n" + "".join(f"                {i},\n" for i in items) + "            ]"]
+        arguments.append("axis=-1")
     return call(before, arguments, f"  # {comment}", indent=8)

@@ -276,8 +276,15 @@ def _statement(
     if len(line) <= WIDTH:
         return remark(line, comment) if comment else [line]
     ending = f"{after}  # {comment}" if comment else after
-    if after and len(line) - len(read) - 1 <= WIDTH:
+    if len(sources) == 1 and after and len(line) - len(read) - 1 <= WIDTH:
         # A trailing comma keeps ruff from breaking the brackets behind the layer.
         inner = [f"        {argument}," for argument in arguments]
         return [f"    {before}(", *inner, f"    ){ending}"]
+    if len(sources) > 1:
+        # Many branches: the layer keeps its line, their list is broken.
+        rows = [f"        [{', '.join(sources)}]"]
+        if len(rows[0]) > WIDTH:
+            rows = ["        [", *(f"            {source}," for source in sources), "        ]"]
+        made = f"    {before}({', '.join(arguments)})("
+        return [made, *rows, f"    )  # {comment}" if comment else "    )"]
     return call(before, arguments, ending)

@@ -12,9 +12,11 @@ from cnngen import operations as ops
 from cnngen.backend.program import (
     ONE_WIDE_NOTE,
     STEPS_NOTE,
+    WIDTH,
     Step,
     call,
     covered_columns,
+    long_sum,
     remark,
     steps_before,
 )
@@ -194,7 +196,24 @@ class Source(Renderer[Layer]):
             sources = (step.target,)
         together = {"sum": " + ".join(sources), "all": ", ".join(sources)}
         output = layer.output.format(*sources, name=step.node.name, **together)
-        return lines + remark(f"{self.margin}{assign} {output}", shapes.text(step.node.shape))
+        line, shape = f"{self.margin}{assign} {output}", shapes.text(step.node.shape)
+        if len(line) > WIDTH and len(sources) > 2:
+            return lines + self._join(assign, step.node.operation, sources, shape)
+        return lines + remark(line, shape)
+
+    def _join(
+        self, assign: str, join: ops.Operation, sources: tuple[str, ...], shape: str
+    ) -> list[str]:
+        """A join of more branches than fit on a line, wrapped as `ruff format` wraps it."""
+        margin, inner = self.margin, f"{self.margin}    "
+        if isinstance(join, ops.Add):
+            return long_sum(assign, sources, f"  # {shape}", len(margin))
+        together = f"{inner}[{', '.join(sources)}], dim=1"
+        rows = [together]
+        if len(together) > WIDTH:
+            rows = [f"{inner}[", *(f"{inner}    {source}," for source in sources)]
+            rows += [f"{inner}],", f"{inner}dim=1,"]
+        return [f"{margin}{assign} torch.cat(", *rows, f"{margin})  # {shape}"]
 
     def _class(self) -> list[str]:
         height, width, channels = self.network.input_shape

@@ -46,13 +46,14 @@ class Block:
 
     Block 0 is the main column; a block in its steps stands for the call of one. Every
     other block is a merge of the main column, with the merges nested in it, and is named
-    by the merge's number. `bodies` counts a merge's bodies.
+    by the merge's number. `bodies` counts a merge's bodies, `columns` the most sides of any.
     """
 
     number: int
     input: Node
     output: Node
     bodies: int = 0
+    columns: int = 0
     steps: list[Step | Copy | Block] = field(default_factory=list)
 
     def __repr__(self) -> str:
@@ -60,19 +61,24 @@ class Block:
 
     @property
     def summary(self) -> str:
-        """The docstring of a merge: how many bodies, how they are joined, and its shapes."""
+        """The docstring of a merge: how many columns and bodies, how joined, and its shapes."""
         how = self.output.operation.joined
+        columns = COUNTS.get(self.columns, f"{self.columns:,}")
         bodies = f" of {self.bodies} bodies" if self.bodies > 1 else ""
         ends = f"{shapes.text(self.input.shape)} to {shapes.text(self.output.shape)}"
-        return f"Two columns{bodies}, {how}: {ends}."
+        return f"{columns} columns{bodies}, {how}: {ends}."
+
+
+COUNTS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six"}
 
 
 def program(network: Network) -> Block:
     """A network as straight-line code with merges as blocks; takes time linear in its size.
 
-    The main column lives in `x`, the two columns of a merge in `left` and `right`, those
-    of merges nested in it in `left_2` and `right_2`, and so on. No variable is overwritten
-    while its value is still needed. A graph without merges of the language is one block.
+    The main column lives in `x`, the two columns of a merge in `left` and `right`, more of them in
+    `branch1` to `branch4`, those of merges nested in it in `left_2` and `right_2`, and so on. No
+    variable is overwritten while its value is still needed. A graph without merges of the language
+    is one block.
 
     Raises `CnnGenError` where a network holds anything but numbers, flags and words that
     operations may have, so that a backend can write its fields as they are.
@@ -88,13 +94,21 @@ def program(network: Network) -> Block:
         tops[number] = tops[branch.parent] or branch.merge
 
     last_use = [0] * len(nodes)
-    joins: dict[int, list[int]] = {}
     for index, node in enumerate(nodes):
         for source in node.inputs:
             last_use[source] = index
-        if node.operation.joined:
-            # The left column of a body is never empty: its end tells whose end this is.
-            joins.setdefault(branches[nodes[node.inputs[0]].branch].merge, []).append(index)
+    joins: dict[int, list[int]] = {}
+    columns: dict[int, int] = {}
+    for index, sides in network.sides.items():
+        merge = branches[sides[0]].merge
+        joins.setdefault(merge, []).append(index)
+        columns[merge] = max(columns.get(merge, 0), len(sides))
+
+    def variable(merge: int, place: int, depth: int) -> str:
+        if depth == 0:
+            return "x"
+        side = ("left", "right")[place - 1] if columns[merge] == 2 else f"branch{place}"
+        return side if depth == 1 else f"{side}_{depth}"
 
     main = Block(0, nodes[0], nodes[-1])
     blocks = {0: main}
@@ -105,12 +119,12 @@ def program(network: Network) -> Block:
     for index, node in enumerate(nodes[1:], 1):
         here = node.branch
         is_join = node.operation.joined
-        left = nodes[node.inputs[0]].branch if is_join else here
-        top = tops[left]
+        inside = network.sides[index][0] if is_join else here
+        top = tops[inside]
         if top not in blocks:
             entered = nodes[node.inputs[0]]
             ends = joins[top]
-            blocks[top] = Block(top, entered, nodes[ends[-1]], len(ends))
+            blocks[top] = Block(top, entered, nodes[ends[-1]], len(ends), columns[top])
             main.steps.append(blocks[top])
         steps = blocks[top].steps
 
@@ -119,7 +133,7 @@ def program(network: Network) -> Block:
             notes.append(f"Merge {body_ended}, next body: the right column goes on.")
             body_ended = 0
         entering = []
-        branch = branches[here]
+        branch = branches[inside]
         while branch.merge not in opened:
             opened.add(branch.merge)
             parent = branches[branch.parent]
@@ -129,11 +143,14 @@ def program(network: Network) -> Block:
             branch = parent
         notes += reversed(entering)
 
-        target = _variable(branches[here].side, depths[here])
+        target = variable(branches[here].merge, branches[here].place, depths[here])
         before = held.get(target)
         if before is not None and last_use[before] > index:
-            # Only a join does this: the right column, still empty, starts where it writes.
-            kept = _variable("right", depths[left])
+            # A column that is still empty begins with this value, and has a variable for it.
+            merge = branches[inside].merge
+            places = range(columns[merge], 1, -1)
+            names = (variable(merge, place, depths[inside]) for place in places)
+            kept = next(n for n in names if n not in held or last_use[held[n]] <= index)
             steps.append(Copy(kept, target))
             held_in[before] = kept
             held[kept] = before
@@ -143,7 +160,7 @@ def program(network: Network) -> Block:
         held[target] = index
 
         if is_join:
-            merge = branches[left].merge
+            merge = branches[inside].merge
             if index != joins[merge][-1]:
                 body_ended = merge
     return main
@@ -180,12 +197,6 @@ def _graph(network: Network) -> Block:
         sources = tuple(held_in[source] for source in node.inputs)
         main.steps.append(Step(node, held_in[index], sources))
     return main
-
-
-def _variable(side: str, depth: int) -> str:
-    if depth == 0:
-        return "x"
-    return side if depth == 1 else f"{side}_{depth}"
 
 
 STEPS_NOTE = "The stride comes first: on CPUs with AVX2 oneDNN's own overruns memory."
@@ -276,6 +287,15 @@ def call(before: str, arguments: Sequence[str], after: str = "", indent: int = 4
     else:
         inner = [f"{margin}    {argument}," for argument in arguments]
     return [f"{margin}{before}(", *inner, f"{margin}){after}"]
+
+
+def long_sum(assign: str, terms: Sequence[str], after: str, indent: int = 8) -> list[str]:
+    """The lines of `assign` with a sum too long for one, wrapped as `ruff format` wraps it."""
+    margin, inner = " " * indent, " " * (indent + 4)
+    rows = [inner + " + ".join(terms)]
+    if len(rows[0]) > WIDTH:
+        rows = [f"{inner}{terms[0]}", *(f"{inner}+ {term}" for term in terms[1:])]
+    return [f"{margin}{assign} (", *rows, f"{margin}){after}"]
 
 
 def remark(line: str, comment: str) -> list[str]:

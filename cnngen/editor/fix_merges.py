@@ -5,7 +5,8 @@ Candidates are tried from the smallest on. A candidate is valid if the whole tex
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,6 +23,8 @@ Size = Extent
 MAX_CONTRADICTIONS = 8
 MAX_CANDIDATES = 24
 MAX_FIXES = 3
+MAX_NAMED = 3
+"""Branches that a title names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +122,9 @@ def _candidates(text: str, settings: TextSettings) -> Iterator[_Candidate]:
     if merge is None or body is None:
         return
     if isinstance(error, MergeError) and error.channels is not None:
-        yield from _channels(text, merge, body, *error.channels)
+        yield from _channels(text, merge, body, error.channels)
     elif isinstance(error, MergeError) and error.sizes is not None:
-        yield from _sizes(text, body, *error.sizes)
+        yield from _sizes(text, body, error.sizes)
     else:
         yield from _open(text, body, ("filters",))
         yield _Candidate("Add the sides instead", [_mode(text, merge, body, "add")])
@@ -152,47 +155,81 @@ def _fit(text: str, layer: Layer) -> Iterator[_Candidate]:
             yield _Candidate(f"Leave its {name} open", [_unset(text, layer, name)])
 
 
-def _channels(text: str, merge: Merge, body: Body, left: int, right: int) -> Iterator[_Candidate]:
+def _channels(
+    text: str, merge: Merge, body: Body, channels: tuple[int | None, ...]
+) -> Iterator[_Candidate]:
     """Yield fixes for added sides with different channels."""
-    for side, name, wanted in ((body.right, "right", left), (body.left, "left", right)):
-        last = next((node for node in reversed(side) if not _is_pooling(node)), None)
-        if isinstance(last, Layer) and last.kind == "dropout":
-            last = side[side.index(last) - 1]
-        if isinstance(last, Layer) and "filters" in last.parameters:
-            title = f"Give the {name} side's last convolution {wanted} filters, as the other has"
-            yield _Candidate(title, [_set(text, last, "filters", str(wanted))])
-    for name, wanted in (("right", left), ("left", right)):
-        projection = _conv(filters=wanted, stride=(1, 1))
-        title = f"Project the {name} side to {wanted} channels: {projection}"
-        yield _Candidate(title, [_append(text, body, name, projection)])
+    goals = [(goal, _others(channels, goal)) for goal in Counter(filter(None, channels))]
+    goals.sort(key=lambda goal: len(goal[1]))
+    for goal, others in goals:
+        lasts = [_last_with_filters(body.sides[place]) for place in others]
+        edits = [_set(text, last, "filters", str(goal)) for last in lasts if last]
+        if len(edits) == len(others):
+            rest = "the other has" if len(body.sides) == 2 else "others have"
+            title = f"Give {_named(body, others)}'s last convolution {goal} filters, as {rest}"
+            yield _Candidate(title, edits)
+    for goal, others in goals:
+        projection = _conv(filters=goal, stride=(1, 1))
+        title = f"Project {_named(body, others)} to {goal} channels: {projection}"
+        yield _Candidate(title, [_append(text, body, place, projection) for place in others])
     yield _Candidate("Concatenate the sides instead", [_mode(text, merge, body, "concat")])
 
 
-def _sizes(text: str, body: Body, left: list[Size], right: list[Size]) -> Iterator[_Candidate]:
+def _others(channels: tuple[int | None, ...], goal: int) -> list[int]:
+    return [place for place, count in enumerate(channels) if count not in (None, goal)]
+
+
+def _last_with_filters(side: Sequence[Layer | Merge]) -> Layer | None:
+    """Return the layer that gives a side its channels, if its filters are given."""
+    for node in reversed(side):
+        if isinstance(node, Merge):
+            break
+        if "filters" in WORDS[node.kind].parameter_names:
+            return node if "filters" in node.parameters else None
+    return None
+
+
+def _sizes(text: str, body: Body, sizes: tuple[list[Size], ...]) -> Iterator[_Candidate]:
     """Yield fixes for sides that cannot reach a common height and width."""
     last: list[_Candidate] = []
-    for name, here, there in (("right", right[0], left), ("left", left[0], right)):
-        stride = next(filter(None, (_stride(here, wanted) for wanted in there)), None)
-        if stride is not None:
-            reduction = _conv(stride=stride)
-        elif there[0][0] <= here[0] and there[0][1] <= here[1]:
-            extent = (here[0] - there[0][0] + 1, here[1] - there[0][1] + 1)
-            reduction = _conv(kernel=extent, padding="valid")
-        else:
+    for there in {tuple(each): None for each in sizes}:
+        others = [place for place, own in enumerate(sizes) if not {*own} & {*there}]
+        starts = [sizes[place][0] for place in others]
+        strides = next(filter(all, ([_stride(s, wanted) for s in starts] for wanted in there)), [])
+        reductions = [_conv(stride=stride) for stride in strides if stride]
+        if not reductions and all(
+            there[0][0] <= start[0] and there[0][1] <= start[1] for start in starts
+        ):
+            extents = ((s[0] - there[0][0] + 1, s[1] - there[0][1] + 1) for s in starts)
+            reductions = [_conv(kernel=extent, padding="valid") for extent in extents]
+        if not others or not reductions:
             continue
-        title = f"Reduce the {name} side too: {reduction}"
-        candidate = _Candidate(title, [_append(text, body, name, reduction)])
-        if stride is not None:
-            yield candidate
+        title = f"Reduce {_named(body, others)} too: {' and '.join(dict.fromkeys(reductions))}"
+        edits = [
+            _append(text, body, place, reduction)
+            for place, reduction in zip(others, reductions, strict=True)
+        ]
+        if strides:
+            yield _Candidate(title, edits)
         else:
-            last.append(candidate)
+            last.append(_Candidate(title, edits))
     yield from _open(text, body, ("stride", "padding", "kernel", "size"))
     yield from last
 
 
+def _named(body: Body, places: Sequence[int]) -> str:
+    """Name sides of a body: `the left side`, or `branch 1, branch 3 and 4 more`."""
+    names = [body.side_name(place) for place in places[:MAX_NAMED]]
+    if not body.bare:
+        return f"the {' and '.join(names)} side"
+    if len(places) > MAX_NAMED:
+        names.append(f"{len(places) - MAX_NAMED} more")
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 def _open(text: str, body: Body, names: tuple[str, ...]) -> Iterator[_Candidate]:
     """Yield fixes that leave one given hyper-parameter of a body open, the last first."""
-    layers = [node for node in (*body.left, *body.right) if isinstance(node, Layer)]
+    layers = [node for side in body.sides for node in side if isinstance(node, Layer)]
     for name in names:
         for layer in reversed(layers):
             if name in layer.parameters:
@@ -227,15 +264,27 @@ def _conv(
     )
 
 
-def _append(text: str, body: Body, side: str, layer: str) -> Edit:
-    """Append a convolution to a side, before its final pooling if there is one."""
-    if side == "right":
-        if body.right:
-            end = body.right[-1].span.end
-            return Edit(Span(end, end), f" {layer}")
-        return Edit(_sign(text, "Empty", body.span) or body.span, layer)
-    nodes = body.left[:-1] if _is_pooling(body.left[-1]) else body.left
-    return Edit(Span(nodes[-1].span.end, nodes[-1].span.end), f" {layer}")
+def _append(text: str, body: Body, place: int, layer: str) -> Edit:
+    """Append a convolution to a side, before a left side's final pooling."""
+    side = body.sides[place]
+    if not side:
+        return Edit(_empty(text, body, place), layer)
+    ends_pooled = not body.bare and place == 0 and _is_pooling(side[-1])
+    end = side[-1 - ends_pooled].span.end
+    return Edit(Span(end, end), f" {layer}")
+
+
+def _empty(text: str, body: Body, place: int) -> Span:
+    """Return the span of the `Empty` of a side."""
+    filled = next((n for n in range(place - 1, -1, -1) if body.sides[n]), None)
+    start = body.span.start if filled is None else body.sides[filled][-1].span.end
+    skipped = place if filled is None else place - filled - 1
+    signs = (
+        token.span
+        for token in parse_result(text).tokens
+        if token.span.start >= start and token.terminal.literal == "Empty"
+    )
+    return next(islice(signs, skipped, None), body.span)
 
 
 def _mode(text: str, merge: Merge, body: Body, mode: str) -> Edit:

@@ -44,7 +44,7 @@ class CnnLexer(RegexLexer):  # type: ignore[misc]
             ),
             (r"\d+(?:\s*x\s*\d+)+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", Number),
             (r"->|→|=", Operator),
-            (r"[\[\](),]", Punctuation),
+            (r"[\[\](),|]", Punctuation),
             (r"\s+|\w+|.", Text),
         ]
     }

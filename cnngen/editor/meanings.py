@@ -31,7 +31,8 @@ KEYWORDS = {
     "add": "the sides of this merge are summed: their shapes must be equal",
     "concat": "the channels of this merge's sides are concatenated: height and width must be equal",
     "Empty": "the identity: the input of the merge",
-    "[": "a merge of bodies ( left , right ), whose sides are added or concatenated",
+    "[": "a merge of bodies ( left , right ), or of branches with | between them, which are added or concatenated",
+    "|": "between two branches of a merge, which begin at the same place",
 }
 
 

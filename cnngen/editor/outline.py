@@ -116,7 +116,8 @@ class _Outline:
 
     def body(self, body: Body, number: str, depth: int) -> Recursive[list[Symbol]]:
         sides = []
-        for name, nodes in (("left", body.left), ("right", body.right)):
+        for place, nodes in enumerate(body.sides):
+            name = body.side_name(place)
             standing = [node for node in nodes if node.span.start < node.span.end]
             if standing:
                 span = Span(standing[0].span.start, standing[-1].span.end)

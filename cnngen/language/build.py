@@ -64,18 +64,24 @@ def _chain(attributes: Attributes, span: Span, source: Source) -> list[Node]:
     return chain
 
 
-def _right(attributes: Attributes, span: Span, source: Source) -> list[Layer]:
-    convolutions: list[Layer] = attributes.get("convolutions", [])
-    return convolutions
+def _side(attributes: Attributes, span: Span, source: Source) -> list[Node]:
+    attributes.pop("empty", None)
+    return _chain(attributes, span, source)
 
 
 def _body(attributes: Attributes, span: Span, source: Source) -> Body:
     return Body(tuple(attributes["left"]), tuple(attributes["right"]), span)
 
 
+def _branches(attributes: Attributes, span: Span, source: Source) -> Body:
+    left, right, *more = map(tuple, (attributes["first"], *attributes["others"]))
+    return Body(left, right, span, tuple(more), bare=True)
+
+
 def _merge(attributes: Attributes, span: Span, source: Source) -> Merge:
     mode = attributes.get("mode")
-    return Merge(mode and mode[0], tuple(attributes["bodies"]), span)
+    bodies = attributes.get("bodies") or [attributes["branches"]]
+    return Merge(mode and mode[0], tuple(bodies), span)
 
 
 def _architecture(attributes: Attributes, span: Span, source: Source) -> Description:
@@ -122,8 +128,10 @@ _BUILDERS: dict[str, Callable[[Attributes, Span, Source], object]] = {
     "ConvDrop": _chain,
     "Left": _chain,
     "Classification": _chain,
-    "Right": _right,
+    "Right": _side,
     "MergeBody": _body,
+    "Branch": _side,
+    "Branches": _branches,
     "Merge": _merge,
     "ConvParameter": _parameter,
     "NormParameter": _parameter,

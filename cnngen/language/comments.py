@@ -9,7 +9,7 @@ from cnngen.errors import LINE_END
 from cnngen.language.formatter import format
 from cnngen.language.parser import parse
 
-_LEXEME = re.compile(r"//[^\r\n]*|/\*.*?\*/|[A-Za-z_]\w*|->|[\[\](),→]", re.DOTALL)
+_LEXEME = re.compile(r"//[^\r\n]*|/\*.*?\*/|[A-Za-z_]\w*|->|[\[\](),|→]", re.DOTALL)
 _NO_PARAMETERS = {"add", "concat", "["}
 
 

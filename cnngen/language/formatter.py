@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cnngen.language.trampoline import Recursive, run_recursive
 from cnngen.language.tree import (
@@ -65,23 +65,33 @@ def _write(nodes: Iterable[Node], depth: int, lines: list[str]) -> Recursive[Non
 
 
 def _write_body(body: Body, depth: int, lines: list[str]) -> Recursive[None]:
-    """Append a body, on one line if it fits."""
+    """Append a body, or branches, on one line if they fit."""
     indent = "  " * min(depth, MAX_INDENT)
-    if not any(isinstance(node, Merge) for node in body.left):
-        layers = [layer_text(node) for node in body.left if isinstance(node, Layer)]
-        right = [layer_text(layer) for layer in body.right] or ["Empty"]
-        line = f"{indent}( {' '.join(layers)} , {' '.join(right)} )"
-        if len(line) <= WIDTH:
-            lines.append(line)
-            return
-    lines.append(indent + "(")
-    yield _write(body.left, depth + 1, lines)
-    lines.append(indent + ",")
-    if body.right:
-        yield _write(body.right, depth + 1, lines)
-    else:
-        lines.append(indent + "  Empty")
-    lines.append(indent + ")")
+    sides = list(map(_on_one_line, body.sides))
+    line = " | ".join(sides) if body.bare else f"( {' , '.join(sides)} )"
+    if all(sides) and len(indent) + len(line) <= WIDTH:
+        lines.append(indent + line)
+        return
+    sign = "("
+    for number, side in enumerate(body.sides):
+        if not body.bare:
+            lines.append(indent + sign)
+        first = len(lines)
+        if side:
+            yield _write(side, depth + 1, lines)
+        else:
+            lines.append(indent + "  Empty")
+        if body.bare and number:
+            lines[first] = f"{indent}| {lines[first].lstrip()}"
+        sign = ","
+    if not body.bare:
+        lines.append(indent + ")")
+
+
+def _on_one_line(side: Sequence[Node]) -> str:
+    """Format a side without merges; empty for another one."""
+    layers = [layer_text(node) for node in side if isinstance(node, Layer)]
+    return "" if len(layers) < len(side) else " ".join(layers) or "Empty"
 
 
 def _head_lines(head: Iterable[Layer]) -> Iterable[str]:

@@ -40,6 +40,9 @@ MAX_DEPTH = 100_000
 MAX_BODIES = 100_000
 """Bodies of merges, which may hold nothing but a merge; so there are no more merges than that."""
 
+MAX_BRANCHES = 100_000
+"""Branches of merges, separated by `|`, which may all be `Empty`."""
+
 _FOUND = re.compile(r"-?[0-9.][\w.]*|\w+|->|/\*|.", re.DOTALL)
 
 
@@ -131,7 +134,7 @@ class Machine:
     def run(self) -> Description:
         stack = self.stack
         value: object = None
-        depth = layers = bodies = 0
+        depth = layers = bodies = branches = 0
         while stack:
             e = stack.pop()
             # Most frequent first. A `match` statement makes parsing a third slower.
@@ -175,6 +178,9 @@ class Machine:
                 bodies += rule.name == "MergeBody"
                 if bodies > MAX_BODIES:
                     self.refuse(f"there are more than {MAX_BODIES:,} bodies of merges", span)
+                branches += rule.name == "Branch"
+                if branches > MAX_BRANCHES:
+                    self.refuse(f"there are more than {MAX_BRANCHES:,} branches of merges", span)
                 value = self.build(rule.name, done.attributes, span)
         if self.at < len(self.text):
             self.fail(None)

@@ -41,6 +41,7 @@ class Rows(NamedTuple):
     head: re.Pattern[str]
     left: re.Pattern[str]
     right: re.Pattern[str]
+    branch: re.Pattern[str]
 
 
 def walk(description: Description) -> list[Layer | Merge | str]:
@@ -56,7 +57,7 @@ def check(description: Description) -> None:
     """
     rows = _rows()
     pending: list[tuple[Merge, int]] = []
-    layers = bodies = 0
+    layers = bodies = branches = 0
 
     def fits(row: re.Pattern[str], nodes: Iterable[object], depth: int) -> bool:
         nonlocal layers
@@ -84,8 +85,19 @@ def check(description: Description) -> None:
         for body in merge.bodies:
             if type(body) is not Body:
                 raise DescriptionError(f"a merge cannot hold a {type(body).__name__}, only bodies")
-            whole = (
-                whole and fits(rows.left, body.left, depth) and fits(rows.right, body.right, depth)
+            if body.bare:
+                whole = whole and len(merge.bodies) == 1
+                wanted = [rows.branch] * len(body.sides)
+                branches += len(body.sides)
+            else:
+                wanted = [rows.left, rows.right]
+            if branches > parser.MAX_BRANCHES:
+                raise DescriptionError(
+                    f"there are more than {parser.MAX_BRANCHES:,} branches of merges"
+                )
+            whole = whole and len(body.sides) == len(wanted)
+            whole = whole and all(
+                fits(row, side, depth) for row, side in zip(wanted, body.sides, strict=True)
             )
     if layers > parser.MAX_LAYERS:
         raise DescriptionError(f"there are more than {parser.MAX_LAYERS:,} layers")
@@ -110,6 +122,7 @@ def _rows() -> Rows:
         ),
         re.compile(_pattern(_find(body, "left"))),
         re.compile(_pattern(_find(body, "right"))),
+        re.compile(_pattern(_find(body, "first"))),
     )
 
 

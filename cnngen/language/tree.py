@@ -119,19 +119,36 @@ _set = object.__setattr__
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Body:
-    """One body `( left , right )` of a merge. An empty right side is the identity, `Empty`."""
+    """One body `( left , right )` of a merge, or if `bare` its branches `left | right | …`.
+
+    A side without nodes is the identity, `Empty`.
+    """
 
     left: tuple[Node, ...]
-    right: tuple[Layer, ...]
+    right: tuple[Node, ...]
     span: Span = NOWHERE
+    more: tuple[tuple[Node, ...], ...] = ()
+    bare: bool = False
+
+    @property
+    def sides(self) -> tuple[tuple[Node, ...], ...]:
+        """All sides, in the order of the text."""
+        return (self.left, self.right, *self.more)
+
+    def side_name(self, place: int) -> str:
+        """The name of a side, counted from 0: `left` or `right`, or of a branch, `branch 3`."""
+        return f"branch {place + 1}" if self.bare else ("left", "right")[place]
 
     def __repr__(self) -> str:
-        return f"<Body of {len(self.left)} and {len(self.right)} at {self.span.start}>"
+        counts = [str(len(side)) for side in self.sides[:5]] + ["…"] * (len(self.more) > 3)
+        return f"<Body of {', '.join(counts[:-1])} and {counts[-1]} at {self.span.start}>"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Merge:
-    """A merge `[ mode ( left , right ) … ]`. If the mode is None, resolving chooses one.
+    """A merge `[ mode ( left , right ) … ]`, or with branches `[ mode left | right | … ]`.
+
+    If the mode is None, resolving chooses one.
 
     Raises `DescriptionError` for a mode other than `add` and `concat`.
     """
@@ -146,6 +163,11 @@ class Merge:
             if mode is None:
                 raise DescriptionError(f"a merge cannot {shown(self.mode)}; it is add or concat")
             object.__setattr__(self, "mode", mode)
+
+    @property
+    def has_branches(self) -> bool:
+        """Whether it has branches separated by `|` in the place of bodies."""
+        return any(body.bare for body in self.bodies)
 
     def __repr__(self) -> str:
         return f"<Merge of {len(self.bodies)} at {self.span.start}>"
@@ -201,7 +223,10 @@ class Description:
         return (item for item in self.walk() if isinstance(item, Layer))
 
     def walk(self) -> Iterator[Layer | Merge | str]:
-        """Iterate over the tree in the order of the text; merges as `Merge ( … , … ) … ]`."""
+        """Iterate over the tree in the order of the text; merges as `Merge ( … , … ) … ]`.
+
+        The branches of a merge are walked as the sides of one body, `( … , … , … )`.
+        """
         pending: list[Layer | Merge | str] = [*reversed(self.head), *reversed(self.features)]
         while pending:
             item = pending.pop()
@@ -209,10 +234,11 @@ class Description:
             if isinstance(item, Merge):
                 pending.append("]")
                 for body in reversed(item.bodies):
-                    pending.append(")")
-                    pending += reversed(body.right)
-                    pending.append(",")
-                    pending += reversed(body.left)
+                    closing = ")"
+                    for side in reversed(body.sides):
+                        pending.append(closing)
+                        pending += reversed(side)
+                        closing = ","
                     pending.append("(")
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -228,7 +254,7 @@ class Description:
                 case Layer():
                     ends += [item.kind, tuple(sorted(item.parameters.items()))]
                 case Merge():
-                    ends += ["[", item.mode]
+                    ends += ["[", item.mode, item.has_branches]
                 case _:
                     ends.append(item)
         return tuple(ends)
@@ -318,17 +344,27 @@ def value_text(value: Value) -> str:
 
 def _words(items: Iterable[Layer | Merge | str]) -> Iterable[str]:
     previous: object = None
+    signs: list[Mapping[str, str]] = []  # of each open merge
     for item in items:
-        if (previous, item) == (",", ")"):
+        if previous in ("(", ",") and item in (",", ")"):
             yield "Empty"
         match item:
             case Layer():
                 yield layer_text(item)
             case Merge():
                 yield opening(item)
+                signs.append(_BARE if item.has_branches else {})
             case _:
-                yield item
+                sign = signs[-1].get(item, item)
+                if sign:
+                    yield sign
+                if item == "]":
+                    signs.pop()
         previous = item
+
+
+_BARE = {"(": "", ",": "|", ")": ""}
+"""How the signs of a walk are written around branches."""
 
 
 def opening(merge: Merge) -> str:
@@ -337,10 +373,11 @@ def opening(merge: Merge) -> str:
 
 
 def gather(items: Iterable[Layer | Merge | str]) -> tuple[Node, ...]:
-    """Rebuild the nodes from a walk. Of its merges, only mode and spans are used."""
+    """Rebuild the nodes from a walk. Of its merges, all but the layers in them is used."""
     chain: list[Node] = []
     outer: list[list[Node]] = []
     merges: list[tuple[Merge, list[Body]]] = []
+    sides: list[list[tuple[Node, ...]]] = []  # of each open body, those that have ended
     for item in items:
         match item:
             case Layer():
@@ -349,15 +386,16 @@ def gather(items: Iterable[Layer | Merge | str]) -> tuple[Node, ...]:
                 merges.append((item, []))
                 outer.append(chain)
             case "(":
+                sides.append([])
                 chain = []
             case ",":
-                outer.append(chain)
+                sides[-1].append(tuple(chain))
                 chain = []
             case ")":
                 merge, bodies = merges[-1]
-                left = tuple(outer.pop())
-                right = tuple(layer for layer in chain if isinstance(layer, Layer))
-                bodies.append(Body(left, right, merge.bodies[len(bodies)].span))
+                left, right, *more = *sides.pop(), tuple(chain)
+                like = merge.bodies[len(bodies)]
+                bodies.append(Body(left, right, like.span, tuple(more), like.bare))
             case "]":
                 merge, bodies = merges.pop()
                 chain = outer.pop()
@@ -366,7 +404,7 @@ def gather(items: Iterable[Layer | Merge | str]) -> tuple[Node, ...]:
 
 
 def _hollow(merge: Merge) -> Merge:
-    bodies = tuple(Body((), (), body.span) for body in merge.bodies)
+    bodies = tuple(Body((), (), body.span, bare=body.bare) for body in merge.bodies)
     return Merge(merge.mode, bodies, merge.span)
 
 

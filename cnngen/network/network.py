@@ -55,17 +55,19 @@ def _hash(text: str, shape: str, classes: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One column of a merge. Branch 0 of a network is its main column.
+    """One side of a body of a merge. Branch 0 of a network is its main column.
 
-    `merge` numbers the merges from 1 in the order of the text, `body` the bodies of a merge.
-    `parent` is the branch that contains the merge. The right sides of a merge's bodies continue
-    each other.
+    `merge` numbers the merges from 1 in the order of the text, `body` the bodies of a merge,
+    `place` the sides of a body; `side` is `right` for all but the first of these. `parent` is the
+    branch that contains the merge. Of a merge's bodies, the right sides at one place continue each
+    other.
     """
 
     merge: int = 0
     body: int = 0
     side: Literal["main", "left", "right"] = "main"
     parent: int = 0
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -156,6 +158,30 @@ class Network:
     def is_described(self) -> bool:
         """Whether the network has a description that determines it."""
         return bool(self.description.features)
+
+    @cached_property
+    def sides(self) -> dict[int, tuple[int, ...]]:
+        """Of each join of a described network, the branches of the sides that it joins.
+
+        Both are positions, in `nodes` and `branches`; a join's inputs have the order of its sides.
+        """
+        joins = (at for at, node in enumerate(self.nodes) if node.operation.joined)
+        found: dict[int, tuple[int, ...]] = {}
+        open_bodies: list[list[int]] = []
+        for number, branch in enumerate(self.branches[1:], 1):
+            # A body has ended where a branch begins that is neither one of its sides nor in one.
+            while open_bodies:
+                last = self.branches[open_bodies[-1][-1]]
+                goes_on = (last.merge, last.body) == (branch.merge, branch.body)
+                if goes_on or open_bodies[-1][-1] == branch.parent:
+                    break
+                found[next(joins)] = tuple(open_bodies.pop())
+            if branch.side == "left":
+                open_bodies.append([])
+            open_bodies[-1].append(number)
+        while open_bodies:
+            found[next(joins)] = tuple(open_bodies.pop())
+        return found
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

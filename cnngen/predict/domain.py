@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnngen.errors import CnnGenError
+from cnngen.language.tree import Merge
 from cnngen.language.values import LARGEST
 from cnngen.network import Network
 from cnngen.network.cost import short
@@ -164,13 +165,14 @@ class Domain:
         return cls(ends, ranges, mean, deviation, whitening, limit, frozenset(map(str, seen)))
 
 
-GROUPED, DILATED, REORDERED = (
+GROUPED, DILATED, REORDERED, BRANCHED = (
     "grouped or depthwise convolutions",
     "dilated convolutions",
     "norms before their activations",
+    "merges of branches",
 )
 EXTENSIONS = frozenset(
-    {GROUPED, DILATED, REORDERED}
+    {GROUPED, DILATED, REORDERED, BRANCHED}
     | {
         f"the activation {name}"
         for name in {*get_args(Activation)} - {*get_args(PublishedActivation)}
@@ -191,6 +193,9 @@ def extensions(network: Network) -> set[str]:
             found.add(DILATED)
         if group(operation) == "activation":
             found.add(REORDERED)
+    items = network.description.walk()
+    if any(isinstance(item, Merge) and item.has_branches for item in items):
+        found.add(BRANCHED)
     return found & EXTENSIONS
 
 

@@ -19,9 +19,10 @@ from cnngen.backend.testing.networks import (
     by_hand,
     check_complete,
     fixed,
+    many_branches,
     windows,
 )
-from cnngen.backend.testing.random_networks import random_network
+from cnngen.backend.testing.random_networks import random_branches, random_network
 from cnngen.language import parse
 from cnngen.network import Network
 from cnngen.operations import Conv2d
@@ -124,6 +125,10 @@ class ComputationConformance:
             networks |= window.networks(number)
         drawn = [random_network(seed) for seed in range(cls.random_networks)]
         networks |= {f"random network {seed}": network for seed, network in enumerate(drawn)}
+        networks["many added"] = many_branches(12, "add")
+        networks["many concatenated"] = many_branches(12, "concat")
+        for seed in range(math.ceil(cls.random_networks / 4)):
+            networks[f"random branches {seed}"] = random_branches(seed)
         for seed in range(math.ceil(cls.random_networks / 8)):
             networks[f"paper {seed}"] = sample("paper", seed=seed, input_shape=(17, 16, 3))
         for name in NAMES:

@@ -17,8 +17,16 @@ from typing import ClassVar
 
 from cnngen.backend.interface import INTERFACE, Backend
 from cnngen.backend.registry import get_backend
-from cnngen.backend.testing.networks import BACKBONE, NAMES, SMALL, by_hand, fixed, nested
-from cnngen.backend.testing.random_networks import random_network
+from cnngen.backend.testing.networks import (
+    BACKBONE,
+    NAMES,
+    SMALL,
+    by_hand,
+    fixed,
+    many_branches,
+    nested,
+)
+from cnngen.backend.testing.random_networks import random_branches, random_network
 from cnngen.errors import BackendError, CnnGenError
 from cnngen.language import parse
 from cnngen.language.tree import Description, Layer
@@ -120,7 +128,8 @@ class EmissionConformance:
             ast.parse(source)
 
     def test_the_docstring_holds_the_description_that_gives_the_network_back(self) -> None:
-        for network in [random_network(seed) for seed in range(20)]:
+        networks = [random_network(seed) for seed in range(20)]
+        for network in (*networks, *map(random_branches, range(10))):
             docstring = ast.get_docstring(ast.parse(self._emit(network))) or ""
             described = docstring.split("\n\n", 2)[-1]
             assert " ".join(described.split()) == network.to_text(), (
@@ -199,6 +208,9 @@ class EmissionConformance:
     def _files(cls) -> list[str]:
         """Files of every kind: sampled, random, deep, wide numbers, long names, scripts."""
         networks = [random_network(seed) for seed in range(200)]
+        networks += [random_branches(seed) for seed in range(50)]
+        for count in (7, 8, 9, 12, 30):
+            networks += [many_branches(count, "add"), many_branches(count, "concat")]
         networks += [sample("paper", seed=seed) for seed in range(60)]
         networks += [*fixed().values(), nested(60), nested(1001, "concat"), _huge()]
         networks += [lower(parse(f"{name} -> {SMALL}")) for name in NAMES]

@@ -211,6 +211,18 @@ def nested(depth: int, mode: Literal["add", "concat"] = "add") -> Network:
     return lower(Description(tuple(inner), head, None, (6, 6, 2), 3))
 
 
+def many_branches(count: int, mode: Literal["add", "concat"]) -> Network:
+    """A merge of so many branches, one with such a merge in it: more than a line of code holds."""
+    conv = Layer("conv", conv_parameters(2, (1, 1), (1, 1), "same", "tanh"))
+
+    def merge(*last: Written) -> Merge:
+        more = (*[(conv,)] * (count - 3), last)
+        return Merge(mode, (Body((conv,), (), more=more, bare=True),))
+
+    # The second branch, which is Empty, has as many channels as the convolutions give.
+    return lower(Description((conv, merge(merge(conv), conv)), (), None, (4, 4, 2)))
+
+
 def by_hand(shape: tuple[int, int, int], *operations: Operation) -> Network:
     """Operations in sequence, without a description."""
     steps = [(f"op{n}", operation, (n - 1,)) for n, operation in enumerate(operations, 1)]

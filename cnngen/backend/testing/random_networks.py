@@ -47,6 +47,21 @@ def random_description(seed: int, shape: Shape | None = None) -> Description:
     return Description(tuple(features), tuple(head), None, shape, 5)
 
 
+def random_branches(seed: int) -> Network:
+    """A network of merges with two to five branches, which hold all that branches may."""
+    random = Random(seed)
+    maker = _Maker(random)
+    shape = at = random.randint(5, 14), random.randint(5, 14), random.randint(1, 3)
+    features: list[Node] = []
+    for _ in range(random.randint(1, 2)):
+        merge, at = maker.branches(at, 0, keep=False)
+        features.append(merge)
+        if random.random() < 0.5:
+            at = maker.convolution(features, at, keep=False)
+    head = (Layer("global_avg_pooling"), maker.dense(5, "linear"))
+    return lower(Description(tuple(features), head, None, shape, 5))
+
+
 def conv_parameters(
     filters: int, kernel: Pair, stride: Pair, padding: str, activation: str, bias: bool = True
 ) -> dict[str, Any]:
@@ -143,6 +158,58 @@ class _Maker:
             channels = left_at[2] if mode == "add" else left_at[2] + right_at[2]
             main = (left_at[0], left_at[1], channels)
         return Merge(mode, tuple(bodies)), main
+
+    def branches(self, at: Shape, depth: int, keep: bool) -> tuple[Merge, Shape]:
+        """A merge of branches, which all shrink the map by one and the same stride."""
+        random = self.random
+        modes: tuple[Literal["add", "concat"], ...] = ("add", "concat")
+        mode = random.choice(modes)
+        stride = (1, 1) if keep else (random.randint(1, 2), random.randint(1, 2))
+        filters = None
+        if mode == "add":
+            filters = at[2] if stride == (1, 1) else random.randint(1, 6)
+        sides: list[list[Node]] = []
+        ends: list[Shape] = []
+        for _ in range(random.choice((2, 3, 3, 4, 5))):
+            side: list[Node] = []
+            end = at
+            if stride != (1, 1) or random.random() < 0.75:
+                end = self.branch(side, at, depth, stride, filters)
+            sides.append(side)
+            ends.append(end)
+        left, right, *more = map(tuple, sides)
+        body = Body(left, right, more=tuple(more), bare=True)
+        channels = ends[0][2] if mode == "add" else sum(end[2] for end in ends)
+        return Merge(mode, (body,)), (*ends[0][:2], channels)
+
+    def branch(
+        self, side: list[Node], at: Shape, depth: int, stride: Pair, filters: int | None
+    ) -> Shape:
+        random = self.random
+        if filters is None and random.random() < 0.2:
+            size: dict[str, Any] = {"size": (2, 3), "stride": stride, "padding": "same"}
+            side.append(Layer(random.choice(("max_pooling", "avg_pooling")), size))
+            return (*_size(at, (2, 3), stride, "same"), at[2])
+        if random.random() < 0.3:
+            at = self.pooling(side, at, True)
+        if depth < 2 and random.random() < 0.4:
+            merge, at = (
+                self.branches(at, depth + 1, keep=True)
+                if random.random() < 0.5
+                else self.keeping_merge(at, 2)
+            )
+            side.append(merge)
+            if random.random() < 0.5:
+                side.append(Layer("dropout", {"rate": 0.1}))
+        elif random.random() < 0.3:
+            side.append(Layer("BatchNormalisation", {"epsilon": 1.001e-5}))
+        at = self.convolution(side, at, True, filters=filters, stride=stride)
+        if random.random() < 0.3:
+            at = self.pooling(side, at, True)
+        if random.random() < 0.3:
+            curved = [name for name in ACTIVATIONS if name != "linear"]
+            side.append(Layer("activate", {"activation": random.choice(curved)}))
+        return at
 
     def keeping_merge(self, at: Shape, depth: int) -> tuple[Merge, Shape]:
         while True:

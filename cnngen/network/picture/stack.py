@@ -1,8 +1,9 @@
 """Computes the vertical positions of a drawing, as if it were one tall strip.
 
-The axis holds the main column of the network with the left sides of all merges, one box below
-the other. The right side of each merge body is a column of its own. A graph without a
-description has all boxes on the axis, and edges that skip boxes run beside it.
+The axis holds the main column of the network with the left sides of its merges, one box below the
+other. The right side of each merge body, and each further branch, is a column of its own; it holds
+the left sides of the merges nested in it. A graph without a description has all boxes on the axis,
+and edges that skip boxes run beside it.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ AXIS = 0
 class Route:
     """The route of an edge: from column `origin`, turning into `column` at `turn`, down to `end`.
 
-    With `joins` it goes on to the left, into the side of a join on the axis. With `skips` it is
-    an empty right side. If a line of the same output already leads to an earlier join, the
+    With `joins` it goes on to the left, into the side of a join. With `skips` it is an empty side of
+    a merge. If a line of the same output already leads to an earlier join, the
     route begins at the height of that join.
     """
 
@@ -48,11 +49,12 @@ class Route:
 class Stack:
     """Vertical positions, downwards from 0. Columns are numbered from 1, from the inside out.
 
-    `opens` and `closes` bound the occupied part of each column. `before` is the column of the
-    body above in the same merge, or the axis.
+    `opens` and `closes` bound the occupied part of each column. `home` is the column in which the
+    merge of a column stands, `before` the column of the body above in the same merge, or the axis.
     """
 
     column: list[int]
+    home: list[int]
     before: list[int]
     opens: list[int]
     closes: list[int]
@@ -74,25 +76,40 @@ def stack(network: Network, heights: Sequence[int], stacked: Collection[int]) ->
     if not network.is_described:
         return _arcs(network, heights)
     branches, nodes = network.branches, network.nodes
-    # Right sides hold no merges: they begin in the order in which their bodies end.
-    rights = [number for number, branch in enumerate(branches) if branch.side == "right"]
-    column_of_branch = {number: column for column, number in enumerate(rights, 1)}
-    joins = [at for at, node in enumerate(nodes) if node.operation.joined]
-    column_of_join = dict(zip(joins, range(1, len(rights) + 1), strict=True))
-    join_of_column = [AXIS, *joins]
-    latest: dict[int, int] = {}
-    before = [AXIS]
-    for column, number in enumerate(rights, 1):
-        before.append(latest.get(branches[number].merge, AXIS))
-        latest[branches[number].merge] = column
+    joins = {side: join for join, sides in network.sides.items() for side in sides}
+    column_of_branch = [AXIS] * len(branches)
+    home, before, join_of_column = [AXIS], [AXIS], [AXIS]
+    latest: dict[tuple[int, int], int] = {}
+    # In the order of the text, what is nested in a side comes before the sides behind it.
+    for number, branch in enumerate(branches[1:], 1):
+        column_of_branch[number] = column_of_branch[branch.parent]
+        if branch.side == "right":
+            place = branch.merge, branch.place
+            column_of_branch[number] = column = len(home)
+            home.append(column_of_branch[branch.parent])
+            before.append(latest.get(place, AXIS))
+            join_of_column.append(joins[number])
+            latest[place] = column
+    column_of_node = [column_of_branch[node.branch] for node in nodes]
+    ways = [
+        [column_of_branch[side] for side in network.sides.get(target, (node.branch,))]
+        for target, node in enumerate(nodes)
+    ]
 
     placed = Stack(
-        column=[column_of_branch.get(node.branch, AXIS) for node in nodes],
+        column=column_of_node,
+        home=home,
         before=before,
         opens=[0] * len(before),
         closes=[0] * len(before),
     )
-    turning = _turning(network, placed, column_of_join)
+    turning = {
+        source
+        for node, columns in zip(nodes, ways, strict=True)
+        for source, column in zip(node.inputs, columns, strict=False)
+        if column != column_of_node[source] and not before[column]
+    }
+    occupied = {node.branch for node in nodes}
     for target, node in enumerate(nodes):
         column = placed.column[target]
         floors = [0]
@@ -103,8 +120,10 @@ def stack(network: Network, heights: Sequence[int], stacked: Collection[int]) ->
             floors.append(placed.bottom[join_of_column[before[column]]] + GAP)
         placed.top.append(max(floors))
         placed.bottom.append(placed.top[-1] + heights[target])
-        for side, source in enumerate(node.inputs):
-            placed.routes.append(_route(placed, column_of_join, source, target, side))
+        for side, (source, way) in enumerate(zip(node.inputs, ways[target], strict=False)):
+            skips = side == 0 and target in network.sides
+            skips = skips and network.sides[target][0] not in occupied
+            placed.routes.append(_route(placed, source, target, way, side > 0, skips))
     return placed
 
 
@@ -120,7 +139,8 @@ def _arcs(network: Network, heights: Sequence[int]) -> Stack:
     starts = {source for source, _ in arcs}
     arcs.sort(key=lambda arc: (arc[1] - arc[0], arc))
     size = len(arcs) + 1
-    placed = Stack([AXIS] * len(network), [AXIS] * size, [0] * size, [0] * size)
+    axis, nowhere = [AXIS] * size, [0] * size
+    placed = Stack([AXIS] * len(network), axis, axis, nowhere.copy(), nowhere.copy())
     top = 0
     for at, height in enumerate(heights):
         placed.top.append(top)
@@ -139,27 +159,13 @@ def _arcs(network: Network, heights: Sequence[int]) -> Stack:
     return placed
 
 
-def _turning(network: Network, placed: Stack, column_of_join: dict[int, int]) -> set[int]:
-    """Return the nodes on the axis from which a right side starts."""
-    turning = set()
-    for target, node in enumerate(network.nodes):
-        for side, source in enumerate(node.inputs):
-            to = column_of_join[target] if side else placed.column[target]
-            if to != AXIS and placed.column[source] == AXIS:
-                turning.add(source)
-    return turning
-
-
-def _route(
-    placed: Stack, column_of_join: dict[int, int], source: int, target: int, side: int
-) -> Route:
-    joins = side == 1
-    column = column_of_join[target] if joins else placed.column[target]
+def _route(placed: Stack, source: int, target: int, column: int, joins: bool, skips: bool) -> Route:
     origin, begin = placed.column[source], placed.bottom[source]
     end = placed.top[target]
     if joins:
         end = (placed.top[target] + placed.bottom[target]) // 2
         placed.closes[column] = end
+        skips = origin <= placed.home[column]
     turn = begin
     if origin != column:
         turn = begin + TEE
@@ -168,5 +174,4 @@ def _route(
             # Starts before the corner where the earlier line turns to its join.
             begin, turn = placed.closes[origin] - BEND, placed.closes[origin] + TEE
         placed.opens[column] = turn
-    skips = joins and placed.column[source] == AXIS
     return Route(source, target, origin, begin, column, turn, end, joins, skips)

@@ -44,7 +44,7 @@ def paths(network: Network) -> dict[str, float]:
         depth[at] = depth[parents[at]] + 1
     used = {node.branch for node in network.nodes}
     empty = sum(
-        branch.side == "right" and at not in used for at, branch in enumerate(network.branches)
+        branch.side != "main" and at not in used for at, branch in enumerate(network.branches)
     )
     merges = sum(bool(node.operation.joined) for node in network.nodes)
     return {

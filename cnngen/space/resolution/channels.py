@@ -9,8 +9,9 @@ the nearest that the sums allow.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from cnngen.errors import MergeError, ResolveError, Span
 from cnngen.language.tree import Body, Description, Layer, Merge
@@ -26,6 +27,9 @@ MAX_FOLLOWED = 1_000_000
 MAX_FOLLOWED_EACH = 1_000
 """How often sums are looked at, at all and for each: the bounds of some that have no solution
 climb for ever, each by the other. Those of a space need three looks each."""
+
+MAX_TOLD = 4
+"""Sides whose channels a message tells."""
 
 
 def choose_filters(
@@ -47,7 +51,7 @@ def choose_filters(
     unknowns, end = _connect(channels, items, input_channels)
     channels.propagate()
     level = 0
-    levels: list[list[int]] = []  # of each open merge: main, right and left column
+    merges: list[tuple[Merge, _Columns]] = []
     wholes = iter(channels.wholes)
     rule = space.convolution
     for position, item in enumerate(items):
@@ -72,19 +76,19 @@ def choose_filters(
                     level = -(-level // groups) * groups
                 channels.settle(unknowns[position], level)
             case Merge():
-                levels.append([level, level, level])
+                merges.append((item, _Columns(level)))
             case "(":
-                level = levels[-1][0]
+                level = merges[-1][1].main
             case ",":
-                levels[-1][2], level = level, levels[-1][1]
+                level = merges[-1][1].next_side(level)
             case ")":
-                main = max(levels[-1][2], level)
-                whole = next(wholes)
-                if whole is not None and space.merge.compression is not None:
-                    main = _compressed(channels.known(whole), space.merge.compression.draw(random))
-                levels[-1][:2] = main, level
+                merge, columns = merges[-1]
+                columns.main = max(columns.end_body(level))
+                whole = channels.known(next(wholes))
+                if merge.mode == "concat" and space.merge.compression is not None:
+                    columns.main = _compressed(whole, space.merge.compression.draw(random))
             case "]":
-                level = levels.pop()[0]
+                level = merges.pop()[1].main
     filters = {position: channels.known(unknown) for position, unknown in unknowns.items()}
     return filters, channels.known(end)
 
@@ -94,14 +98,44 @@ def _compressed(channels: int, share: float) -> int:
     return max(2, (int(channels * share) + 1) // 2 * 2)
 
 
+@dataclass(slots=True)
+class _Columns:
+    """The channels at the end of a merge's columns, and of the sides of its open body."""
+
+    main: int
+    ended: list[int] = field(default_factory=list)
+    sides: list[int] = field(default_factory=list)
+
+    def next_side(self, channels: int) -> int:
+        """End a side; return the channels that the next one begins with."""
+        self.sides.append(channels)
+        place = len(self.sides)
+        return self.ended[place] if place < len(self.ended) else self.main
+
+    def end_body(self, channels: int) -> list[int]:
+        """End the last side of a body; return the channels of all."""
+        self.ended, self.sides = [*self.sides, channels], []
+        return self.ended
+
+
+@dataclass(slots=True, eq=False)
+class _Joined:
+    """A body with the channels of each of its sides, as they end, and those of a concatenation."""
+
+    body: Body
+    sides: tuple[int, ...]
+    total: int = -1
+
+
 @dataclass(frozen=True, slots=True)
 class _Sum:
-    """A concatenation: `total` is the sum of the channels of `left` and `right`."""
+    """A concatenation of two sides, or of two neighbouring runs of sides: `total` is the sum of the
+    channels of `left` and `right`."""
 
     total: int
     left: int
     right: int
-    body: Body
+    joined: _Joined
 
 
 @dataclass(slots=True)
@@ -114,10 +148,10 @@ class _Channels:
     most: dict[int, int] = field(default_factory=dict)
     least: dict[int, int] = field(default_factory=dict)
     origins: dict[int, Span] = field(default_factory=dict)
-    added: dict[int, Body] = field(default_factory=dict)
+    added: dict[int, _Joined] = field(default_factory=dict)
     sums: list[_Sum] = field(default_factory=list)
-    wholes: list[int | None] = field(default_factory=list)
-    """Of each body, as the walk ends them, its concatenated channels; None where it is added."""
+    wholes: list[int] = field(default_factory=list)
+    """The channels that each body ends with, in the order in which the walk ends them."""
     sums_of: dict[int, list[_Sum]] = field(default_factory=dict)
     followed: int = 0
     heeded: set[int] = field(default_factory=set)
@@ -142,36 +176,59 @@ class _Channels:
             self.parents[unknown], unknown = root, self.parents[unknown]
         return root
 
-    def join(self, left: int, right: int, body: Body) -> None:
-        """Make the channels of the two sides of an added body equal."""
-        a, b = self.find(left), self.find(right)
-        if a in self.values and b in self.values and self.values[a] != self.values[b]:
-            raise self.different(self.values[a], self.values[b], body)
-        # The right side is kept: its values and its origin are nearer to the merge.
-        if a in self.values:
-            self.values[b] = self.values[a]
-        self.added[b] = body
-        self.parents[a] = b
+    def add(self, joined: _Joined) -> int:
+        """Make the channels of all sides of a body equal; return them."""
+        known = tuple(self.values.get(self.find(side)) for side in joined.sides)
+        if len({*known} - {None}) > 1:
+            raise self.different(known, joined.body)
+        for left, right in pairwise(joined.sides):
+            a, b = self.find(left), self.find(right)
+            # The later side is kept: its values and its origin are nearer to the merge.
+            if a in self.values:
+                self.values[b] = self.values[a]
+            self.added[b] = joined
+            self.parents[a] = b
+        return joined.sides[-1]
+
+    def concatenate(self, joined: _Joined) -> int:
+        """Make a sum of the channels of all sides of a body; return it.
+
+        Two neighbours at a time, then their sums, so that what is known of one side has few sums
+        to go through to the other sides of a merge of very many.
+        """
+        row = list(joined.sides)
+        while len(row) > 1:
+            sums = []
+            for left, right in zip(row[::2], row[1::2], strict=False):
+                sums.append(self.new())
+                self.sums.append(_Sum(sums[-1], left, right, joined))
+            row = sums + row[len(row) // 2 * 2 :]
+        joined.total = row[0]
+        return joined.total
 
     def known(self, unknown: int) -> int:
         return self.values[self.find(unknown)]
 
-    def different(self, left: int, right: int, body: Body) -> MergeError:
+    def different(self, channels: tuple[int | None, ...], body: Body) -> MergeError:
         source = self.description.source
-        positions = [side[-1].span if side else body.span for side in (body.left, body.right)]
-        at = [""] * 2
-        if source is not None:
-            at = [
-                f" (ends at line {line}, column {column})"
-                for line, column in (source.position(span.start) for span in positions)
-            ]
+        places = [place for place, count in enumerate(channels) if count is not None]
+        # Of very many, one and the first that differs from it are enough.
+        other = next(place for place in places if channels[place] != channels[places[0]])
+
+        def told(place: int) -> str:
+            at = ""
+            if source is not None:
+                side = body.sides[place]
+                line, column = source.position((side[-1] if side else body).span.start)
+                at = f" (ends at line {line}, column {column})"
+            return f"{body.side_name(place)}{at} has {channels[place]}"
+
         return MergeError(
-            f"the sides of this merge have different channels: left{at[0]} has {left}, "
-            f"right{at[1]} has {right}",
+            f"the sides of this merge have different channels: {told(places[0])}, {told(other)}",
             hint="Give both the same filters, leave one open, or concatenate: [concat …].",
             source=source,
             span=body.span if source else None,
-            channels=(left, right),
+            channels=channels,
         )
 
     def propagate(self) -> None:
@@ -213,7 +270,7 @@ class _Channels:
                     if not uses[part]:
                         free.append(part)
         if by_whole:
-            body = next(iter(by_whole.values()))[0].body
+            body = next(iter(by_whole.values()))[0].joined.body
             raise ResolveError(
                 "this concatenation may have no more channels than one of its sides",
                 hint="Add the sides: [add …], or append a convolution with the channels wanted.",
@@ -244,7 +301,7 @@ class _Channels:
                         "the channels of these merges depend on each other too much to be matched",
                         hint="Give the filters of more convolutions, or merge by adding alone.",
                         source=self.description.source,
-                        span=total.body.span if self.description.source else None,
+                        span=total.joined.body.span if self.description.source else None,
                     )
                 roots += self._follow_sum(total)
 
@@ -255,14 +312,14 @@ class _Channels:
 
         def learn(root: int, value: int) -> None:
             if value < 1 or self.values.get(root, value) != value:
-                raise self._impossible(total, whole, left, right)
+                raise self._impossible(total.joined)
             if root not in self.values:
                 self.values[root] = value
                 news.append(root)
 
         def at_most(root: int, most: int) -> None:
             if most < self._least(root):
-                raise self._impossible(total, whole, left, right)
+                raise self._impossible(total.joined)
             if root not in self.values and most < self.most.get(root, most + 1):
                 self.most[root] = most
                 news.append(root)
@@ -271,13 +328,13 @@ class _Channels:
             if least <= self._least(root):
                 return
             if least > (self._most(root) or least):
-                raise self._impossible(total, whole, left, right)
+                raise self._impossible(total.joined)
             self.least[root] = least
             news.append(root)
 
         if left == right and whole in self.values:
             if self.values[whole] % 2:
-                raise self._impossible(total, whole, left, right)
+                raise self._impossible(total.joined)
             learn(left, self.values[whole] // 2)
         if left in self.values and right in self.values:
             learn(whole, self.values[left] + self.values[right])
@@ -295,19 +352,27 @@ class _Channels:
                 at_least(part, self._least(whole) - most)
         return news
 
-    def _impossible(self, total: _Sum, whole: int, left: int, right: int) -> ResolveError:
-        values = self.values
-        if whole in self.added and whole in values and left in values and right in values:
-            return self.different(values[whole], values[left] + values[right], self.added[whole])
-        parts = " and ".join(
-            str(values[part]) if part in values else "1 or more" for part in (left, right)
-        )
+    def _impossible(self, joined: _Joined) -> ResolveError:
+        whole = self.find(joined.total)
+        goal = self.values.get(whole)
+        sides = [self.values.get(self.find(side)) for side in joined.sides]
+        known = [count for count in sides if count is not None]
+        if goal is not None and whole in self.added and len(known) == len(sides):
+            added = self.added[whole]
+            # The sum is on the side that ends with it, or else on the last.
+            places = range(len(added.sides))
+            at = next((n for n in places if added.sides[n] == joined.total), places[-1])
+            found = (sum(known) if place == at else goal for place in places)
+            return self.different(tuple(found), added.body)
+        parts = [str(count or "1 or more") for count in sides[:MAX_TOLD]]
+        if len(sides) > MAX_TOLD:
+            parts.append(f"{len(sides) - MAX_TOLD:,} others")
         return ResolveError(
-            f"this merge must give {values.get(whole, '?')} channels, which its sides of {parts} "
-            "cannot sum to",
+            f"this merge must give {goal or '?'} channels, which its sides of "
+            f"{', '.join(parts[:-1])} and {parts[-1]} cannot sum to",
             hint="Leave the filters of one side open, or add: [add …].",
             source=self.description.source,
-            span=total.body.span if self.description.source else None,
+            span=joined.body.span if self.description.source else None,
         )
 
 
@@ -317,8 +382,8 @@ def _connect(
     """Create the unknown of each convolution, joined and summed as the merges require."""
     unknowns: dict[int, int] = {}
     here = channels.new(input_channels)
-    merges: list[list[int]] = []  # of each open merge: main, right and left column
-    open_merges: list[tuple[Merge, int]] = []
+    merges: list[tuple[_Columns, Iterator[Body]]] = []
+    joins: list[Callable[[_Joined], int]] = []
     for position, item in enumerate(items):
         match item:
             case Layer() if item.kind in WITH_FILTERS:
@@ -328,26 +393,17 @@ def _connect(
                     here = channels.new(filters, item.span)  # type: ignore[arg-type]
                 unknowns[position] = here
             case Merge():
-                merges.append([here, here, here])
-                open_merges.append((item, 0))
+                merges.append((_Columns(here), iter(item.bodies)))
+                joins.append(channels.add if item.mode == "add" else channels.concatenate)
             case "(":
-                here = merges[-1][0]
+                here = merges[-1][0].main
             case ",":
-                merges[-1][2], here = here, merges[-1][1]
+                here = merges[-1][0].next_side(here)
             case ")":
-                merge, number = open_merges.pop()
-                open_merges.append((merge, number + 1))
-                left, right, body = merges[-1][2], here, merge.bodies[number]
-                if merge.mode == "add":
-                    channels.join(left, right, body)
-                    whole = right
-                    channels.wholes.append(None)
-                else:
-                    whole = channels.new()
-                    channels.sums.append(_Sum(whole, left, right, body))
-                    channels.wholes.append(whole)
-                merges[-1][:2] = whole, right
+                columns, bodies = merges[-1]
+                columns.main = joins[-1](_Joined(next(bodies), tuple(columns.end_body(here))))
+                channels.wholes.append(columns.main)
             case "]":
-                here = merges.pop()[0]
-                open_merges.pop()
+                here = merges.pop()[0].main
+                joins.pop()
     return unknowns, here

@@ -1,4 +1,4 @@
-"""Draws windows such that the sides of every merge end at the same size, by construction."""
+"""Draws windows such that all sides of every merge end at the same size, by construction."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def draw_windows(
 ) -> Drawn:
     """Draw windows that lead the map from the input to the output.
 
-    A merge ends at a size that both sides can reach. Windows are drawn with
+    A merge ends at a size that all sides can reach. Windows are drawn with
     the space's weights among those from which the rest of the chain has a solution; open ones at
     the positions `kept` keep the size of the map. Raises `ResolveError` if the given
     hyper-parameters have no solution.
@@ -91,7 +91,7 @@ def draw_windows(
                 target = _meeting(met.tolist(), body, at, sizes, kept, random)
                 exactly = np.zeros_like(anywhere)
                 exactly[target] = True
-                pending += ((body.right, at, exactly), (body.left, at, exactly))
+                pending += ((side, at, exactly) for side in reversed(body.sides))
                 at = target
         if chain is sizes.chain:
             end = universe.sizes[at]
@@ -102,8 +102,8 @@ def _meeting(
     met: list[int], body: BodyReach, at: int, sizes: Reach, kept: Set[int], random: Random
 ) -> int:
     """Draw the size at which the sides of a body meet: uniformly, or where one layer a side reduces
-    the map, as that of the left side would have it. The right side follows."""
-    free = [step.known for step in body.left if step.known and step.position not in kept]
+    the map, as that of the first side would have it. The others follow."""
+    free = [step.known for step in body.sides[0] if step.known and step.position not in kept]
     if sizes.space.merge.reducing == "one" and len(free) == 1:
         options = moves(sizes.space, free[0], sizes.freedom, sizes.universe.sizes[at])
         wanted = dict(zip(options.sizes, options.weights, strict=True))
@@ -137,10 +137,7 @@ def _contradiction(
         if step.known is not None:
             return _no_fit(items[step.position], description, sizes, reached)
         for body in step.bodies:
-            inner = next(
-                (side for side in (body.left, body.right) if not _through(side, reached).any()),
-                None,
-            )
+            inner = next((side for side in body.sides if not _through(side, reached).any()), None)
             if inner is not None:
                 chain = inner
                 break
@@ -187,36 +184,50 @@ def _no_meeting(
 ) -> MergeError:
     item = items[merge.position]
     assert isinstance(item, Merge)
-    # Report for the largest start only: from different starts, both sides may reach one size.
+    # Report for the largest start only: from different starts, all sides may reach one size.
     start = np.zeros_like(reached)
     start[np.flatnonzero(reached)[-1]] = True
     others = int(reached.sum()) - 1
     same = f" (and the same from {others} other sizes)" if others else ""
     number = next(i for i, other in enumerate(merge.bodies) if other is body)
     tree = item.bodies[number]
-    ends = [_through(side, start) for side in (body.left, body.right)]
-    left, right = map(sizes.names, ends)
+    ends = [_through(side, start) for side in body.sides]
+    reachable = {end.tobytes(): sizes.of(end) for end in ends}  # many sides may share theirs
     source = description.source
 
-    def located(span: Span) -> str:
-        if source is None:
-            return ""
-        line, column = source.position(span.start)
-        return f" (line {line}, column {column})"
+    def told(place: int) -> str:
+        side = tree.sides[place]
+        at = ""
+        if source is not None:
+            line, column = source.position((side[0] if side else tree).span.start)
+            at = f" (line {line}, column {column})"
+        reaches = "can reach" if side else "is Empty and stays at"
+        return f"{tree.side_name(place)}{at} {reaches} {sizes.names(ends[place])}"
 
-    right_span = tree.right[0].span if tree.right else tree.span
     narrowed = (
         ""
         if sizes.freedom == "full"
         else (" For so many sizes, open windows here only keep the size or use padding=same.")
     )
     return MergeError(
-        f"the sides of this merge can never meet: from {sizes.names(start)}{same}, left"
-        f"{located(tree.left[0].span)} can reach {left}, right{located(right_span)} "
-        f"{'can reach' if tree.right else 'is Empty and stays at'} {right}",
+        f"the sides of this merge can never meet: from {sizes.names(start)}{same}, "
+        f"{', '.join(map(told, _apart(ends)))}",
         hint="Leave a stride, window or padding open on one side, or give both the same."
         + narrowed,
         source=source,
         span=Span(tree.span.start, tree.span.end) if source else None,
-        sizes=(sizes.of(ends[0]), sizes.of(ends[1])),
+        sizes=tuple(reachable[end.tobytes()] for end in ends),
     )
+
+
+def _apart(ends: Sequence[Reached]) -> tuple[int, ...]:
+    """Return two sides that never meet; of sides that only fewer meet, a few of the first and the
+    one that no size is left for."""
+    met = ends[0]
+    for place, end in enumerate(ends):
+        if not (met & end).any():
+            apart = (other for other in range(place) if not (ends[other] & end).any())
+            other = next(apart, None)
+            return (*range(min(place, 3)), place) if other is None else (other, place)
+        met = met & end
+    raise AssertionError("all sides meet")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cnngen.language.tree import Layer, Merge
+from cnngen.language.tree import Body, Layer, Merge
 from cnngen.operations import WINDOW_NAMES
 from cnngen.space.resolution.reach import Item
 from cnngen.space.space import Random, Space
@@ -29,15 +29,15 @@ def kept_layers(items: Sequence[Item], space: Space, random: Random) -> frozense
     if space.merge.reducing == "any":
         return frozenset()
     sides = [_Side(keeps=False)]  # the main column, whose layers are all free
-    merges: list[list[tuple[Layer, ...]]] = []  # of each open merge, the right sides to come
+    merges: list[list[Body]] = []  # of each open merge, those to come
     for position, item in enumerate(items):
         match item:
             case Layer() if item.kind in WINDOW_NAMES and merges:
                 sides[-1].layers.append(position)
             case Merge():
-                merges.append([body.right for body in item.bodies][::-1])
+                merges.append([*reversed(item.bodies)])
             case "(":
-                beside_empty = not merges[-1].pop()
+                beside_empty = not all(merges[-1].pop().sides)
                 sides.append(_Side(sides[-1].keeps or beside_empty))
             case "," | ")":
                 side = sides.pop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cnngen.errors import CnnGenError, LayerError, Span
 from cnngen.language.tree import Description, Layer, Merge
@@ -13,16 +13,22 @@ from cnngen.operations import WORDS, Add, Concat, Input, Operation
 
 @dataclass(slots=True)
 class _OpenMerge:
-    """A merge being lowered, with the current ends of its two columns."""
+    """A merge being lowered: the current ends of its columns, and of the sides of an open body."""
 
     number: int
     mode: str | None
     main: int
-    right: int
     parent: int
     span: Span
     body: int = 0
-    left: int = 0
+    columns: list[int] = field(default_factory=list)
+    sides: list[int] = field(default_factory=list)
+
+    def start(self) -> int:
+        """Where the next side of a body begins: the first at the join before, another where the
+        side at its place ended in the body before."""
+        place = len(self.sides)
+        return self.columns[place] if 0 < place < len(self.columns) else self.main
 
 
 def lower(description: Description) -> Network:
@@ -66,25 +72,30 @@ def lower(description: Description) -> Network:
                     current = append(operation, (current,), item.span)
             case Merge():
                 merge_number += 1
-                merges.append(
-                    _OpenMerge(merge_number, item.mode, current, current, branch, item.span)
+                merges.append(_OpenMerge(merge_number, item.mode, current, branch, item.span))
+            case "(" | ",":
+                merge = merges[-1]
+                if item == "(":
+                    merge.body += 1
+                else:
+                    merge.sides.append(current)
+                current = merge.start()
+                branch = len(branches)
+                branches.append(
+                    Branch(
+                        merge.number,
+                        merge.body,
+                        "right" if merge.sides else "left",
+                        merge.parent,
+                        len(merge.sides) + 1,
+                    )
                 )
-            case "(":
-                merge = merges[-1]
-                merge.body += 1
-                current = merge.main
-                branch = len(branches)
-                branches.append(Branch(merge.number, merge.body, "left", merge.parent))
-            case ",":
-                merge = merges[-1]
-                merge.left, current = current, merge.right
-                branch = len(branches)
-                branches.append(Branch(merge.number, merge.body, "right", merge.parent))
             case ")":
                 merge = merges[-1]
-                merge.right, branch = current, merge.parent
+                merge.columns, merge.sides = [*merge.sides, current], []
+                branch = merge.parent
                 join = Add() if merge.mode == "add" else Concat()
-                current = merge.main = append(join, (merge.left, merge.right), merge.span)
+                current = merge.main = append(join, tuple(merge.columns), merge.span)
             case "]":
                 merges.pop()
     return Network(tuple(nodes), tuple(branches), description)

@@ -2,7 +2,7 @@
 
 A relation is a square matrix of zeros and ones over all sizes that can occur: row `a`, column
 `b` is 1 if a branch that starts at size `a` can end at size `b`. Relations in sequence are
-multiplied; the two sides of a merge meet where both are 1. So a merge has a solution from a size
+multiplied; the sides of a merge meet where all are 1. So a merge has a solution from a size
 if and only if the row of that size is not zero, whatever the merge contains.
 """
 
@@ -63,10 +63,9 @@ class ReachStep:
 
 @dataclass(slots=True, eq=False)
 class BodyReach:
-    """The two sides of a merge body, and the relation to the sizes at which they can meet."""
+    """The sides of a merge body, and the relation to the sizes at which they can meet."""
 
-    left: list[ReachStep]
-    right: list[ReachStep]
+    sides: list[list[ReachStep]]
     relation: Relation
 
 
@@ -105,14 +104,16 @@ def reach(
     Raises `ResolveError` if these are too many to compute with, even if open windows keep the
     size.
     """
-    merges = sum(isinstance(item, Merge) for item in items)
+    # Each body has a relation of its own, which few merges of many bodies would have too many of.
+    bodies = [len(item.bodies) for item in items if isinstance(item, Merge)]
+    matrices = max(len(bodies), sum(bodies) // 2)
     windows = [given(item) if isinstance(item, Layer) else None for item in items]
     for position in kept:
         known = windows[position]
         windows[position] = known.kept() if known else None
     for freedom in FREEDOMS:
         sizes = _possible(items, windows, space, start, freedom)
-        if len(sizes) <= MAX_SIZES and merges * len(sizes) ** 2 * 4 <= MAX_BYTES:
+        if len(sizes) <= MAX_SIZES and matrices * len(sizes) ** 2 * 4 <= MAX_BYTES:
             universe = _universe(sizes)
             chain = _relate(items, windows, space, universe, freedom)
             return Reach(chain, universe, freedom, space)
@@ -163,7 +164,7 @@ def _possible(
     here = frozenset((start,))
     seen: dict[frozenset[Size], None] = {here: None}
     merges: list[frozenset[Size]] = []
-    lefts: list[frozenset[Size]] = []
+    met: list[frozenset[Size] | None] = []  # of each open body: where its sides so far meet
     for item, known in zip(items, windows, strict=True):
         match item:
             case Layer():
@@ -176,11 +177,14 @@ def _possible(
                 merges.append(here)
             case "(":
                 here = merges[-1]
+                met.append(None)
             case ",":
-                lefts.append(here)
+                others = met[-1]
+                met[-1] = here if others is None else others & here
                 here = merges[-1]
             case ")":
-                merges[-1] = here & lefts.pop()
+                others = met.pop()
+                merges[-1] = here if others is None else others & here
             case "]":
                 here = merges.pop()
     return frozenset().union(*seen)
@@ -215,8 +219,24 @@ class _OpenMerge:
     step: ReachStep
     chain: list[ReachStep]
     relation: Relation
-    left: list[ReachStep] = field(default_factory=list)
-    left_relation: Relation | None = None
+    sides: list[list[ReachStep]] = field(default_factory=list)
+    """Of the open body, the sides that have ended."""
+    met: Relation | None = None
+    """The relation to the sizes at which these meet."""
+
+    def end_side(self, chain: list[ReachStep], relation: Relation) -> None:
+        self.sides.append(chain)
+        # Most sides of a merge of very many are alike, and need no new matrix.
+        if self.met is None:
+            self.met = relation
+        elif self.met is not relation:
+            self.met = self.met * relation
+
+    def end_body(self) -> BodyReach:
+        assert self.met is not None
+        body = BodyReach(self.sides, self.met)
+        self.sides, self.met = [], None
+        return body
 
 
 def _relate(
@@ -241,12 +261,12 @@ def _relate(
             case "(":
                 chain, relation = [], identity
             case ",":
-                merges[-1].left, merges[-1].left_relation = chain, relation
+                merges[-1].end_side(chain, relation)
                 chain, relation = [], identity
             case ")":
                 merge = merges[-1]
-                assert merge.left_relation is not None
-                body = BodyReach(merge.left, chain, merge.left_relation * relation)
+                merge.end_side(chain, relation)
+                body = merge.end_body()
                 merge.step.bodies.append(body)
                 merge.step.relation = _then(merge.step.relation, body.relation, identity)
             case "]":

@@ -198,12 +198,17 @@ def merge_of(merge: Merge, depth: int = 1) -> DraftMerge:
     """Read a merge. Raises `SpaceError` where no space has one like it."""
     if depth > MAX_DEPTH:
         raise SpaceError(f"no space nests merges more than {MAX_DEPTH} deep")
+    if merge.has_branches:
+        raise SpaceError("no space has a merge of branches separated by '|'")
     return DraftMerge(merge.mode, [body_of(body, depth) for body in merge.bodies])
 
 
 def body_of(body: Body, depth: int) -> DraftBody:
     """Read a body of a merge at a depth."""
-    return DraftBody(left_of(body.left, depth), list(body.right))
+    right = [node for node in body.right if isinstance(node, Layer)]
+    if len(right) < len(body.right):
+        raise SpaceError("no space has a merge on a right branch")
+    return DraftBody(left_of(body.left, depth), right)
 
 
 def left_of(nodes: tuple[Node, ...], depth: int) -> DraftLeft:
