@@ -1,0 +1,265 @@
+"""Writes rows of operations as words of the language, by what may stand where.
+
+A row is the main column, a side of a merge, or the head. Its operations are letters, a word is a few
+letters, and `ROWS` says which word may follow which. Where several readings are possible, the first
+in `READINGS` is taken from the left: `convbn conv` rather than `conv bnconv`, which are one network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnngen.errors import ModelError
+from cnngen.importing.columns import ColumnItem, Fork
+from cnngen.importing.matching import MatchedStep
+from cnngen.language.tree import Layer
+from cnngen.operations import (
+    Activate,
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Operation,
+    Pool,
+    is_usual,
+)
+
+LETTERS: dict[type[Operation], str] = {
+    Conv2d: "c",
+    BatchNorm: "n",
+    Activate: "a",
+    Dropout: "d",
+    Pool: "p",
+    Flatten: "f",
+    GlobalPool: "f",
+    Dense: "D",
+}
+"""The letter of each operation; that of a merge is M, that of a convolution without an
+activation L."""
+
+MERGE = "M"
+
+
+def _given(operation: Operation, *hidden: str) -> dict[str, Any]:
+    """The hyper-parameters that a text writes of an operation."""
+    return {
+        name: getattr(operation, name)
+        for name in operation.field_names()
+        if name not in hidden and not is_usual(name, getattr(operation, name))
+    }
+
+
+def _of(word: str, *hidden: str, **more: Any) -> Callable[..., Layer]:
+    """The word with the hyper-parameters of all its operations, those behind before the ones ahead."""
+
+    def layer(*operations: Operation) -> Layer:
+        parameters: dict[str, Any] = {}
+        for operation in operations:
+            parameters |= _given(operation, *hidden)
+        return Layer(word, parameters | more)
+
+    return layer
+
+
+def _with_order(word: str, order: str) -> Callable[..., Layer]:
+    """A word whose activation is an operation of its own."""
+
+    def layer(*operations: Operation) -> Layer:
+        plain = [each for each in operations if not isinstance(each, Activate)]
+        (activate,) = (each for each in operations if isinstance(each, Activate))
+        found = _of(word)(*plain).parameters | _given(activate) | {"order": order}
+        return Layer(word, found)
+
+    return layer
+
+
+def _pooling(operation: Operation) -> Layer:
+    kinds = {Pool: "{}_pooling", GlobalPool: "global_{}_pooling"}
+    pooling: Any = operation
+    return Layer(kinds[type(operation)].format(pooling.pooling), _given(operation, "pooling"))
+
+
+def _interstice(operation: Operation) -> Layer:
+    return Layer("flatten") if isinstance(operation, Flatten) else _pooling(operation)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A word by the letters of its operations; `kind` is what it counts as in a row.
+
+    `write` gives the layer of its operations; a merge, which has none, is no layer.
+    """
+
+    letters: str
+    kind: str
+    write: Callable[..., Layer] | None
+
+
+READINGS = (
+    Reading("Lna", "conv", _with_order("convbn", "conv_norm_act")),
+    Reading("naL", "conv", _with_order("bnconv", "norm_act_conv")),
+    Reading("Ln", "conv", _of("convbn")),
+    Reading("cn", "conv", _of("convbn")),
+    Reading("nL", "conv", _of("bnconv")),
+    Reading("nc", "conv", _of("bnconv")),
+    Reading("L", "conv", _of("conv")),
+    Reading("c", "conv", _of("conv")),
+    Reading("n", "alone", _of("BatchNormalisation")),
+    Reading("a", "alone", _of("activate")),
+    Reading("d", "dropout", _of("dropout")),
+    Reading("p", "pooling", _pooling),
+    Reading("f", "interstice", _interstice),
+    Reading("D", "dense", _of("dense")),
+    Reading(MERGE, "merge", None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What may follow what: for each state, the state that a kind of word leads to.
+
+    The first state is where a row begins; it may end in those of `ends`. `rule` is for people.
+    """
+
+    moves: Mapping[str, Mapping[str, str]]
+    ends: frozenset[str]
+    rule: str
+
+
+_CORES = {"conv": "core", "alone": "core", "merge": "core"}
+
+MAIN = Row(
+    {
+        "begin": _CORES,
+        "core": {**_CORES, "dropout": "dropped", "pooling": "pooled"},
+        "dropped": {**_CORES, "pooling": "pooled"},
+        "pooled": {**_CORES, "dropout": "late"},
+        "late": _CORES,
+    },
+    frozenset(("core", "dropped", "pooled", "late")),
+    "in the main column, a convolution, norm, activation or merge comes first, then at most one "
+    "dropout, one pooling and one more dropout",
+)
+LEFT = Row(
+    {
+        "begin": {"pooling": "first", "conv": "conv", "merge": "merge"},
+        "first": {"conv": "conv", "merge": "merge"},
+        "conv": {"conv": "conv", "merge": "merge", "dropout": "merge", "pooling": "last"},
+        "merge": {"conv": "conv", "merge": "merge", "pooling": "last"},
+        "last": {},
+    },
+    frozenset(("conv", "merge", "last")),
+    "the left side of a merge holds convolutions, with their norms and a dropout each, and merges; "
+    "a pooling stands first or last",
+)
+RIGHT = Row(
+    {"begin": {"conv": "begin"}},
+    frozenset(("begin",)),
+    "the right side of a merge holds convolutions alone, with their norms",
+)
+HEAD = Row(
+    {
+        "begin": {"interstice": "open"},
+        "open": {"dropout": "ready", "dense": "dense"},
+        "ready": {"dense": "dense"},
+        "dense": {"dropout": "ready", "dense": "dense"},
+    },
+    frozenset(("dense",)),
+    "behind the flattening or global pooling stand dense layers alone, with at most one dropout "
+    "before each",
+)
+
+
+def letters_of(steps: Sequence[MatchedStep], row: Sequence[ColumnItem]) -> str:
+    """A letter for each item of a row."""
+    letters = ""
+    for item in row:
+        if isinstance(item, Fork):
+            letters += MERGE
+            continue
+        operation = steps[item].operation
+        letter = LETTERS[type(operation)]
+        linear = isinstance(operation, Conv2d) and operation.activation == "linear"
+        letters += "L" if linear else letter
+    return letters
+
+
+def readings(letters: str, row: Row) -> list[Reading] | int:
+    """The words of a row, or the position of the first letter that cannot stand where it does."""
+    begin = next(iter(row.moves))
+    states = list(row.moves)
+    # From the end: which states can still reach it.
+    ends = [dict.fromkeys(states, False) for _ in range(len(letters) + 1)]
+    ends[-1] = {state: state in row.ends for state in states}
+    for at in range(len(letters) - 1, -1, -1):
+        for reading in READINGS:
+            if letters.startswith(reading.letters, at):
+                there = ends[at + len(reading.letters)]
+                for state in states:
+                    to = row.moves[state].get(reading.kind)
+                    ends[at][state] |= to is not None and there[to]
+    if not ends[0][begin]:
+        return _furthest(letters, row)
+    words, at, state = [], 0, begin
+    while at < len(letters):
+        for reading in READINGS:
+            to = row.moves[state].get(reading.kind)
+            after = at + len(reading.letters)
+            if to is not None and letters.startswith(reading.letters, at) and ends[after][to]:
+                words.append(reading)
+                at, state = after, to
+                break
+    return words
+
+
+def _furthest(letters: str, row: Row) -> int:
+    reached: list[set[str]] = [set() for _ in range(len(letters) + 1)]
+    reached[0] = {next(iter(row.moves))}
+    furthest = 0
+    for at, states in enumerate(reached):
+        if states:
+            furthest = at
+        for reading in READINGS:
+            if letters.startswith(reading.letters, at):
+                for state in states:
+                    if (to := row.moves[state].get(reading.kind)) is not None:
+                        reached[at + len(reading.letters)].add(to)
+    return min(furthest, max(len(letters) - 1, 0))
+
+
+def fits(steps: Sequence[MatchedStep], items: Sequence[ColumnItem], row: Row) -> bool:
+    """Whether a row can be written; an empty right side can."""
+    if row is RIGHT and not items:
+        return True
+    return isinstance(readings(letters_of(steps, items), row), list)
+
+
+def written(
+    steps: Sequence[MatchedStep], items: Sequence[ColumnItem], row: Row
+) -> list[tuple[Layer | None, Sequence[ColumnItem]]]:
+    """The layers of a row, each with its items; None for a merge.
+
+    Raises `ModelError` that names the first operation which cannot stand where it does.
+    """
+    found = readings(letters_of(steps, items), row)
+    if isinstance(found, int):
+        item = items[found] if items else None
+        if isinstance(item, Fork):
+            item = item.bodies[-1].join
+        where = steps[item].where if item is not None else "the row"
+        raise ModelError(f"{where} cannot stand where it does: {row.rule}")
+    layers: list[tuple[Layer | None, Sequence[ColumnItem]]] = []
+    at = 0
+    for reading in found:
+        own = items[at : at + len(reading.letters)]
+        at += len(reading.letters)
+        if reading.write is None:
+            layers.append((None, own))
+        else:
+            operations = [steps[item].operation for item in own if isinstance(item, int)]
+            layers.append((reading.write(*operations), own))
+    return layers
