@@ -130,15 +130,17 @@ def _conv(op: ops.Conv2d, shape: Shape) -> list[OnnxNode]:
 
 
 def _slides(op: ops.Windowed, shape: Shape) -> Iterator[str]:
-    """Strides, and padding as TensorFlow's, which ONNX's `auto_pad` deprecates."""
+    """Strides, and padding as TensorFlow's, which ONNX's `auto_pad` deprecates.
+
+    `same` is written also where it pads nothing, so that an import tells it from `valid`.
+    """
     kh, kw, sh, sw, padding = op.window()
     if (sh, sw) != (1, 1):
         yield f"strides = [{sh}, {sw}]"
     if padding == "same":
         top, bottom = same_padding(shape[0], kh, sh)
         left, right = same_padding(shape[1], kw, sw)
-        if top or bottom or left or right:
-            yield f"pads = [{top}, {left}, {bottom}, {right}]"
+        yield f"pads = [{top}, {left}, {bottom}, {right}]"
 
 
 def _pool(op: ops.Pool, shape: Shape) -> list[OnnxNode]:
