@@ -75,9 +75,9 @@ def _check_once(steps: Sequence[MatchedStep], column: Sequence[ColumnItem]) -> N
         if step in seen:
             raise _refused(steps[step], "two columns of a merge share it")
         seen.add(step)
-    for position, step in enumerate(steps[1:], 1):
+    for position, missing in enumerate(steps[1:], 1):
         if position not in seen:
-            raise _refused(step, "it lies in no column of a merge")
+            raise _refused(missing, "it lies in no column of a merge")
 
 
 def _refused(step: MatchedStep, reason: str) -> ModelError:

@@ -66,6 +66,8 @@ class Imported:
 
         path = Path(path)
         beside = path.with_suffix(".safetensors")
+        if beside == path:
+            raise CnnGenError(f"{path} is the place of the weights", hint="Name it with .cnn.")
         contents = {
             beside: weights_file(self.weights, self.network),
             path: format(self.network.description, long=True).encode(),
@@ -158,7 +160,7 @@ def _sentence(
     )
     if cut == 0:
         raise ModelError(f"{steps[1].where} cannot stand where it does: {MAIN.rule}")
-    features = run_recursive(_nodes(steps, column[:cut], MAIN is MAIN))
+    features = run_recursive(_nodes(steps, column[:cut], main=True))
     head: tuple[Layer, ...] = ()
     classes = None
     if cut < len(column):
@@ -168,7 +170,7 @@ def _sentence(
 
 
 def _nodes(
-    steps: Sequence[MatchedStep], items: Sequence[ColumnItem], main: bool
+    steps: Sequence[MatchedStep], items: Sequence[ColumnItem], *, main: bool = False
 ) -> Recursive[tuple[Node, ...]]:
     """The layers and merges of the main column or of a left side."""
     nodes: list[Node] = []
@@ -180,7 +182,7 @@ def _nodes(
         assert isinstance(fork, Fork)
         bodies = []
         for body in fork.bodies:
-            left = yield _nodes(steps, body.left, False)
+            left = yield _nodes(steps, body.left)
             right = written(steps, body.right, RIGHT) if body.right else []
             bodies.append(Body(left, tuple(layer for layer, _ in right if layer is not None)))
         nodes.append(Merge("add" if fork.adds else "concat", tuple(bodies)))

@@ -201,7 +201,7 @@ def _convolved(
         own = NO_PADS if pads == "valid" else pads
         if own == "same":
             raise Misfit("it pads a map that is padded already")
-        pads = tuple(a + b for a, b in zip(value.pads, own, strict=True))
+        pads = _together(value.pads, own)
     extent = (
         dilated_extent(kernel_height, does.dilation[0]),
         dilated_extent(kernel_width, does.dilation[1]),
@@ -221,6 +221,11 @@ def _convolved(
     return matcher.append(node, conv, inputs, weights=weights)
 
 
+def _together(first: Pads, second: Pads) -> Pads:
+    above, left, below, right = (a + b for a, b in zip(first, second, strict=True))
+    return above, left, below, right
+
+
 def _padding(
     size: tuple[int, int],
     extent: tuple[int, int],
@@ -238,20 +243,23 @@ def _padding(
     words: tuple[Padding, ...] = ("same", "valid") if stated else ("valid", "same")
     for word in words:
         if all(
-            _pads_as(word, *axis, ceiled=ceiled) for axis in zip(size, extent, stride, ends, strict=True)
+            _pads_as(word, *axis, ceiled=ceiled)
+            for axis in zip(size, extent, stride, ends, strict=True)
         ):
             fits.append(word)
     if fits:
         return fits[0]
-    for name, length, window, step, (before, after) in zip(
-        ("rows", "columns"), size, extent, stride, ends, strict=True
-    ):
-        if not any(_pads_as(word, length, window, step, (before, after), ceiled=ceiled) for word in words):
+    axes = zip(("height", "width"), size, extent, stride, ends, strict=True)
+    for name, length, window, step, own in axes:
+        if not any(_pads_as(word, length, window, step, own, ceiled=ceiled) for word in words):
             wanted = same_padding(length, window, step)
+            other = range(length + 1, length + step + 1)
             raise Misfit(
-                f"this padding is not in the language. It pads {before} {name} before and {after} "
-                f"after {length}; `same` pads {wanted[0]} and {wanted[1]}, `valid` none",
-                ODD_HINT if before == after else None,
+                f"this padding is not in the language. Of a {name} of {length} it pads {own[0]} "
+                f"before and {own[1]} after, `same` pads {wanted[0]} and {wanted[1]}, `valid` none",
+                ODD_HINT
+                if any(_pads_as("same", near, window, step, own, ceiled=ceiled) for near in other)
+                else None,
             )
     raise Misfit("this padding is not in the language: `same` along one axis, `valid` the other")
 
@@ -276,13 +284,13 @@ def _pooled(
     padding = _padding(
         (height, width), does.size, does.stride, does.pads, stated=does.stated, ceiled=does.ceiled
     )
-    pads = does.pads
-    if does.pooling == "avg" and does.counted and pads not in (NO_PADS, "valid"):
-        if padding == "same" and any(
-            any(same_padding(*axis))
-            for axis in zip((height, width), does.size, does.stride, strict=True)
-        ):
-            raise Misfit("its padding counts for the mean, and in the language it does not")
+    axes = zip((height, width), does.size, does.stride, strict=True)
+    if (
+        (does.pooling, does.counted, padding) == ("avg", True, "same")
+        and does.pads != NO_PADS
+        and any(any(same_padding(*axis)) for axis in axes)
+    ):
+        raise Misfit("its padding counts for the mean, and in the language it does not")
     return matcher.append(node, Pool(does.pooling, does.size, does.stride, padding), inputs)
 
 
@@ -426,8 +434,7 @@ def _padded(
     matcher.map_shape(value)
     if value.steps != (1, 1) or min(does.pads) < 0:
         raise Misfit("it cuts pixels off, or pads behind a stride")
-    pads = tuple(a + b for a, b in zip(value.pads, does.pads, strict=True))
-    return replace(value, pads=pads, where=node.where)
+    return replace(value, pads=_together(value.pads, does.pads), where=node.where)
 
 
 def _sliced(
@@ -455,7 +462,10 @@ def _product(
 
 
 def _by_a_constant(
-    matcher: Matcher, node: ForeignNode, does: foreign.Shifted | foreign.Scaled, inputs: list[Matched]
+    matcher: Matcher,
+    node: ForeignNode,
+    does: foreign.Shifted | foreign.Scaled,
+    inputs: list[Matched],
 ) -> Matched:
     verb = "adds a constant to" if isinstance(does, foreign.Shifted) else "scales"
     raise Misfit(f"it {verb} its input by itself, and the language has that in layers alone")

@@ -36,7 +36,7 @@ INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
 def read_onnx(path: str | Path) -> onnx.ModelProto:
     """A model with all weights inside. Raises `ModelError` for a file that is none."""
     try:
-        model = onnx.ModelProto.FromString(read_bytes(path, LARGEST_FILE))
+        model: onnx.ModelProto = onnx.ModelProto.FromString(read_bytes(path, LARGEST_FILE))
     except OSError as error:
         raise ModelError(f"{path} {error.strerror}") from None
     except Exception as error:  # protobuf's own, of several kinds

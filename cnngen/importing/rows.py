@@ -71,7 +71,7 @@ def _with_order(word: str, order: str) -> Callable[..., Layer]:
     def layer(*operations: Operation) -> Layer:
         plain = [each for each in operations if not isinstance(each, Activate)]
         (activate,) = (each for each in operations if isinstance(each, Activate))
-        found = _of(word)(*plain).parameters | _given(activate) | {"order": order}
+        found = {**_of(word)(*plain).parameters, **_given(activate), "order": order}
         return Layer(word, found)
 
     return layer
@@ -189,7 +189,8 @@ def letters_of(steps: Sequence[MatchedStep], row: Sequence[ColumnItem]) -> str:
 
 
 def readings(letters: str, row: Row) -> list[Reading] | int:
-    """The words of a row, or the position of the first letter that cannot stand where it does."""
+    """The words of a row, or the position of the first letter that cannot stand where it does: the
+    row's length where it cannot end."""
     begin = next(iter(row.moves))
     states = list(row.moves)
     # From the end: which states can still reach it.
@@ -228,7 +229,7 @@ def _furthest(letters: str, row: Row) -> int:
                 for state in states:
                     if (to := row.moves[state].get(reading.kind)) is not None:
                         reached[at + len(reading.letters)].add(to)
-    return min(furthest, max(len(letters) - 1, 0))
+    return furthest
 
 
 def fits(steps: Sequence[MatchedStep], items: Sequence[ColumnItem], row: Row) -> bool:
@@ -247,11 +248,10 @@ def written(
     """
     found = readings(letters_of(steps, items), row)
     if isinstance(found, int):
-        item = items[found] if items else None
-        if isinstance(item, Fork):
-            item = item.bodies[-1].join
-        where = steps[item].where if item is not None else "the row"
-        raise ModelError(f"{where} cannot stand where it does: {row.rule}")
+        item = items[min(found, len(items) - 1)]
+        step = steps[item.bodies[-1].join if isinstance(item, Fork) else item]
+        place = "where it does" if found < len(items) else "last"
+        raise ModelError(f"{step.where} cannot stand {place}: {row.rule}")
     layers: list[tuple[Layer | None, Sequence[ColumnItem]]] = []
     at = 0
     for reading in found:
