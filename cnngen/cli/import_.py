@@ -39,17 +39,17 @@ def import_(
     from cnngen.language import format
 
     found = import_model(file, input_shape=input_shape)
-    written = None
+    weights = None
     if out is not None:
-        written = found.save(out)
+        weights = found.save(out)
     if as_json:
         figures = output.summary(found.network)
-        weights = None if written is None else str(written)
-        output.print_json({**figures, "difference": found.difference, "weights": weights})
+        place = None if weights is None else str(weights)
+        output.print_json({**figures, "difference": found.difference, "weights": place})
         return
     if out is None:
         output.print_text(format(found.network.description, long=True))
     said = f"{file}: {output.summary_line(found.network)}"
     print(f"{said}; outputs differ by {found.difference:.1e}", file=sys.stderr)
-    if written is not None:
-        print(f"{out} and {written} written", file=sys.stderr)
+    if weights is not None:
+        print(f"{out} and {weights} written", file=sys.stderr)

@@ -14,7 +14,7 @@ from cnngen.importing.columns import ColumnItem, Fork, in_order, main_column
 from cnngen.importing.foreign import ForeignGraph
 from cnngen.importing.fusions import fused
 from cnngen.importing.matching import MatchedStep, matched
-from cnngen.importing.rows import HEAD, LEFT, MAIN, RIGHT, fits, written
+from cnngen.importing.rows import HEAD, LEFT, MAIN, RIGHT, fits, row_layers
 from cnngen.importing.weight_order import in_cnngens_order
 from cnngen.language import sentence
 from cnngen.language.trampoline import Recursive, run_recursive
@@ -112,7 +112,7 @@ def import_model(model: Any, *, input_shape: tuple[int, int, int] | None = None)
     names = [node.name for node in network.nodes[1:]]
     own = in_cnngens_order(steps, order)
     weights = {
-        name: {kind: np.ascontiguousarray(array) for kind, array in arrays.items()}
+        name: {kind: np.array(array, np.float32, order="C") for kind, array in arrays.items()}
         for name, arrays in zip(names, own, strict=True)
         if arrays
     }
@@ -164,7 +164,9 @@ def _sentence(
     head: tuple[Layer, ...] = ()
     classes = None
     if cut < len(column):
-        head = tuple(layer for layer, _ in written(steps, column[cut:], HEAD) if layer is not None)
+        head = tuple(
+            layer for layer, _ in row_layers(steps, column[cut:], HEAD) if layer is not None
+        )
         (classes,) = steps[-1].shape
     return Description(features, head, input_shape=shape, classes=classes), order
 
@@ -174,7 +176,7 @@ def _nodes(
 ) -> Recursive[tuple[Node, ...]]:
     """The layers and merges of the main column or of a left side."""
     nodes: list[Node] = []
-    for layer, own in written(steps, items, MAIN if main else LEFT):
+    for layer, own in row_layers(steps, items, MAIN if main else LEFT):
         if layer is not None:
             nodes.append(layer)
             continue
@@ -183,7 +185,7 @@ def _nodes(
         bodies = []
         for body in fork.bodies:
             left = yield _nodes(steps, body.left)
-            right = written(steps, body.right, RIGHT) if body.right else []
+            right = row_layers(steps, body.right, RIGHT) if body.right else []
             bodies.append(Body(left, tuple(layer for layer, _ in right if layer is not None)))
         nodes.append(Merge("add" if fork.adds else "concat", tuple(bodies)))
     return tuple(nodes)

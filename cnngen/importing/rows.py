@@ -88,7 +88,7 @@ def _interstice(operation: Operation) -> Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class WordReading:
     """A word by the letters of its operations; `kind` is what it counts as in a row.
 
     `write` gives the layer of its operations; a merge, which has none, is no layer.
@@ -100,26 +100,26 @@ class Reading:
 
 
 READINGS = (
-    Reading("Lna", "conv", _with_order("convbn", "conv_norm_act")),
-    Reading("naL", "conv", _with_order("bnconv", "norm_act_conv")),
-    Reading("Ln", "conv", _of("convbn")),
-    Reading("cn", "conv", _of("convbn")),
-    Reading("nL", "conv", _of("bnconv")),
-    Reading("nc", "conv", _of("bnconv")),
-    Reading("L", "conv", _of("conv")),
-    Reading("c", "conv", _of("conv")),
-    Reading("n", "alone", _of("BatchNormalisation")),
-    Reading("a", "alone", _of("activate")),
-    Reading("d", "dropout", _of("dropout")),
-    Reading("p", "pooling", _pooling),
-    Reading("f", "interstice", _interstice),
-    Reading("D", "dense", _of("dense")),
-    Reading(MERGE, "merge", None),
+    WordReading("Lna", "conv", _with_order("convbn", "conv_norm_act")),
+    WordReading("naL", "conv", _with_order("bnconv", "norm_act_conv")),
+    WordReading("Ln", "conv", _of("convbn")),
+    WordReading("cn", "conv", _of("convbn")),
+    WordReading("nL", "conv", _of("bnconv")),
+    WordReading("nc", "conv", _of("bnconv")),
+    WordReading("L", "conv", _of("conv")),
+    WordReading("c", "conv", _of("conv")),
+    WordReading("n", "alone", _of("BatchNormalisation")),
+    WordReading("a", "alone", _of("activate")),
+    WordReading("d", "dropout", _of("dropout")),
+    WordReading("p", "pooling", _pooling),
+    WordReading("f", "interstice", _interstice),
+    WordReading("D", "dense", _of("dense")),
+    WordReading(MERGE, "merge", None),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RowRule:
     """What may follow what: for each state, the state that a kind of word leads to.
 
     The first state is where a row begins; it may end in those of `ends`. `rule` is for people.
@@ -132,7 +132,7 @@ class Row:
 
 _CORES = {"conv": "core", "alone": "core", "merge": "core"}
 
-MAIN = Row(
+MAIN = RowRule(
     {
         "begin": _CORES,
         "core": {**_CORES, "dropout": "dropped", "pooling": "pooled"},
@@ -144,7 +144,7 @@ MAIN = Row(
     "in the main column, a convolution, norm, activation or merge comes first, then at most one "
     "dropout, one pooling and one more dropout",
 )
-LEFT = Row(
+LEFT = RowRule(
     {
         "begin": {"pooling": "first", "conv": "conv", "merge": "merge"},
         "first": {"conv": "conv", "merge": "merge"},
@@ -156,12 +156,12 @@ LEFT = Row(
     "the left side of a merge holds convolutions, with their norms and a dropout each, and merges; "
     "a pooling stands first or last",
 )
-RIGHT = Row(
+RIGHT = RowRule(
     {"begin": {"conv": "begin"}},
     frozenset(("begin",)),
     "the right side of a merge holds convolutions alone, with their norms",
 )
-HEAD = Row(
+HEAD = RowRule(
     {
         "begin": {"interstice": "open"},
         "open": {"dropout": "ready", "dense": "dense"},
@@ -188,7 +188,7 @@ def letters_of(steps: Sequence[MatchedStep], row: Sequence[ColumnItem]) -> str:
     return letters
 
 
-def readings(letters: str, row: Row) -> list[Reading] | int:
+def readings(letters: str, row: RowRule) -> list[WordReading] | int:
     """The words of a row, or the position of the first letter that cannot stand where it does: the
     row's length where it cannot end."""
     begin = next(iter(row.moves))
@@ -217,7 +217,7 @@ def readings(letters: str, row: Row) -> list[Reading] | int:
     return words
 
 
-def _furthest(letters: str, row: Row) -> int:
+def _furthest(letters: str, row: RowRule) -> int:
     reached: list[set[str]] = [set() for _ in range(len(letters) + 1)]
     reached[0] = {next(iter(row.moves))}
     furthest = 0
@@ -232,15 +232,15 @@ def _furthest(letters: str, row: Row) -> int:
     return furthest
 
 
-def fits(steps: Sequence[MatchedStep], items: Sequence[ColumnItem], row: Row) -> bool:
-    """Whether a row can be written; an empty right side can."""
+def fits(steps: Sequence[MatchedStep], items: Sequence[ColumnItem], row: RowRule) -> bool:
+    """Whether a row can be row_layers; an empty right side can."""
     if row is RIGHT and not items:
         return True
     return isinstance(readings(letters_of(steps, items), row), list)
 
 
-def written(
-    steps: Sequence[MatchedStep], items: Sequence[ColumnItem], row: Row
+def row_layers(
+    steps: Sequence[MatchedStep], items: Sequence[ColumnItem], row: RowRule
 ) -> list[tuple[Layer | None, Sequence[ColumnItem]]]:
     """The layers of a row, each with its items; None for a merge.
 
