@@ -321,6 +321,25 @@ def test_a_bad_file_is_refused_and_nothing_written(
     assert sorted(path.name for path in here.iterdir()) == ["lenet.onnx"]
 
 
+def test_a_damaged_file_is_read_or_refused_but_never_fails_otherwise(tmp_path: Path) -> None:
+    """Law: whatever bytes are changed, there is a network or a `CnnGenError`."""
+    text = "input(6x6x2) conv(filters=3) [concat (convbn, Empty)] flatten dense output(2)"
+    whole = cnngen.resolve(text, seed=1).build("onnx").SerializeToString()
+    random = np.random.default_rng(0)
+    path = tmp_path / "damaged.onnx"
+    refused = 0
+    for _ in range(200):
+        content = bytearray(whole)
+        for place in random.integers(len(content), size=3):
+            content[place] = random.integers(256)
+        path.write_bytes(content)
+        try:
+            import_model(path)
+        except cnngen.CnnGenError:
+            refused += 1
+    assert refused > 0
+
+
 def test_files_that_may_run_code_are_not_opened(here: Path, capsys) -> None:
     (here / "model.pt2").write_bytes(b"")
     assert run(["import", "model.pt2"]) == 2

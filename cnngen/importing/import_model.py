@@ -33,7 +33,7 @@ output: float32 has seven digits, of which networks of a hundred layers lose one
 IMAGES = 2
 """Random images on which both are run."""
 
-LARGEST_RUN = 2**28
+LARGEST_RUN = 2**27
 """Most numbers that the network may put out for an image to be run here."""
 
 

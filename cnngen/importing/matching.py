@@ -182,6 +182,8 @@ def _convolved(
 ) -> Matched:
     (value,) = inputs
     kernel_height, kernel_width, each, filters = does.kernel.shape
+    if min((*does.kernel.shape, *does.dilation, does.groups)) < 1:
+        raise Misfit("its kernel, dilation or number of groups is none")
     if value.layout == "pixel" and (kernel_height, kernel_width, does.groups) == (1, 1, 1):
         # On a map of one pixel it is a dense layer.
         if does.pads not in (NO_PADS, "same", "valid"):
@@ -236,6 +238,8 @@ def _padding(
     ceiled: bool = False,
 ) -> Padding:
     """The word that pads a map as the model does. Where both do, it is `same` if `stated`."""
+    if min((*extent, *stride)) < 1 or (not isinstance(pads, str) and min(pads) < 0):
+        raise Misfit("its window, stride or padding is none")
     if isinstance(pads, str):
         return pads
     ends = ((pads[0], pads[2]), (pads[1], pads[3]))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -89,6 +89,8 @@ def onnx_graph(
     Raises `ModelError` for a model without one input of images and one output.
     """
     graph = model.graph
+    if not all(isinstance(name, str) for name in _names(graph)):
+        raise ModelError("the model has a name that is not text in UTF-8")
     constants = {tensor.name: _array(tensor) for tensor in graph.initializer}
     if graph.sparse_initializer:
         raise ModelError("the model has sparse weights, which are not read")
@@ -117,6 +119,15 @@ def onnx_graph(
             does = foreign.Unknown("only its first output can be read")
             found.nodes.append(ForeignNode(does, reads, other, name, node.op_type))
     return found
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[object]:
+    """All names in a graph: bytes, where they are not UTF-8."""
+    for value in (*graph.initializer, *graph.input, *graph.output):
+        yield value.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
 
 
 def _turns_first(node: onnx.NodeProto) -> bool:
@@ -151,9 +162,9 @@ def _image_shape(
 def _array(tensor: onnx.TensorProto) -> NDArray[Any]:
     """A constant, of whatever type; checked to hold as many numbers as it says."""
     shape = tuple(tensor.dims)
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
     if tensor.data_type not in (*FLOATS, *INTEGERS):
-        return np.empty(0, dtype)
+        return np.empty(0, np.int64)
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
     held = len(tensor.raw_data) // dtype.itemsize
     if not tensor.HasField("raw_data"):
         held = max(len(tensor.float_data), len(tensor.double_data), len(tensor.int64_data),
@@ -242,6 +253,8 @@ def _read(call: OnnxCall) -> Primitive:
         return reader(call)
     except OnnxMisfit as reason:
         return foreign.Unknown(str(reason))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return foreign.Unknown("its attributes and weights do not go together")
 
 
 def _two(values: list[int] | None, default: int, what: str) -> tuple[int, int]:

@@ -233,7 +233,7 @@ def _furthest(letters: str, row: RowRule) -> int:
 
 
 def fits(steps: Sequence[MatchedStep], items: Sequence[ColumnItem], row: RowRule) -> bool:
-    """Whether a row can be row_layers; an empty right side can."""
+    """Whether a row can be written; an empty right side can."""
     if row is RIGHT and not items:
         return True
     return isinstance(readings(letters_of(steps, items), row), list)
