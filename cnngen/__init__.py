@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cnngen.backend import Backend, backend_names, get_backend
     from cnngen.comparison import Comparison, compare, read_comparison
     from cnngen.errors import CnnGenError
+    from cnngen.importing import Imported, import_model
     from cnngen.language import Description, format, format_text, parse, read
     from cnngen.network import Network
     from cnngen.runs.record import Record
@@ -52,6 +53,7 @@ _HOMES = {
     "backend": ("Backend", "backend_names", "get_backend"),
     "comparison": ("Comparison", "compare", "read_comparison"),
     "errors": ("CnnGenError",),
+    "importing": ("Imported", "import_model"),
     "language": ("Description", "format", "format_text", "parse", "read"),
     "network": ("Network",),
     "runs.record": ("Record",),
@@ -77,6 +79,7 @@ __all__ = [
     "Dataset",
     "Description",
     "Energy",
+    "Imported",
     "Meter",
     "Network",
     "Protocol",
@@ -90,6 +93,7 @@ __all__ = [
     "format",
     "format_text",
     "get_backend",
+    "import_model",
     "load",
     "load_data",
     "load_space",

@@ -194,5 +194,18 @@ class DataError(CnnGenError):
     """A data set that cannot be found, read or used."""
 
 
+class ModelError(CnnGenError):
+    """A model of another program that cannot be read, or is no sentence of the language.
+
+    `operation` is the first operation that does not fit, by its own name, if it is one's fault.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, operation: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.operation = operation
+
+
 class StoreError(CnnGenError):
     """A record or folder of records that cannot be read or written."""

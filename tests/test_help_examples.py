@@ -50,6 +50,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         assert run([]) == 0
         assert run(["sample", "-n", "2", "--space", "compact", "--out", "nets/"]) == 0
+        assert run(["generate", "examples/lenet.cnn", "-o", "lenet.onnx"]) == 0
+        assert run(["import", "lenet.onnx", "-o", "imported.cnn"]) == 0
     for campaign in ("compact", "paper"):  # as if `cnngen campaign` had made them
         # Without the run that an example names by its first digits alone.
         others = shutil.ignore_patterns("610c*")

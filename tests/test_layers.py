@@ -25,6 +25,7 @@ LAYERS = (
     "training",
     "backend",
     "runs",
+    "importing",
     "diagnosis",
     "comparison",
     "predict",

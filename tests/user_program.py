@@ -50,6 +50,14 @@ def compare(network: cnngen.Network, folder: Path) -> cnngen.Comparison:
     return cnngen.read_comparison(folder)
 
 
+def adopt(path: Path, folder: Path) -> cnngen.Network:
+    """Models of other programs."""
+    imported = assert_type(cnngen.import_model(path, input_shape=(8, 8, 1)), cnngen.Imported)
+    assert_type(imported.save(folder / "net.cnn"), Path)
+    assert_type(imported.difference, float)
+    return imported.network
+
+
 def ask(network: cnngen.Network) -> float:
     """The benchmark of search methods."""
     bench = assert_type(cnngen.benchmark("digits"), cnngen.Benchmark)

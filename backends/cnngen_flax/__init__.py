@@ -27,6 +27,7 @@ class FlaxBackend(Backend):
     name = "flax"
     interface = 1
     install = "pip install 'cnngen[jax]'"
+    weights_suffix = ".npz"
     capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "script", "train", "verify"})
 
     def version(self) -> str | None:
@@ -40,6 +41,9 @@ class FlaxBackend(Backend):
     def emit(self, network: Network, *, script: bool = False) -> str:
         """Source with a `class Net(nnx.Module)`."""
         return emit(network, script=script)
+
+    def emit_loading(self, network: Network, weights: str, *, script: bool = False) -> str:
+        return emit(network, script=script, weights=weights)
 
     def prepare(self) -> None:
         limit = os.environ.get("OMP_NUM_THREADS", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,11 @@ class FlaxRunner(Runner[nnx.Module]):
         if trained:
             model.eval()  # type: ignore[no-untyped-call]
         return model
+
+    def save(self, model: nnx.Module, path: Path) -> None:
+        state = nnx.to_flat_state(nnx.state(model, (nnx.Param, nnx.BatchStat)))
+        arrays = {".".join(map(str, place)): np.asarray(leaf[...]) for place, leaf in state}
+        np.savez(path, allow_pickle=False, **arrays)
 
     def outputs(self, model: nnx.Module, images: Array) -> Array:
         with _precision(images):

@@ -33,6 +33,19 @@ def hits(net: Net, images: jax.Array, labels: jax.Array) -> jax.Array:
     """How many images have the largest logit at their label."""
     return (net(images.astype(jnp.float32) / 255).argmax(axis=1) == labels).sum()'''.splitlines()
 
+LOAD = '''
+
+def load(path: str | Path | None = None) -> Net:
+    """The network with the weights of a file, ready to predict."""
+    net = Net(nnx.Rngs(0))
+    state = nnx.state(net, (nnx.Param, nnx.BatchStat))
+    with np.load(path or $WEIGHTS) as arrays:
+        for place, leaf in nnx.to_flat_state(state):
+            leaf.set_value(jnp.asarray(arrays[".".join(map(str, place))]))
+    nnx.update(net, state)
+    net.eval()
+    return net'''
+
 _TRAINING = """\
     net = Net(nnx.Rngs(args.seed))
     optimizer = nnx.Optimizer(net, optax.adam(args.learning_rate), wrt=nnx.Param)

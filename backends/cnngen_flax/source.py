@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from cnngen import operations as ops
 from cnngen.backend.program import WIDTH, Step, call, long_sum, remark
 from cnngen.backend.renderer import LayerTable, Renderer, batch
+from cnngen.backend.script import loading
 from cnngen.errors import BackendError
 from cnngen.operations import shapes
 from cnngen.operations.shapes import Shape, same_padding
-from cnngen_flax.script import main_source
+from cnngen_flax.script import LOAD, main_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ class Source(Renderer[Layer]):
         lines += self.merges()
         lines += ["", "    def __call__(self, x: jax.Array) -> jax.Array:"]
         lines += self.body(self.main)
+        if self.weights:
+            lines += loading(LOAD, self.weights)
         if self.script:
             lines += main_source(self.network)
         return [*self._imports(lines), "", "", *lines]
@@ -160,11 +163,15 @@ class Source(Renderer[Layer]):
         standard = ["import argparse", "import time"] if self.script else []
         if any("= partial(" in line for line in lines):
             standard.append("from functools import partial")
+        if self.weights:
+            standard.append("from pathlib import Path")
         imports = ["import jax"]
         if any("jnp." in line for line in lines):
             imports.append("import jax.numpy as jnp")
+        if self.script or self.weights:
+            imports.append("import numpy as np")
         if self.script:
-            imports += ["import numpy as np", "import optax"]
+            imports.append("import optax")
         return [*standard, *([""] if standard else []), *imports, "from flax import nnx"]
 
     def _class(self) -> list[str]:

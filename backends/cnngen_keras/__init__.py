@@ -25,6 +25,7 @@ class KerasBackend(Backend):
     name = "keras"
     interface = 1
     install = "pip install 'cnngen[tensorflow]'  # or 'cnngen[jax]', 'cnngen[torch,keras]'"
+    weights_suffix = ".weights.h5"
     capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "script", "train", "verify"})
     modes: ClassVar[Mapping[str, Mapping[str, str]]] = {
         name: {"KERAS_BACKEND": name} for name in engine.ENGINES
@@ -40,6 +41,9 @@ class KerasBackend(Backend):
     def emit(self, network: Network, *, script: bool = False) -> str:
         """Source with a function `build() -> keras.Model`."""
         return emit(network, script=script)
+
+    def emit_loading(self, network: Network, weights: str, *, script: bool = False) -> str:
+        return emit(network, script=script, weights=weights)
 
     def prepare(self) -> None:
         """Start Keras. Raises `BackendError` where its engine cannot share this process with what is

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -59,6 +60,9 @@ class KerasRunner(Runner[Emitted]):
 
     def own_model(self, model: Emitted, *, trained: bool = False) -> keras.Model:
         return model.model
+
+    def save(self, model: Emitted, path: Path) -> None:
+        model.model.save_weights(path)
 
     def outputs(self, model: Emitted, images: Array) -> Array:
         with _precision(images.dtype.name):

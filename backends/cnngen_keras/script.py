@@ -14,6 +14,14 @@ def main_source(network: Network) -> list[str]:
     return [*reading(network), *main_head(saved="net.weights.h5"), *_TRAINING]
 
 
+LOAD = '''
+
+def load(path: str | Path | None = None) -> keras.Model:
+    """The network with the weights of a file, ready to predict."""
+    model = build()
+    model.load_weights(path or $WEIGHTS)
+    return model'''
+
 _TRAINING = """\
     x_train, x_test = (x.astype("float32") / 255 for x in (x_train, x_test))
 

@@ -20,10 +20,11 @@ from cnngen.backend.program import (
     steps_before,
 )
 from cnngen.backend.renderer import LayerTable, Renderer, batch, pair
+from cnngen.backend.script import loading
 from cnngen.errors import BackendError
 from cnngen.operations import shapes
 from cnngen.operations.shapes import Shape, same_padding
-from cnngen_keras.script import IMPORTS, main_source
+from cnngen_keras.script import IMPORTS, LOAD, main_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,8 @@ class Source(Renderer[Layer]):
             *self.body(self.main, returns=False),
             "    return keras.Model(inputs, x)",
         ]
+        if self.weights:
+            lines += loading(LOAD, self.weights)
         if self.script:
             lines += main_source(self.network)
         return lines
@@ -220,6 +223,8 @@ class Source(Renderer[Layer]):
         standard = ["import argparse"] if self.script else []
         if self._recursion():
             standard.append("import sys")
+        if self.weights:
+            standard.append("from pathlib import Path")
         own = IMPORTS if self.script or self._uneven else ["import keras"]
         return [*standard, *([""] if standard else []), *own]
 

@@ -21,6 +21,7 @@ class OnnxBackend(Backend):
     name = "onnx"
     interface = 1
     install = "pip install 'cnngen[onnx]'"
+    weights_suffix = ".npz"
     capabilities: ClassVar[frozenset[str]] = frozenset({"emit", "verify"})
 
     def version(self) -> str | None:
@@ -33,6 +34,9 @@ class OnnxBackend(Backend):
     def emit(self, network: Network, *, script: bool = False) -> str:
         """Source that builds the model, and writes it when it is run: with `script` or without."""
         return emit(network)
+
+    def emit_loading(self, network: Network, weights: str, *, script: bool = False) -> str:
+        return emit(network, weights=weights)
 
     def prepare(self) -> None:
         import onnx  # noqa: F401

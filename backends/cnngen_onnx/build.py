@@ -10,6 +10,13 @@ IMPORTS = (
     "import onnx",
 )
 
+LOAD = '''
+
+def load(path: str | Path | None = None) -> onnx.ModelProto:
+    """The model with the weights of a file."""
+    with np.load(path or $WEIGHTS) as arrays:
+        return build(dict(arrays))'''
+
 BUILD = '''
 
 def build(
@@ -53,7 +60,10 @@ def first_weight(
         bound = np.sqrt(6 / (np.prod(window) * (inputs + outputs)))
         return random.uniform(-bound, bound, shape)
     return np.ones(shape) if name in ("scale", "variance") else np.zeros(shape)
+'''.splitlines()
+"""The lines of `build()`, with the blank lines before them."""
 
+MAIN = '''
 
 def main() -> None:
     """Write the model to a file."""
@@ -74,4 +84,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()'''.splitlines()
-"""The lines of `build()` and `main()`, with the blank lines before them."""
+"""The lines of `main()`, with the blank lines before them."""

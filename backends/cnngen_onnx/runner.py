@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -49,6 +50,10 @@ class OnnxRunner(Runner[Exported]):
 
     def own_model(self, model: Exported, *, trained: bool = False) -> onnx.ModelProto:
         return model.model
+
+    def save(self, model: Exported, path: Path) -> None:
+        arrays = {f"{operation}.{name}": array for operation, name, array in _weights(model)}
+        np.savez(path, allow_pickle=False, **arrays)
 
     def outputs(self, model: Exported, images: Array) -> Array:
         options = ort.SessionOptions()

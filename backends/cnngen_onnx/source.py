@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from cnngen import operations as ops
 from cnngen.backend.program import WIDTH, Block, Step, program
 from cnngen.backend.renderer import LayerTable, file_text, layers
+from cnngen.backend.script import loading
 from cnngen.errors import BackendError
 from cnngen.network import Network, Node
 from cnngen.operations import shapes
 from cnngen.operations.shapes import Shape, same_padding
-from cnngen_onnx.build import BUILD, IMPORTS
+from cnngen_onnx.build import BUILD, IMPORTS, LOAD, MAIN
 
 OPSET, IR = 16, 8
 """The versions of ONNX's operators and of the file's format: old ones, which more programs read."""
@@ -25,10 +26,11 @@ NEWER = {"Gelu": (20, 9), "Mish": (18, 8)}
 """Operators that came later, with the versions that have them first."""
 
 
-def emit(network: Network) -> str:
+def emit(network: Network, *, weights: str = "") -> str:
     """A file with `build() -> onnx.ModelProto`, which writes the model when it is run.
 
-    A model of ONNX is not trained, so this is all there is to a script, also of a backbone.
+    A model of ONNX is not trained, so this is all there is to a script, also of a backbone. With
+    `weights`, the name of a file beside it, there is a function `load` too.
     """
     main = program(network)
     nodes = {name: _named(name, made) for name, made in layers(network, NODES).items()}
@@ -55,7 +57,8 @@ def emit(network: Network) -> str:
                 graph += [f"    # {note}" for note in inner.notes]
                 graph += _lines(inner.node, nodes[inner.node.name], names)
     graph += [f"    {output} = Identity ({names[-1]})", "}"]
-    return file_text(network, [*IMPORTS, "", 'GRAPH = """', *graph, '"""', *BUILD])
+    load = loading(LOAD, weights) if weights else []
+    return file_text(network, [*IMPORTS, "", 'GRAPH = """', *graph, '"""', *BUILD, *load, *MAIN])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +133,17 @@ def _conv(op: ops.Conv2d, shape: Shape) -> list[OnnxNode]:
 
 
 def _slides(op: ops.Windowed, shape: Shape) -> Iterator[str]:
-    """Strides, and padding as TensorFlow's, which ONNX's `auto_pad` deprecates."""
+    """Strides, and padding as TensorFlow's, which ONNX's `auto_pad` deprecates.
+
+    `same` is written also where it pads nothing, so that an import tells it from `valid`.
+    """
     kh, kw, sh, sw, padding = op.window()
     if (sh, sw) != (1, 1):
         yield f"strides = [{sh}, {sw}]"
     if padding == "same":
         top, bottom = same_padding(shape[0], kh, sh)
         left, right = same_padding(shape[1], kw, sw)
-        if top or bottom or left or right:
-            yield f"pads = [{top}, {left}, {bottom}, {right}]"
+        yield f"pads = [{top}, {left}, {bottom}, {right}]"
 
 
 def _pool(op: ops.Pool, shape: Shape) -> list[OnnxNode]:

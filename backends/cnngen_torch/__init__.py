@@ -36,6 +36,7 @@ class TorchBackend(Backend):
     name = "torch"
     interface = 1
     install = "pip install 'cnngen[torch]'"
+    weights_suffix = ".pt"
     capabilities: ClassVar[frozenset[str]] = frozenset(
         {"emit", "script", "train", "resume", "verify", "signals"}
     )
@@ -53,6 +54,9 @@ class TorchBackend(Backend):
 
     def emit(self, network: Network, *, script: bool = False) -> str:
         return emit(network, script=script)
+
+    def emit_loading(self, network: Network, weights: str, *, script: bool = False) -> str:
+        return emit(network, script=script, weights=weights)
 
     def prepare(self) -> None:
         if "tensorflow" in sys.modules and "torch" not in sys.modules:

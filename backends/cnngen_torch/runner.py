@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,9 @@ class TorchRunner(Runner[nn.Module]):
 
     def own_model(self, model: nn.Module, *, trained: bool = False) -> nn.Module:
         return model.eval() if trained else model
+
+    def save(self, model: nn.Module, path: Path) -> None:
+        torch.save(model.state_dict(), path)
 
     @own_settings()
     def outputs(self, model: nn.Module, images: Array) -> Array:

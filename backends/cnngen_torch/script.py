@@ -35,6 +35,20 @@ def accuracy(net: Net, images: torch.Tensor, labels: torch.Tensor) -> float:
         hits += (net(pixels(some)).argmax(1) == answers).sum()
     return hits.item() / len(labels)'''.splitlines()
 
+LOAD = '''
+
+def load(path: str | Path | None = None) -> Net:
+    """The network with the weights of a file, ready to predict."""
+    net = Net()
+    net.load_state_dict(
+        torch.load(
+            path or $WEIGHTS,
+            map_location="cpu",
+            weights_only=True,
+        )
+    )
+    return net.eval()'''
+
 _DEVICE = """\
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu"

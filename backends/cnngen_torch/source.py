@@ -21,10 +21,11 @@ from cnngen.backend.program import (
     steps_before,
 )
 from cnngen.backend.renderer import LayerTable, Renderer, batch, pair
+from cnngen.backend.script import loading
 from cnngen.errors import BackendError
 from cnngen.operations import shapes
 from cnngen.operations.shapes import Shape, same_padding
-from cnngen_torch.script import IMPORTS, main_source
+from cnngen_torch.script import IMPORTS, LOAD, main_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +180,14 @@ class Source(Renderer[Layer]):
         lines += self.merges()
         lines += ["", "    def forward(self, x: torch.Tensor) -> torch.Tensor:"]
         lines += self.body(self.main)
+        if self.weights:
+            lines += loading(LOAD, self.weights)
         if self.script:
             lines += main_source(self.network)
         imports = list(IMPORTS) if self.script else ["import torch"]
+        if self.weights:
+            place = imports.index("") if self.script else 0
+            imports[place:place] = ["from pathlib import Path", *([] if self.script else [""])]
         if any(" F." in line for line in lines):
             imports.append("import torch.nn.functional as F")
         return [*imports, "from torch import nn", "", "", *lines]

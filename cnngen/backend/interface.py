@@ -66,6 +66,18 @@ class Backend(ABC):
         equal text.
         """
 
+    weights_suffix: ClassVar[str] = ""
+    """How the name of a file of weights ends in the framework's own form, as `.pt`; empty where
+    emitted files load none."""
+
+    def emit_loading(self, network: Network, weights: str, *, script: bool = False) -> str:
+        """As `emit`, with a function `load(path)` that gives the network with the weights of a file,
+        by default the one of the name `weights` beside the source.
+
+        The file has the form in which the runner's `save` writes it.
+        """
+        raise BackendError(f"files of the {self.name} backend load no weights")
+
     def prepare(self) -> None:  # noqa: B027 — most have nothing to do
         """Load the framework and wake its devices, so that no training is charged for it.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -83,6 +84,13 @@ class Runner(ABC, Generic[Model]):
         A `trained` one is ready to predict.
         """
         return model
+
+    def save(self, model: Model, path: Path) -> None:
+        """Write the weights to a file that emitted files load: `Backend.emit_loading`.
+
+        Its name ends with the backend's `weights_suffix`. Nothing in it is code.
+        """
+        raise BackendError("this backend's files load no weights")
 
     @abstractmethod
     def outputs(self, model: Model, images: Array) -> Array:

@@ -39,15 +39,18 @@ class Renderer(ABC, Generic[Layer]):
     between: ClassVar[int] = 1
     """Blank lines before a function."""
 
-    def __init__(self, network: Network, *, script: bool = False) -> None:
+    def __init__(self, network: Network, *, script: bool = False, weights: str = "") -> None:
         self.network = network
         self.script = script
+        self.weights = weights
         self.main = program(network)
         self.layers: dict[str, Layer] = layers(network, self.table)
 
     @classmethod
-    def emit(cls, network: Network, *, script: bool = False) -> str:
+    def emit(cls, network: Network, *, script: bool = False, weights: str = "") -> str:
         """The whole file; with `script` it trains the network when it is run.
+
+        With `weights`, the name of a file beside it, it has a function that loads them.
 
         Raises `BackendError` for the script of a backbone, which has nothing to train on.
         """
@@ -56,7 +59,7 @@ class Renderer(ABC, Generic[Layer]):
                 "a backbone cannot be trained, so it has no script",
                 hint="Give the description a classification, or leave the script out.",
             )
-        return file_text(network, cls(network, script=script).lines())
+        return file_text(network, cls(network, script=script, weights=weights).lines())
 
     @abstractmethod
     def lines(self) -> list[str]:

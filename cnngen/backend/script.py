@@ -34,6 +34,12 @@ def read(path: str) -> list[np.ndarray]:
     return arrays'''
 
 
+def loading(function: str, weights: str) -> list[str]:
+    """The lines of a function `load(path)` that reads a file of weights, by default the one of this
+    name beside the source, with the blank lines before them. It wants `Path`."""
+    return function.replace("$WEIGHTS", f'Path(__file__).with_name("{weights}")').splitlines()
+
+
 def main_head(options: str = "", *, saved: str | None = None) -> list[str]:
     """The lines that begin `main()`, with the blank lines before and behind them: they read the
     arguments `data`, `epochs`, `batch`, `learning_rate` and `seed` into `args`, and the images.

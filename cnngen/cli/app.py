@@ -16,6 +16,7 @@ from cnngen.cli import (
     describe,
     doctor,
     energy,
+    import_,
     lsp,
     measure,
     predict,
@@ -75,7 +76,7 @@ app = typer.Typer(
 )
 app.callback(invoke_without_command=True)(measure.first)
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Describe": (describe.check, describe.format_, describe.sample),
+    "Describe": (describe.check, describe.format_, describe.sample, import_.import_),
     "Generate": (describe.generate, describe.draw, measure.backends),
     "Measure": (
         measure.train,

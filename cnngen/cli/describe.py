@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -227,6 +228,15 @@ def generate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write to a file instead of stdout.")
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            metavar="FILE",
+            help="Weights (.safetensors), of an import or a run: written beside the source, which "
+            "then loads them.",
+        ),
+    ] = None,
     input_shape: Input = None,
     classes: Classes = None,
     space: Space = "paper",
@@ -238,6 +248,7 @@ def generate(
     cnngen generate examples/lenet.cnn --backend keras --out lenet_keras.py
     cnngen generate examples/lenet.cnn --script -o lenet.py
     cnngen generate examples/lenet.cnn -o lenet.onnx
+    cnngen generate imported.cnn --weights imported.safetensors --out net.py
     """
     from cnngen.backend import get_backend
     from cnngen.cli import output
@@ -249,13 +260,53 @@ def generate(
                 f"'{out}' would be a model, not the source of one",
                 hint="Leave out --backend and --script for an .onnx file, or name a .py file.",
             )
-        output.write_output(out, network.build("onnx").SerializeToString())
+        model = network.build("onnx") if weights is None else _trained(network, weights)
+        output.write_output(out, model.SerializeToString())
+        return
+    if weights is not None:
+        _with_weights(network, backend, weights, out, script)
         return
     source = get_backend(backend).emit(network, script=script)
     if out is None:
         output.print_text(source)
     else:
         output.write_output(out, source)
+
+
+def _trained(network: Network, weights: Path) -> Any:
+    """The ONNX model of a network with the weights of a file."""
+    from cnngen.runs.kept_weights import read_weights, trained_model
+
+    return trained_model(
+        network, "onnx", read_weights(weights, network, remedy="`cnngen import --out` writes them.")
+    )
+
+
+def _with_weights(
+    network: Network, backend: str, weights: Path, out: Path | None, script: bool
+) -> None:
+    """Write a source and, beside it, weights in the framework's own form, which it loads."""
+    from cnngen.backend import get_backend
+    from cnngen.cli import output
+    from cnngen.runs.kept_weights import own_form, read_weights
+
+    if out is None:
+        raise CnnGenError(
+            "weights cannot be printed", hint="--out names the source; they are written beside it."
+        )
+    chosen = get_backend(backend)
+    beside = out.with_name(out.stem + chosen.weights_suffix)
+    if not re.fullmatch(r"[\w.-]{1,100}", beside.name, re.ASCII):
+        raise CnnGenError(
+            f"'{out}' cannot be the name of a source that loads weights",
+            hint="Use letters, digits, '.', '_' and '-'.",
+        )
+    source = chosen.emit_loading(network, beside.name, script=script)
+    given = read_weights(weights, network, remedy="`cnngen import --out` writes them.")
+    content = own_form(network, backend, given)
+    output.write_output(beside, content)
+    output.write_output(out, source)
+    print(f"{out} and {beside} written", file=sys.stderr)
 
 
 def draw(

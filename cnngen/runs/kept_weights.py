@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnngen.backend import get_backend
+from cnngen.backend import Backend, get_backend
 from cnngen.backend.weights import by_operation, flat
 from cnngen.errors import BackendError, StoreError
 from cnngen.network import Network
 from cnngen.system.untrusted import read_bytes
 
 if TYPE_CHECKING:
-    from cnngen.backend.model_access import Weights
+    from cnngen.backend.model_access import Runner, Weights
 
 WEIGHTS = "weights.safetensors"
 """The file of a run's trained weights."""
@@ -66,21 +67,36 @@ def read_weights(
     return by_operation(arrays)
 
 
+def own_form(network: Network, backend: str, weights: Weights) -> bytes:
+    """Weights as the content of a file in a framework's own form, which files of
+    `Backend.emit_loading` load. Raises as `trained_model` does."""
+    chosen = get_backend(backend)
+    runner, model = _with_weights(network, chosen, weights)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"net{chosen.weights_suffix}"
+        runner.save(model, path)
+        return path.read_bytes()
+
+
 def trained_model(network: Network, backend: str, weights: Weights) -> Any:
     """The model of a network in a framework with these weights, ready to predict.
 
     Raises `BackendError` where the framework is not installed or its models have no weights by
     name, and for weights that are not this network's.
     """
-    chosen = get_backend(backend)
+    runner, model = _with_weights(network, get_backend(backend), weights)
+    return runner.own_model(model, trained=True)
+
+
+def _with_weights(network: Network, chosen: Backend, weights: Weights) -> tuple[Runner[Any], Any]:
     if chosen.version() is None:
-        raise BackendError(f"the {backend} backend is not installed", hint=chosen.install)
+        raise BackendError(f"the {chosen.name} backend is not installed", hint=chosen.install)
     chosen.prepare()
     runner = chosen.runner()
     model = runner.build(chosen.emit(network))
     check_weights(weights, runner.weights(model), network)
     runner.set_weights(model, weights)
-    return runner.own_model(model, trained=True)
+    return runner, model
 
 
 def check_weights(weights: Weights, own: Weights, network: Network) -> None:
