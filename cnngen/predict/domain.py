@@ -164,13 +164,14 @@ class Domain:
         return cls(ends, ranges, mean, deviation, whitening, limit, frozenset(map(str, seen)))
 
 
-GROUPED, DILATED, REORDERED = (
+GROUPED, DILATED, REORDERED, EXCITED = (
     "grouped or depthwise convolutions",
     "dilated convolutions",
     "norms before their activations",
+    "squeeze-and-excitation",
 )
 EXTENSIONS = frozenset(
-    {GROUPED, DILATED, REORDERED}
+    {GROUPED, DILATED, REORDERED, EXCITED}
     | {
         f"the activation {name}"
         for name in {*get_args(Activation)} - {*get_args(PublishedActivation)}
@@ -191,6 +192,8 @@ def extensions(network: Network) -> set[str]:
             found.add(DILATED)
         if group(operation) == "activation":
             found.add(REORDERED)
+        if group(operation) == "excitation":
+            found.add(EXCITED)
     return found & EXTENSIONS
 
 

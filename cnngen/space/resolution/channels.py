@@ -21,6 +21,9 @@ from cnngen.space.space import Space
 WITH_FILTERS = {name for name, word in WORDS.items() if "filters" in word.parameter_names}
 """The words whose channels are to be chosen; others keep theirs."""
 
+SQUEEZING = {name for name, word in WORDS.items() if "squeezed" in word.parameter_names}
+"""The words whose own sizes follow from the channels that they read."""
+
 MAX_FOLLOWED = 1_000_000
 MAX_FOLLOWED_EACH = 1_000
 """How often sums are looked at, at all and for each: the bounds of some that have no solution
@@ -33,8 +36,11 @@ def choose_filters(
     space: Space,
     input_channels: int,
     reducing: set[int],
-) -> tuple[dict[int, int], int]:
-    """Choose the filters of each convolution, by position; also return the final channels.
+) -> tuple[dict[int, int], dict[int, int], int]:
+    """Choose the filters of each convolution, by position.
+
+    Also return the channels that each squeeze-and-excitation reads, by position, and the final
+    ones.
 
     `reducing` are the positions of the convolutions that reduce the map. Every merge must have
     a mode. Filters start at the space's `first_filters` and grow with each reducing convolution
@@ -42,7 +48,7 @@ def choose_filters(
     filters contradict each other.
     """
     channels = _Channels(description)
-    unknowns, end = _connect(channels, items, input_channels)
+    unknowns, squeezed, end = _connect(channels, items, input_channels)
     channels.propagate()
     level = 0
     levels: list[list[int]] = []  # of each open merge: main, right and left column
@@ -75,7 +81,8 @@ def choose_filters(
             case "]":
                 level = levels.pop()[0]
     filters = {position: channels.known(unknown) for position, unknown in unknowns.items()}
-    return filters, channels.known(end)
+    read = {position: channels.known(unknown) for position, unknown in squeezed.items()}
+    return filters, read, channels.known(end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,9 +302,13 @@ class _Channels:
 
 def _connect(
     channels: _Channels, items: Sequence[Item], input_channels: int
-) -> tuple[dict[int, int], int]:
-    """Create the unknown of each convolution, joined and summed as the merges require."""
+) -> tuple[dict[int, int], dict[int, int], int]:
+    """Create the unknown of each convolution, joined and summed as the merges require.
+
+    Also return the unknowns that each squeeze-and-excitation reads, and that of the end.
+    """
     unknowns: dict[int, int] = {}
+    squeezed: dict[int, int] = {}
     here = channels.new(input_channels)
     merges: list[list[int]] = []  # of each open merge: main, right and left column
     open_merges: list[tuple[Merge, int]] = []
@@ -309,6 +320,8 @@ def _connect(
                 if filters is not None or item.parameters.get("groups") != DEPTHWISE:
                     here = channels.new(filters, item.span)  # type: ignore[arg-type]
                 unknowns[position] = here
+            case Layer() if item.kind in SQUEEZING:
+                squeezed[position] = here
             case Merge():
                 merges.append([here, here, here])
                 open_merges.append((item, 0))
@@ -330,4 +343,4 @@ def _connect(
             case "]":
                 here = merges.pop()[0]
                 open_merges.pop()
-    return unknowns, here
+    return unknowns, squeezed, here

@@ -24,6 +24,10 @@ from cnngen.space.space import Random, Space, load_space
 DEFAULT_INPUT = (32, 32, 3)
 DEFAULT_CLASSES = 10
 
+SQUEEZE, LEAST_SQUEEZED = 16, 8
+"""By how much squeeze-and-excitation narrows channels unless told (Hu et al., 2018, section 6.1),
+and the units that it keeps of few channels."""
+
 
 def resolve(
     description: Description | str,
@@ -80,7 +84,7 @@ def _resolve(
         replace(item, mode=item.mode or mode) if isinstance(item, Merge) else item for item in items
     ]
     drawn = draw_windows(items, description, space, shape[:2], random)
-    filters, channels = choose_filters(items, description, space, shape[2], drawn.reducing)
+    filters, squeezed, channels = choose_filters(items, description, space, shape[2], drawn.reducing)
 
     features = 0
     for position, item in enumerate(items):
@@ -96,6 +100,8 @@ def _resolve(
             }
         if position in filters:
             known["filters"] = filters[position]
+        if position in squeezed:
+            known.setdefault("squeezed", max(LEAST_SQUEEZED, squeezed[position] // SQUEEZE))
         match item.kind:
             case "flatten":
                 features = prod(drawn.end) * channels
