@@ -15,11 +15,13 @@ start: (NAME ARROW)? input featureextraction+ (INTERSTICE classification+)? outp
 input: INPUT ("(" SHAPE ")")?
 output: OUTPUT ("(" COUNT ")")?
 
-featureextraction: (convolution | BATCHNORM norm? | ACTIVATE acting? | merge) dropout? (pooling rated_dropout?)?
+featureextraction: (convolution | BATCHNORM norm? | ACTIVATE acting? | squeezing | merge) dropout? (pooling rated_dropout?)?
 convolution: CONV conv_parameters? | (CONVBN | BNCONV) both_parameters?
 BATCHNORM.1: /BatchNormalisation(?!\w)/
 norm: "(" parameters{epsilon} ")"
 ACTIVATE.1: /activate(?!\w)/
+squeezing: SQUEEZE ("(" parameters{squeeze_parameter} ")")?
+SQUEEZE.1: /squeeze_excite(?!\w)/
 acting: "(" parameters{activation} ")"
 conv_parameters: "(" parameters{conv_parameter} ")"
 both_parameters: "(" parameters{both_parameter} ")"
@@ -35,7 +37,7 @@ mergebody: "(" left "," right ")"
 left: pooling? convormerge pooling?
 convormerge: convdrop+ | convdrop* mergeconv+
 mergeconv: merge convdrop*
-convdrop: convolution dropout?
+convdrop: (convolution | squeezing) dropout?
 right: convolution+ | EMPTY
 
 parameters{one}: one ("," one)*
@@ -43,8 +45,11 @@ conv_parameter: filters | kernel | stride | padding | activation | bias | groups
 both_parameter: conv_parameter | epsilon | order
 pool_parameter: size | stride | padding
 dense_parameter: units | activation
+squeeze_parameter: squeezed | activation | gate
 
 filters: FILTERS "=" COUNT
+squeezed: SQUEEZED "=" COUNT
+gate: GATE "=" OPENING
 units: UNITS "=" COUNT
 kernel: KERNEL "=" EXTENT
 stride: STRIDE "=" EXTENT
@@ -70,6 +75,9 @@ INTERSTICE: /(flatten|global_avg_pooling|global_max_pooling|globalPooling)(?!\w)
 MODE: /(add|concat)(?!\w)/
 EMPTY: /Empty(?!\w)/
 FILTERS: /filters(?!\w)/
+SQUEEZED: /squeezed(?!\w)/
+GATE: /gate(?!\w)/
+OPENING: /(sigmoid|hardsigmoid)(?!\w)/
 UNITS: /units(?!\w)/
 KERNEL: /kernel(?!\w)/
 STRIDE: /stride(?!\w)/
@@ -108,7 +116,7 @@ RESERVED = (
     "dense|fullyConnected|flatten|global_avg_pooling|global_max_pooling|globalPooling|add|concat|"
     "Empty|filters|units|kernel|stride|size|padding|activation|bias|rate|epsilon|same|valid|"
     "linear|relu|selu|tanh|gelu|sigmoid|true|false|"
-    "activate|order|conv_act_norm|conv_norm_act|norm_conv_act|norm_act_conv|groups|dilation|depthwise|silu|hardswish|hardsigmoid|relu6|leaky_relu|elu|mish"
+    "squeeze_excite|squeezed|gate|activate|order|conv_act_norm|conv_norm_act|norm_conv_act|norm_act_conv|groups|dilation|depthwise|silu|hardswish|hardsigmoid|relu6|leaky_relu|elu|mish"
 )
 
 COUNTS = "0*([1-9][0-9]{0,5}|1000000)"

@@ -33,6 +33,11 @@ PARAMETERS = {
     "bnconv": CONV | {"epsilon": SMALL, "order": ["norm_conv_act", "norm_act_conv"]},
     "BatchNormalisation": {"epsilon": SMALL},
     "activate": {"activation": FUNCTIONS},
+    "squeeze_excite": {
+        "squeezed": COUNTS,
+        "activation": FUNCTIONS,
+        "gate": ["sigmoid", "hardsigmoid"],
+    },
     "dropout": {"rate": SHARES},
     "avg_pooling": POOLING,
     "max_pooling": POOLING,
@@ -71,7 +76,9 @@ class Writer:
 
     def feature_extraction(self, depth: int) -> list[str]:
         if self.maybe(0.1):
-            words = self.layer(self.random.choice(["BatchNormalisation", "activate"]))
+            words = self.layer(
+                self.random.choice(["BatchNormalisation", "activate", "squeeze_excite"])
+            )
         else:
             words = self.merge(depth) if depth > 0 and self.maybe() else self.convolution()
         words += self.optional("dropout")
@@ -96,11 +103,11 @@ class Writer:
         words = self.maybe() * self.pooling()
         merges = depth > 0 and self.maybe()
         for _ in self.some(0 if merges else 1):
-            words += self.convolution() + self.optional("dropout")
+            words += self.left_layer() + self.optional("dropout")
         for _ in self.some() if merges else ():
             words += self.merge(depth - 1)
             for _ in self.some(0):
-                words += self.convolution() + self.optional("dropout")
+                words += self.left_layer() + self.optional("dropout")
         return words + self.maybe() * self.pooling()
 
     def branch(self, depth: int) -> list[str]:
@@ -112,6 +119,9 @@ class Writer:
         for _ in self.some(0 if words else 1):
             words += self.feature_extraction(depth - 1)
         return words
+
+    def left_layer(self) -> list[str]:
+        return self.layer("squeeze_excite") if self.maybe(0.1) else self.convolution()
 
     def right(self) -> list[str]:
         if self.maybe():

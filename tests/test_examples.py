@@ -28,6 +28,9 @@ EQUAL = {
     "densenet121": ("densenet121", 33),
     "googlenet": ("googlenet", 47),
     "mobilenet_v2": ("mobilenet_v2", 33),
+    "mobilenet_v3_small": ("mobilenet_v3_small", 33),
+    "efficientnet_b0": ("efficientnet_b0", 33),
+    "regnet_y_400mf": ("regnet_y_400mf", 33),
     "resnet18": ("resnet18", 33),
     "resnet50": ("resnet50", 33),
     "resnext50": ("resnext50_32x4d", 33),
@@ -79,10 +82,10 @@ def torchvisions(model: str, side: int, **given: object) -> nn.Module:
 def with_weights_of(theirs: nn.Module, network: Network) -> nn.Module:
     """Our model with the weights of another, in their order."""
     ours: nn.Module = network.build("torch").eval()
-    pairs = zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True)
+    pairs = zip(ours.state_dict().values(), left_first(theirs.state_dict()), strict=True)
     with torch.no_grad():
         for own, given in pairs:
-            own.copy_(given)
+            own.copy_(given.reshape(own.shape))  # dense, or a convolution of 1x1
     return ours
 
 
@@ -92,6 +95,16 @@ def assert_equal_and_telling(found: torch.Tensor, wanted: torch.Tensor) -> None:
     assert float((found - wanted).abs().max() / largest) < 1e-5
     apart = torch.cdist(wanted, wanted, p=torch.inf) + largest * torch.eye(len(wanted))
     assert float(apart.min() / largest) > 1e-3
+
+
+def left_first(state: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """The weights of a model of torchvision in our order: a RegNet lists the right column first."""
+    names = list(state)
+    blocks = [name.split(".proj.")[0].split(".f.")[0] for name in names]
+    order = sorted(
+        range(len(names)), key=lambda at: (blocks.index(blocks[at]), ".proj." in names[at])
+    )
+    return [state[names[at]] for at in order]
 
 
 @pytest.mark.parametrize(("name", "published"), [("lenet", 61_706), ("resnet20", 272_474)])

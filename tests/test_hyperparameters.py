@@ -26,6 +26,7 @@ from cnngen.operations import (
     Input,
     Operation,
     Pool,
+    SqueezeExcite,
     Truncate,
 )
 from cnngen.space import load_space
@@ -60,7 +61,14 @@ ODD: list[object] = [
     *((3, 3), [3, 3], (3,), (3, 3, 3), (3, CODE), (True, 3), ((3, 3), 3), "33", {3: 3}, {3, 4}),
     *(np.int64(3), np.float32(0.5), np.float64("nan"), np.bool_(True), np.array([3, 3])),
     *(Whole(3), Real(0.5), Text("relu"), Text("same"), Text("avg"), (Whole(3), Whole(3))),
-    *("depthwise", "conv_norm_act", "norm_act_conv", Text("depthwise")),
+    *(
+        "hardsigmoid",
+        Text("sigmoid"),
+        "depthwise",
+        "conv_norm_act",
+        "norm_act_conv",
+        Text("depthwise"),
+    ),
 ]
 
 OPERATIONS: list[Operation] = [
@@ -72,6 +80,7 @@ OPERATIONS: list[Operation] = [
     Dropout(),
     Dense(3),
     Activate(),
+    SqueezeExcite(4),
     Truncate(2),
 ]
 

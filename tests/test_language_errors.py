@@ -47,8 +47,8 @@ def test_a_message_shows_the_line_and_marks_what_was_found() -> None:
     text = "input\n  conv(filters=8)\n  max_poling\nflatten dense output"
     assert message_of(text) == [
         "net.cnn:3:3: found 'max_poling', expected 'dropout', 'avg_pooling', 'max_pooling',"
-        " 'pooling', 'bnconv', 'convbn', 'conv', 'BatchNormalisation', 'activate', 'flatten',"
-        " 'global_avg_pooling', 'global_max_pooling', 'globalPooling', 'output' or '['",
+        " 'pooling', 'bnconv', 'convbn', 'conv', 'BatchNormalisation', 'activate', 'squeeze_excite',"
+        " 'flatten', 'global_avg_pooling', 'global_max_pooling', 'globalPooling', 'output' or '['",
         "    max_poling",
         "    ^^^^^^^^^^",
         "Did you mean 'max_pooling'?",

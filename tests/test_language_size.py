@@ -110,12 +110,13 @@ def test_there_is_a_most_of_layers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 LONGEST: dict[str, Value] = {
-    **dict.fromkeys(("filters", "units"), LARGEST),
+    **dict.fromkeys(("filters", "units", "squeezed"), LARGEST),
     **dict.fromkeys(("kernel", "stride", "size", "dilation"), (LARGEST, LARGEST - 1)),
     **dict.fromkeys(("epsilon", "rate"), 2.2250738585072014e-308),
     "padding": "valid",
     "activation": "hardsigmoid",
     "groups": "depthwise",
+    "gate": "hardsigmoid",
     "order": "conv_act_norm",
     "bias": False,
 }

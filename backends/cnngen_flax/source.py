@@ -52,6 +52,31 @@ ACTIVATIONS: dict[str, tuple[str, ...]] = {
     "mish": ("jax.nn.mish",),
 }
 
+EXCITE = "SqueezeExcite"
+EXCITE_SOURCE = '''
+class SqueezeExcite(nnx.Module):
+    """Scales each channel by a gate that the means of all channels decide."""
+
+    def __init__(
+        self,
+        channels: int,
+        squeezed: int,
+        activation: Callable[[jax.Array], jax.Array],
+        gate: Callable[[jax.Array], jax.Array],
+        rngs: nnx.Rngs,
+    ) -> None:
+        glorot = nnx.initializers.glorot_uniform()
+        self.squeeze = nnx.Linear(channels, squeezed, kernel_init=glorot, rngs=rngs)
+        self.activation = activation
+        self.excite = nnx.Linear(squeezed, channels, kernel_init=glorot, rngs=rngs)
+        self.gate = gate
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        small = self.activation(self.squeeze(x.mean(axis=(1, 2))))
+        return x * self.gate(self.excite(small))[:, None, None]
+
+'''.splitlines()[1:]
+
 PARTIALS = {
     "conv": "nnx.Conv, kernel_init=glorot, rngs=rngs",
     "norm": f"nnx.BatchNorm, momentum={ops.BATCH_NORM_MOMENTUM}, use_fast_variance=False, rngs=rngs",
@@ -75,6 +100,20 @@ def _activate(op: ops.Activate, shape: Shape) -> Layer:
         return IDENTITY
     function, *options = ACTIVATIONS[op.activation]
     return Layer(function, ("{0}", *options))
+
+
+def _function(activation: str) -> str:
+    """An activation as an argument."""
+    if activation == "linear":
+        return "jax.nn.identity"
+    function, *options = ACTIVATIONS[activation]
+    return f"partial({', '.join((function, *options))})" if options else function
+
+
+def _excite(op: ops.SqueezeExcite, shape: Shape) -> Layer:
+    functions = _function(op.activation), _function(op.gate)
+    parameters = (f"{shape[2]}", f"{op.squeezed}", *functions, "rngs=rngs")
+    return Layer(module=EXCITE, parameters=parameters)
 
 
 def _conv(op: ops.Conv2d, shape: Shape) -> Layer:
@@ -126,6 +165,7 @@ LAYERS: LayerTable[Layer] = ops.OperationTable(
         ops.Concat: lambda op, shape: Layer("jnp.concatenate", ("[{all}]", "axis=-1")),
         ops.Activate: _activate,
         ops.Truncate: lambda op, shape: Layer(f"{{0}}[..., :{op.channels}]", ()),
+        ops.SqueezeExcite: _excite,
     },
     BackendError,
 )
@@ -138,7 +178,8 @@ class Source(Renderer[Layer]):
     merge = "    def merge{number}(self, x: jax.Array) -> jax.Array:"
 
     def lines(self) -> list[str]:
-        lines = self._class()
+        excites = any(layer.module == EXCITE for layer in self.layers.values())
+        lines = [*EXCITE_SOURCE, "", *self._class()] if excites else self._class()
         lines += self.merges()
         lines += ["", "    def __call__(self, x: jax.Array) -> jax.Array:"]
         lines += self.body(self.main)
@@ -161,7 +202,9 @@ class Source(Renderer[Layer]):
 
     def _imports(self, lines: list[str]) -> list[str]:
         standard = ["import argparse", "import time"] if self.script else []
-        if any("= partial(" in line for line in lines):
+        if any("Callable[" in line for line in lines):
+            standard.append("from collections.abc import Callable")
+        if any("partial(" in line for line in lines):
             standard.append("from functools import partial")
         if self.weights:
             standard.append("from pathlib import Path")
@@ -186,9 +229,9 @@ class Source(Renderer[Layer]):
             "",
             "    def __init__(self, rngs: nnx.Rngs) -> None:",
         ]
-        if self.learns_kernels:
-            lines.append(f"{self.margin}glorot = nnx.initializers.glorot_uniform()")
         modules = {layer.module for layer in self.layers.values()}
+        if modules & {"conv", "linear"}:
+            lines.append(f"{self.margin}glorot = nnx.initializers.glorot_uniform()")
         lines += [
             f"{self.margin}{name} = partial({given})"
             for name, given in PARTIALS.items()

@@ -218,7 +218,7 @@ def on_device(data: Dataset) -> tuple[jax.Array, jax.Array]:
 
 def _halve(model: nnx.Module, dtype: jnp.dtype) -> None:
     """Let layers compute in a precision from now on; their weights stay float32."""
-    for _, module in nnx.iter_children(model):
+    for _, module in nnx.iter_modules(model):
         if isinstance(module, nnx.Conv | nnx.Linear | nnx.BatchNorm):
             module.dtype = dtype
 

@@ -20,7 +20,8 @@ NAMES: dict[type[nnx.Module], dict[str, str]] = {
     nnx.Linear: {"kernel": "kernel", "bias": "bias"},
     nnx.BatchNorm: {"scale": "scale", "bias": "shift", "mean": "mean", "var": "variance"},
 }
-"""CNNGen's names of the weights that each kind of module has."""
+"""CNNGen's names of the weights that each kind of module has. Of a module of several of them, the
+second has names such as `kernel2`."""
 
 
 def weights(model: nnx.Module, *, trained: bool = False) -> Weights:
@@ -52,12 +53,14 @@ def _variables(model: nnx.Module) -> Iterator[tuple[str, str, nnx.Variable[jax.A
     Raises `BackendError` for a kind of module whose weights have no names here.
     """
     for operation, module in nnx.iter_children(model):
-        names = NAMES.get(type(module), {})
-        if not names and jax.tree.leaves(nnx.state(module, nnx.Param)):
+        inner = [] if type(module) in NAMES else [part for _, part in nnx.iter_children(module)]
+        known = [part for part in (module, *inner) if type(part) in NAMES]
+        if parameters(module) != sum(map(parameters, known)):
             raise BackendError(
                 f"the flax backend has no names for the weights of nnx.{type(module).__name__}"
             )
-        for attribute, name in names.items():
-            variable = getattr(module, attribute)
-            if variable is not None:
-                yield str(operation), name, variable
+        for number, part in enumerate(known, 1):
+            for attribute, name in NAMES[type(part)].items():
+                variable = getattr(part, attribute)
+                if variable is not None:
+                    yield str(operation), name if number == 1 else f"{name}{number}", variable

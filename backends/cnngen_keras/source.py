@@ -104,6 +104,11 @@ def _pool(op: ops.Pool, shape: Shape) -> Layer:
     return Layer(POOLS[op.pooling], (pair(op.size), *_steps(op, op.size)))
 
 
+def _excite(op: ops.SqueezeExcite, shape: Shape) -> Layer:
+    functions = _activation(op.activation), _activation(op.gate)
+    return Layer(EXCITE, (f"{op.squeezed}", *functions), plain=True)
+
+
 def _first(channels: int, shape: Shape) -> Layer:
     """A slice, by a layer that can be saved in each of Keras's formats."""
     if channels == shape[-1]:
@@ -135,6 +140,7 @@ LAYERS: LayerTable[Layer] = ops.OperationTable(
         ops.Concat: lambda op, shape: Layer("Concatenate"),
         ops.Activate: lambda op, shape: Layer("Activation", (_activation(op.activation),)),
         ops.Truncate: lambda op, shape: _first(op.channels, shape),
+        ops.SqueezeExcite: _excite,
     },
     BackendError,
 )
@@ -165,6 +171,24 @@ def average_pool(
     return Rescaling(np.outer(*larger)[..., None])(mean)'''.splitlines()
 
 
+EXCITE = "squeeze_excite"
+EXCITE_LAYERS = {"Dense", "GlobalAveragePooling2D", "Multiply"}
+EXCITE_SOURCE = '''
+
+def squeeze_excite(
+    x: keras.KerasTensor,
+    squeezed: int,
+    activation: str | keras.Layer,
+    gate: str,
+    name: str,
+) -> keras.KerasTensor:
+    """Scales each channel by a gate that the means of all channels decide."""
+    means = GlobalAveragePooling2D(keepdims=True, name=f"{name}_means")(x)
+    small = Dense(squeezed, activation=activation, name=f"{name}_squeeze")(means)
+    gates = Dense(x.shape[-1], activation=gate, name=f"{name}_excite")(small)
+    return Multiply(name=name)([x, gates])'''.splitlines()
+
+
 def _steps(op: ops.Conv2d | ops.Pool, default: tuple[int, int]) -> list[str]:
     """Stride and padding, which Keras takes in this order; left out where they are its own."""
     if op.padding != "valid":
@@ -186,6 +210,7 @@ class Source(Renderer[Layer]):
             *self._imports(),
             *self._layer_imports(),
             *(UNEVEN_SOURCE if self._uneven else ()),
+            *(EXCITE_SOURCE if self._excites else ()),
             *self.merges(),
             "",
             "",
@@ -219,6 +244,10 @@ class Source(Renderer[Layer]):
     def _uneven(self) -> bool:
         return any(layer.function == UNEVEN for layer in self.layers.values())
 
+    @property
+    def _excites(self) -> bool:
+        return any(layer.function == EXCITE for layer in self.layers.values())
+
     def _imports(self) -> list[str]:
         standard = ["import argparse"] if self.script else []
         if self._recursion():
@@ -236,6 +265,8 @@ class Source(Renderer[Layer]):
             classes.add(LEAKY.partition("(")[0])
         if UNEVEN in classes:
             classes = classes - {UNEVEN} | {"AveragePooling2D", "Rescaling", "ZeroPadding2D"}
+        if EXCITE in classes:
+            classes = classes - {EXCITE} | EXCITE_LAYERS
         line = f"from keras.layers import {', '.join(sorted(classes))}"
         if len(line) <= WIDTH:
             return [line]

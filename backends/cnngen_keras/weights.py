@@ -21,6 +21,9 @@ NAMES = {
 }
 """CNNGen's names of the weights that each kind of layer has, in Keras's order."""
 
+PARTS = {"squeeze": "", "excite": "2"}
+"""The dense layers of a squeeze-and-excitation, and the ends of their weights' names."""
+
 
 def weights(model: keras.Model) -> Weights:
     """Copies of all weights, running statistics too."""
@@ -60,12 +63,16 @@ def _weights(model: keras.Model) -> Iterator[tuple[str, str, keras.Variable]]:
 
     Raises `BackendError` for a kind of layer whose weights have no names here.
     """
+    excites = {layer.name for layer in model.layers if type(layer).__name__ == "Multiply"}
     for layer in model.layers:
         names = NAMES.get(type(layer).__name__, ())
+        operation, _, part = layer.name.rpartition("_")
+        if operation not in excites or part not in PARTS:
+            operation, part = layer.name, ""
         if not names and layer.trainable_weights:
             raise BackendError(
                 f"the keras backend has no names for the weights of {type(layer).__name__}"
             )
         # A layer without biases has fewer weights than names.
         for name, variable in zip(names, layer.weights, strict=False):
-            yield layer.name, name, variable
+            yield operation, name + PARTS.get(part, ""), variable

@@ -55,7 +55,7 @@ def first_weight(
     name: str, shape: list[int], random: np.random.Generator
 ) -> np.ndarray:
     """Kernels Glorot-uniform, scales and variances one, all else zero."""
-    if name == "kernel":
+    if name in ("kernel", "kernel2"):
         *window, inputs, outputs = shape
         bound = np.sqrt(6 / (np.prod(window) * (inputs + outputs)))
         return random.uniform(-bound, bound, shape)

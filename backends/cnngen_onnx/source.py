@@ -185,6 +185,34 @@ def _truncate(op: ops.Truncate, shape: Shape) -> list[OnnxNode]:
     return [OnnxNode("Slice", (), "{0}, {name}_from, {name}_to, {name}_axis", "", declared)]
 
 
+def _excite(op: ops.SqueezeExcite, shape: Shape) -> list[OnnxNode]:
+    channels = shape[2]
+    first = (
+        f"float[{channels}, {op.squeezed}] {{name}}_kernel",
+        f"float[{op.squeezed}] {{name}}_bias",
+    )
+    second = (
+        f"float[{op.squeezed}, {channels}] {{name}}_kernel2",
+        f"float[{channels}] {{name}}_bias2",
+    )
+    axes = ("int64[2] {name}_axes = {{2, 3}}",)
+    small = _activation(op.activation, "{name}_squeezed")
+    gate = _activation(op.gate, "{name}_excited")
+    # The last node of an activation has no suffix: here it has one.
+    small[-1] = replace(small[-1], suffix="_small")
+    gate[-1] = replace(gate[-1], suffix="_gates")
+    return [
+        OnnxNode("GlobalAveragePool", suffix="_map"),
+        OnnxNode("Flatten", inputs="{name}_map", suffix="_means"),
+        OnnxNode("Gemm", (), "{name}_means, {name}_kernel, {name}_bias", "_squeezed", first),
+        *small,
+        OnnxNode("Gemm", (), "{name}_small, {name}_kernel2, {name}_bias2", "_excited", second),
+        *gate,
+        OnnxNode("Unsqueeze", (), "{name}_gates, {name}_axes", "_wide", axes),
+        OnnxNode("Mul", inputs="{0}, {name}_wide"),
+    ]
+
+
 NODES: LayerTable[list[OnnxNode]] = ops.OperationTable(
     "the onnx backend",
     {
@@ -204,12 +232,13 @@ NODES: LayerTable[list[OnnxNode]] = ops.OperationTable(
         ops.Concat: lambda op, shape: [OnnxNode("Concat", ("axis = 1",), "{all}")],
         ops.Activate: lambda op, shape: _activation(op.activation),
         ops.Truncate: _truncate,
+        ops.SqueezeExcite: _excite,
     },
     BackendError,
 )
 
 
-FIRST = {"kernel": "glorot", "scale": "ones", "variance": "ones"}
+FIRST = {"kernel": "glorot", "kernel2": "glorot", "scale": "ones", "variance": "ones"}
 """How `first_weight` of an emitted file begins a weight, by its name; all others are zero."""
 
 

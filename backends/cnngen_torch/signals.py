@@ -94,8 +94,9 @@ def _layers(model: nn.Module, network: Network) -> dict[nn.Module, Tensor]:
     kernels: dict[nn.Module, Tensor] = {}
     for node in network.nodes:
         if node.operation.learns_kernel:
-            module = model.get_submodule(node.name)
-            kernels[module] = module.get_parameter("weight")
+            for module in model.get_submodule(node.name).modules():
+                if isinstance(module, (nn.Conv2d, nn.Linear)):
+                    kernels[module] = module.weight
     return kernels
 
 

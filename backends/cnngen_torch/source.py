@@ -61,6 +61,42 @@ FUNCTIONS = {
 }
 ACTIVATIONS = {name: text.format("self.{name}({0})") for name, text in FUNCTIONS.items()}
 
+MODULES = {
+    "linear": "nn.Identity()",
+    "relu": "nn.ReLU()",
+    "selu": "nn.SELU()",
+    "tanh": "nn.Tanh()",
+    "gelu": "nn.GELU()",
+    "sigmoid": "nn.Sigmoid()",
+    "silu": "nn.SiLU()",
+    "hardswish": "nn.Hardswish()",
+    "hardsigmoid": "nn.Hardsigmoid()",
+    "relu6": "nn.ReLU6()",
+    "leaky_relu": "nn.LeakyReLU()",
+    "elu": "nn.ELU()",
+    "mish": "nn.Mish()",
+}
+
+EXCITE = "SqueezeExcite"
+EXCITE_SOURCE = '''
+class SqueezeExcite(nn.Module):
+    """Scales each channel by a gate that the means of all channels decide."""
+
+    def __init__(
+        self, channels: int, squeezed: int, activation: nn.Module, gate: nn.Module
+    ) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(channels, squeezed)
+        self.activation = activation
+        self.excite = nn.Linear(squeezed, channels)
+        self.gate = gate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        small = self.activation(self.squeeze(x.mean((2, 3))))
+        return x * self.gate(self.excite(small))[:, :, None, None]
+
+'''.splitlines()[1:]
+
 GLOBAL_POOLS = {
     # amax shares the gradient among equal maxima, as Keras does; adaptive pooling does not.
     "max": Layer("{0}.amax((2, 3))"),
@@ -145,6 +181,15 @@ LAYERS: LayerTable[Layer] = ops.OperationTable(
         ops.Concat: lambda op, shape: Layer("torch.cat([{all}], dim=1)"),
         ops.Activate: lambda op, shape: Layer(FUNCTIONS[op.activation]),
         ops.Truncate: lambda op, shape: Layer(f"{{0}}[:, :{op.channels}]"),
+        ops.SqueezeExcite: lambda op, shape: Layer(
+            module=EXCITE,
+            arguments=(
+                f"{shape[2]}",
+                f"{op.squeezed}",
+                MODULES[op.activation],
+                MODULES[op.gate],
+            ),
+        ),
     },
     BackendError,
 )
@@ -176,7 +221,8 @@ class Source(Renderer[Layer]):
     merge = "    def merge{number}(self, x: torch.Tensor) -> torch.Tensor:"
 
     def lines(self) -> list[str]:
-        lines = self._class()
+        excites = any(layer.module == EXCITE for layer in self.layers.values())
+        lines = [*EXCITE_SOURCE, "", *self._class()] if excites else self._class()
         lines += self.merges()
         lines += ["", "    def forward(self, x: torch.Tensor) -> torch.Tensor:"]
         lines += self.body(self.main)
@@ -240,13 +286,12 @@ class Source(Renderer[Layer]):
             if layer.module:
                 lines += call(f"self.{name} = {layer.module}", layer.arguments, indent=8)
         if self.learns_kernels:
-            weighted = sorted(
-                {
-                    self.layers[node.name].module
-                    for node in self.network.nodes
-                    if node.operation.learns_kernel
-                }
-            )
+            modules = {
+                self.layers[node.name].module
+                for node in self.network.nodes
+                if node.operation.learns_kernel
+            }
+            weighted = sorted({"nn.Linear" if name == EXCITE else name for name in modules})
             kinds = weighted[0] if len(weighted) == 1 else f"({', '.join(weighted)})"
             lines += [
                 "        for module in self.modules():",

@@ -20,7 +20,8 @@ NAMES: dict[type[nn.Module], dict[str, str]] = {
         "running_var": "variance",
     },
 }
-"""CNNGen's names of the weights that each kind of module has."""
+"""CNNGen's names of the weights that each kind of module has. Of a module of several of them, the
+second has names such as `kernel2`."""
 
 
 def weights(model: nn.Module) -> Weights:
@@ -56,15 +57,16 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
     Raises `BackendError` for a kind of module whose weights have no names here.
     """
     for operation, module in model.named_children():
-        names = NAMES.get(type(module), {})
-        if not names and next(module.parameters(), None) is not None:
+        known = [part for part in module.modules() if type(part) in NAMES]
+        if {*module.parameters()} - {one for part in known for one in part.parameters()}:
             raise BackendError(
                 f"the torch backend has no names for the weights of nn.{type(module).__name__}"
             )
-        for attribute, name in names.items():
-            tensor = getattr(module, attribute)
-            if tensor is not None:
-                yield operation, name, tensor
+        for number, part in enumerate(known, 1):
+            for attribute, name in NAMES[type(part)].items():
+                tensor = getattr(part, attribute)
+                if tensor is not None:
+                    yield operation, name if number == 1 else f"{name}{number}", tensor
 
 
 def _turned(weight: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ PARAMETERS = {
     "groups": "how many parts the channels are split into, each for a share of the filters; or depthwise",
     "dilation": "pixels from one number of the kernel to the next: 2, or 2x1; the stride is then 1",
     "order": "where the activation stands: conv_act_norm or conv_norm_act; norm_conv_act or norm_act_conv",
+    "squeezed": "units between the means of the channels and their gates, 1 to 1,000,000",
+    "gate": "sigmoid or hardsigmoid: the function whose value, 0 to 1, each channel is multiplied by",
     "epsilon": "added to the variance before the division, above 0 and at most 1",
     "rate": "share of the values that training sets to zero, from 0 to below 1",
     "units": "number of outputs, 1 to 1,000,000",

@@ -137,6 +137,7 @@ _BUILDERS: dict[str, Callable[[Attributes, Span, Source], object]] = {
     "NormParameter": _parameter,
     "OrderParameter": _parameter,
     "ActivateParameter": _parameter,
+    "SqueezeParameter": _parameter,
     "PoolingParameter": _parameter,
     "DropoutParameter": _parameter,
     "DenseParameter": _parameter,

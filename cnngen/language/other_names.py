@@ -7,6 +7,10 @@ from collections.abc import Collection, Mapping
 
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "convolution": ("conv",),
+    "se": ("squeeze_excite",),
+    "selayer": ("squeeze_excite",),
+    "semodule": ("squeeze_excite",),
+    "squeezeexcitation": ("squeeze_excite",),
     "batchnorm": ("BatchNormalisation",),
     "batchnormalization": ("BatchNormalisation",),
     "maxpool": ("max_pooling",),
@@ -36,6 +40,10 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "filters": ("units",),
     "units": ("filters",),
     "pad": ("padding",),
+    "squeezechannels": ("squeezed",),
+    "rdchannels": ("squeezed",),
+    "scaleactivation": ("gate",),
+    "gatelayer": ("gate",),
     "act": ("activation",),
     "usebias": ("bias",),
     "p": ("rate",),

@@ -39,6 +39,7 @@ def _counts(text: str) -> list[int]:
 _READERS: dict[str, Callable[[str], object]] = {
     "filters": parse_count,
     "units": parse_count,
+    "squeezed": parse_count,
     "kernel": _extent,
     "stride": _extent,
     "size": _extent,

@@ -12,12 +12,13 @@ from cnngen.operations.batch_norm import BATCH_NORM_MOMENTUM, BatchNorm
 from cnngen.operations.conv2d import Conv2d
 from cnngen.operations.dense import Dense
 from cnngen.operations.dropout import Dropout
-from cnngen.operations.hyperparameters import DEPTHWISE, Activation, PublishedActivation
+from cnngen.operations.hyperparameters import DEPTHWISE, Activation, Gate, PublishedActivation
 from cnngen.operations.input import Input
 from cnngen.operations.join import Add, Concat
 from cnngen.operations.operation import Colour, Operation, Weight, Windowed
 from cnngen.operations.pool import GlobalPool, Pool
 from cnngen.operations.rearrange import Flatten, Truncate
+from cnngen.operations.squeeze_excite import SqueezeExcite
 from cnngen.operations.table import OperationTable
 from cnngen.operations.words import CONVOLUTIONS, WINDOW_NAMES, WORDS, Word, is_usual
 
@@ -34,6 +35,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Concat,
     Activate,
     Truncate,
+    SqueezeExcite,
 )
 """All operations. Those without a word stand in networks that are built as graphs."""
 
@@ -54,12 +56,14 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "Gate",
     "GlobalPool",
     "Input",
     "Operation",
     "OperationTable",
     "Pool",
     "PublishedActivation",
+    "SqueezeExcite",
     "Truncate",
     "Weight",
     "Windowed",

@@ -25,6 +25,9 @@ Activation = Literal[
 
 Order = Literal["conv_act_norm", "conv_norm_act", "norm_conv_act", "norm_act_conv"]
 
+Gate = Literal["sigmoid", "hardsigmoid"]
+"""The function that opens and closes a channel, with values from 0 to 1."""
+
 DEPTHWISE: Literal["depthwise"] = "depthwise"
 """The value of `groups` that stands for as many groups as there are channels."""
 
@@ -150,13 +153,13 @@ def _one_of(kind: object) -> Callable[[object], str]:
 
 VALUE_WORDS: dict[str, str] = {
     word: word
-    for kind in (Padding, Activation, Literal["depthwise"], Order)
+    for kind in (Padding, Activation, Gate, Literal["depthwise"], Order)
     for word in get_args(kind)
 }
 """The words that are values in a description."""
 
 _READERS: dict[str, Callable[[object], Value]] = {
-    **dict.fromkeys(("filters", "units", "channels", "classes"), count),
+    **dict.fromkeys(("filters", "units", "squeezed", "channels", "classes"), count),
     **dict.fromkeys(("kernel", "stride", "size", "dilation"), _extent),
     "groups": _groups,
     "shape": shape,
@@ -165,6 +168,7 @@ _READERS: dict[str, Callable[[object], Value]] = {
     "bias": _flag,
     "padding": _one_of(Padding),
     "activation": _one_of(Activation),
+    "gate": _one_of(Gate),
     "order": _one_of(Order),
     "pooling": _one_of(Literal["max", "avg"]),
 }

@@ -16,6 +16,7 @@ from cnngen.operations.dropout import Dropout
 from cnngen.operations.operation import Operation, Windowed
 from cnngen.operations.pool import GlobalPool, Pool
 from cnngen.operations.rearrange import Flatten
+from cnngen.operations.squeeze_excite import SqueezeExcite
 
 Make = Callable[..., Operation]
 
@@ -93,7 +94,7 @@ class Word:
         return next((kind for kind in self.operations if issubclass(kind, Windowed)), None)
 
 
-OPTIONAL: Mapping[str, Any] = {"groups": 1, "dilation": (1, 1)}
+OPTIONAL: Mapping[str, Any] = {"groups": 1, "dilation": (1, 1), "gate": "sigmoid"}
 """Fields that stay as they are unless a text says otherwise, and are not written then: the
 published language does not have them."""
 
@@ -115,6 +116,7 @@ WORDS: dict[str, Word] = {
     "bnconv": Word((BatchNorm, Conv2d), orders={"norm_conv_act": None, "norm_act_conv": 1}),
     "BatchNormalisation": Word((BatchNorm,)),
     "activate": Word((Activate,)),
+    "squeeze_excite": Word((SqueezeExcite,)),
     "dropout": Word((Dropout,)),
     "max_pooling": Word((Pool,), {"pooling": "max"}),
     "avg_pooling": Word((Pool,), {"pooling": "avg"}),

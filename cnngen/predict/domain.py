@@ -165,14 +165,15 @@ class Domain:
         return cls(ends, ranges, mean, deviation, whitening, limit, frozenset(map(str, seen)))
 
 
-GROUPED, DILATED, REORDERED, BRANCHED = (
+GROUPED, DILATED, REORDERED, EXCITED, BRANCHED = (
     "grouped or depthwise convolutions",
     "dilated convolutions",
     "norms before their activations",
+    "squeeze-and-excitation",
     "merges of branches",
 )
 EXTENSIONS = frozenset(
-    {GROUPED, DILATED, REORDERED, BRANCHED}
+    {GROUPED, DILATED, REORDERED, EXCITED, BRANCHED}
     | {
         f"the activation {name}"
         for name in {*get_args(Activation)} - {*get_args(PublishedActivation)}
@@ -193,6 +194,8 @@ def extensions(network: Network) -> set[str]:
             found.add(DILATED)
         if group(operation) == "activation":
             found.add(REORDERED)
+        if group(operation) == "excitation":
+            found.add(EXCITED)
     items = network.description.walk()
     if any(isinstance(item, Merge) and item.has_branches for item in items):
         found.add(BRANCHED)

@@ -1,7 +1,7 @@
 """The labels of operations, as a fixed vocabulary.
 
-Saved `neural` and `graph` predictors know operations by their positions here: whoever adds one
-fits them anew.
+Saved `neural` and `graph` predictors know operations by their positions here: a later
+one has another stand for it, until they are fitted anew.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from cnngen.operations import (
     Operation,
     OperationTable,
     Pool,
+    SqueezeExcite,
     Truncate,
 )
 
@@ -39,17 +40,25 @@ LABELS: OperationTable[tuple[str, ...]] = OperationTable(
         Concat: ("concat",),
         Activate: ("activate",),
         Truncate: ("truncate",),
+        SqueezeExcite: ("squeeze_excite",),
     },
 )
 """All that `cnngen.network.adjacency.label` gives for each operation."""
 
-OPERATIONS: tuple[str, ...] = tuple(name for names in LABELS.values() for name in names)
+LATER = {"squeeze_excite": "dense"}
+"""Labels that saved predictors do not have, each with the known one of the same kernels. A model's
+domain says that it has not seen them (`cnngen.predict.domain`)."""
+
+OPERATIONS: tuple[str, ...] = tuple(
+    name for names in LABELS.values() for name in names if name not in LATER
+)
 
 
 def known_label(operation: Operation) -> str:
-    """The label of an operation, which is one of `OPERATIONS`.
+    """The label of an operation, or the one that stands for it: one of `OPERATIONS`.
 
     Raises `CnnGenError` for an operation that predictors do not know.
     """
     LABELS.of(operation)
-    return label(operation)
+    own = label(operation)
+    return LATER.get(own, own)

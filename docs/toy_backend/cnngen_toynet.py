@@ -22,6 +22,7 @@ from cnngen.operations import (
     GlobalPool,
     OperationTable,
     Pool,
+    SqueezeExcite,
     Truncate,
 )
 
@@ -39,6 +40,7 @@ FUNCTIONS = OperationTable(
         Concat: "toynet.concat",
         Activate: "toynet.activate",
         Truncate: "toynet.truncate",
+        SqueezeExcite: "toynet.squeeze_excite",
     },
     BackendError,
 )

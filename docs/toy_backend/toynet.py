@@ -79,6 +79,17 @@ def truncate(x, *, name, channels):
     return x[..., :channels]
 
 
+def squeeze_excite(x, *, name, squeezed, activation, gate):
+    channels = x.shape[-1]
+    w, w2 = (
+        _glorot(name, shape, weight)
+        for weight, shape in (("kernel", (channels, squeezed)), ("kernel2", (squeezed, channels)))
+    )
+    small = ACTIVATIONS[activation](x.mean((1, 2)) @ w + _weight(name, "bias", squeezed, 0))
+    gates = ACTIVATIONS[gate](small @ w2 + _weight(name, "bias2", channels, 0))
+    return x * gates[:, None, None]
+
+
 def _windows(x, window, stride, padding, beyond):
     """(batch, height, width, channels, *window): each window's pixels, with those beyond."""
     if padding == "same":
@@ -101,13 +112,13 @@ def _weight(name, weight, shape, start):
     return weights[name][weight]
 
 
-def _glorot(name, shape):
+def _glorot(name, shape, weight="kernel"):
     weights, random = _weights.get()
     if random is not None:
         bound = math.sqrt(6 / (math.prod(shape[:-2]) * (shape[-2] + shape[-1])))
         drawn = random.uniform(-bound, bound, shape).astype(np.float32)
-        weights.setdefault(name, {})["kernel"] = drawn
-    return weights[name]["kernel"]
+        weights.setdefault(name, {})[weight] = drawn
+    return weights[name][weight]
 
 
 def _gelu(x):

@@ -27,6 +27,7 @@ from cnngen.operations import (
     Input,
     Operation,
     Pool,
+    SqueezeExcite,
     Truncate,
 )
 from cnngen.operations.shapes import Padding
@@ -44,6 +45,7 @@ input(11x9x2)
    conv(filters=4, kernel=5, stride=1, padding=same, activation=sigmoid, bias=true))]
 avg_pooling(size=2x3, stride=2x1, padding=same)
 BatchNormalisation(epsilon=1.001e-5)
+squeeze_excite(squeezed=3, activation=silu, gate=hardsigmoid)
 conv(filters=4, kernel=2x1, stride=1x2, padding=valid, activation=linear, bias=true)
 avg_pooling(size=1x2, stride=1, padding=valid)
 ENDING dense(units=6, activation=relu) dropout(rate=0.5) dense(units=4, activation=linear)
@@ -109,8 +111,10 @@ def graph() -> Network:
             ("tanh1", Activate("tanh"), (0,)),
             ("concat1", Concat(), (9, 10, 3)),
             ("sigmoid1", Activate("sigmoid"), (11,)),
-            ("pool2", GlobalPool("avg"), (12,)),
-            ("dense1", Dense(4), (13,)),
+            ("squeeze1", SqueezeExcite(5, "gelu"), (12,)),
+            ("squeeze2", SqueezeExcite(2, "linear"), (13,)),
+            ("pool2", GlobalPool("avg"), (14,)),
+            ("dense1", Dense(4), (15,)),
         ]
     )
 

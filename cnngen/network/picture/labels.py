@@ -20,6 +20,7 @@ _TITLES = {"BatchNormalisation": "batch norm"}
 _WORDING = {
     "filters": "{} filters",
     "units": "{} units",
+    "squeezed": "{} squeezed",
     "epsilon": "ε {}",
     "padding": "{}",
     "activation": "{}",

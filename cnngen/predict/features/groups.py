@@ -21,6 +21,7 @@ from cnngen.operations import (
     Operation,
     OperationTable,
     Pool,
+    SqueezeExcite,
     Truncate,
 )
 
@@ -37,6 +38,7 @@ Group = Literal[
     "concat",
     "activation",
     "truncation",
+    "excitation",
 ]
 
 
@@ -67,6 +69,8 @@ COUNTED: OperationTable[Counted] = OperationTable(
         Concat: Counted("concat", "merge_work"),
         Activate: Counted("activation"),
         Truncate: Counted("truncation"),
+        # Its time is that of a sum: of reading and writing a map.
+        SqueezeExcite: Counted("excitation", "merge_work"),
     },
 )
 

@@ -23,6 +23,9 @@ from cnngen.space.space import Random, Space
 WITH_FILTERS = {name for name, word in WORDS.items() if "filters" in word.parameter_names}
 """The words whose channels are to be chosen; others keep theirs."""
 
+SQUEEZING = {name for name, word in WORDS.items() if "squeezed" in word.parameter_names}
+"""The words whose own sizes follow from the channels that they read."""
+
 MAX_FOLLOWED = 1_000_000
 MAX_FOLLOWED_EACH = 1_000
 """How often sums are looked at, at all and for each: the bounds of some that have no solution
@@ -39,8 +42,11 @@ def choose_filters(
     input_channels: int,
     drawn: Drawn,
     random: Random,
-) -> tuple[dict[int, int], int]:
-    """Choose the filters of each convolution, by position; also return the final channels.
+) -> tuple[dict[int, int], dict[int, int], int]:
+    """Choose the filters of each convolution, by position.
+
+    Also return the channels that each squeeze-and-excitation reads, by position, and the final
+    ones.
 
     Every merge must have a mode. Filters start at the space's `first_filters` and grow with each
     convolution after the first that reduces the map, or is free to, as the space has it; other
@@ -48,7 +54,7 @@ def choose_filters(
     other.
     """
     channels = _Channels(description)
-    unknowns, end = _connect(channels, items, input_channels)
+    unknowns, squeezed, end = _connect(channels, items, input_channels)
     channels.propagate()
     level = 0
     merges: list[tuple[Merge, _Columns]] = []
@@ -90,7 +96,8 @@ def choose_filters(
             case "]":
                 level = merges.pop()[1].main
     filters = {position: channels.known(unknown) for position, unknown in unknowns.items()}
-    return filters, channels.known(end)
+    read = {position: channels.known(unknown) for position, unknown in squeezed.items()}
+    return filters, read, channels.known(end)
 
 
 def _compressed(channels: int, share: float) -> int:
@@ -378,9 +385,13 @@ class _Channels:
 
 def _connect(
     channels: _Channels, items: Sequence[Item], input_channels: int
-) -> tuple[dict[int, int], int]:
-    """Create the unknown of each convolution, joined and summed as the merges require."""
+) -> tuple[dict[int, int], dict[int, int], int]:
+    """Create the unknown of each convolution, joined and summed as the merges require.
+
+    Also return the unknowns that each squeeze-and-excitation reads, and that of the end.
+    """
     unknowns: dict[int, int] = {}
+    squeezed: dict[int, int] = {}
     here = channels.new(input_channels)
     merges: list[tuple[_Columns, Iterator[Body]]] = []
     joins: list[Callable[[_Joined], int]] = []
@@ -392,6 +403,8 @@ def _connect(
                 if filters is not None or item.parameters.get("groups") != DEPTHWISE:
                     here = channels.new(filters, item.span)  # type: ignore[arg-type]
                 unknowns[position] = here
+            case Layer() if item.kind in SQUEEZING:
+                squeezed[position] = here
             case Merge():
                 merges.append((_Columns(here), iter(item.bodies)))
                 joins.append(channels.add if item.mode == "add" else channels.concatenate)
@@ -406,4 +419,4 @@ def _connect(
             case "]":
                 here = merges.pop()[0].main
                 joins.pop()
-    return unknowns, here
+    return unknowns, squeezed, here

@@ -25,6 +25,10 @@ from cnngen.space.space import Random, Space, load_space
 DEFAULT_INPUT = (32, 32, 3)
 DEFAULT_CLASSES = 10
 
+SQUEEZE, LEAST_SQUEEZED = 16, 8
+"""By how much squeeze-and-excitation narrows channels unless told (Hu et al., 2018, section 6.1),
+and the units that it keeps of few channels."""
+
 
 def resolve(
     description: Description | str,
@@ -88,7 +92,7 @@ def _resolve(
             raise
         # What is given may leave a solution only where other layers reduce the map, too.
         drawn = draw_windows(items, description, space, shape[:2], random)
-    filters, channels = choose_filters(items, description, space, shape[2], drawn, random)
+    filters, squeezed, channels = choose_filters(items, description, space, shape[2], drawn, random)
 
     features = 0
     for position, item in enumerate(items):
@@ -104,6 +108,8 @@ def _resolve(
             }
         if position in filters:
             known["filters"] = filters[position]
+        if position in squeezed:
+            known.setdefault("squeezed", max(LEAST_SQUEEZED, squeezed[position] // SQUEEZE))
         match item.kind:
             case "flatten":
                 features = prod(drawn.end) * channels
