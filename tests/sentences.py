@@ -76,7 +76,9 @@ class Writer:
 
     def feature_extraction(self) -> list[str]:
         if self.maybe(0.1):
-            words = self.layer(self.random.choice(["BatchNormalisation", "activate", "squeeze_excite"]))
+            words = self.layer(
+                self.random.choice(["BatchNormalisation", "activate", "squeeze_excite"])
+            )
         else:
             words = self.merge(self.depth) if self.maybe() else self.convolution()
         words += self.optional("dropout")

@@ -61,7 +61,14 @@ ODD: list[object] = [
     *((3, 3), [3, 3], (3,), (3, 3, 3), (3, CODE), (True, 3), ((3, 3), 3), "33", {3: 3}, {3, 4}),
     *(np.int64(3), np.float32(0.5), np.float64("nan"), np.bool_(True), np.array([3, 3])),
     *(Whole(3), Real(0.5), Text("relu"), Text("same"), Text("avg"), (Whole(3), Whole(3))),
-    *("hardsigmoid", Text("sigmoid"), "depthwise", "conv_norm_act", "norm_act_conv", Text("depthwise")),
+    *(
+        "hardsigmoid",
+        Text("sigmoid"),
+        "depthwise",
+        "conv_norm_act",
+        "norm_act_conv",
+        Text("depthwise"),
+    ),
 ]
 
 OPERATIONS: list[Operation] = [

@@ -84,7 +84,9 @@ def _resolve(
         replace(item, mode=item.mode or mode) if isinstance(item, Merge) else item for item in items
     ]
     drawn = draw_windows(items, description, space, shape[:2], random)
-    filters, squeezed, channels = choose_filters(items, description, space, shape[2], drawn.reducing)
+    filters, squeezed, channels = choose_filters(
+        items, description, space, shape[2], drawn.reducing
+    )
 
     features = 0
     for position, item in enumerate(items):
