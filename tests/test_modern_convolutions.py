@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from math import prod
 
+import numpy as np
 import pytest
 
 import cnngen
+from cnngen.backend.definitions import evaluate, first_weights
+from cnngen.backend.testing.networks import by_hand
 from cnngen.errors import CnnGenError
 from cnngen.network import Network
-from cnngen.operations import Conv2d
+from cnngen.operations import Conv2d, Gate, SqueezeExcite
+from cnngen.predict.features.propagation import follow
 
 IDS = {"paper": "6a31d3793a241297", "compact": "58fb3c46f43bd237"}
 """Hashes of the ids of 1,000 networks of each space, computed before there were groups."""
@@ -104,6 +108,38 @@ def test_weights_and_work_are_shared_among_the_groups() -> None:
     assert shared.cost.multiply_adds == prod((16, 16, 16, 15, 2))
 
 
+def test_squeeze_and_excitation_narrows_channels_unless_told() -> None:
+    def squeezed(text: str) -> list[int]:
+        network = features(text)
+        assert network.output_shape == network.nodes[-2].shape
+        operations = [node.operation for node in network.nodes]
+        return [one.squeezed for one in operations if isinstance(one, SqueezeExcite)]
+
+    assert squeezed("conv(filters=512) squeeze_excite") == [32]
+    assert squeezed("conv(filters=40) squeeze_excite") == [8]
+    assert squeezed("conv(filters=40) squeeze_excite(squeezed=3)") == [3]
+    inside = "conv(filters=320) [add (conv(filters=320) squeeze_excite, conv)] squeeze_excite"
+    assert squeezed(inside) == [20, 20]
+    assert features("conv squeeze_excite(gate=sigmoid)").id == features("conv squeeze_excite").id
+
+
+def test_squeeze_and_excitation_costs_two_dense_layers() -> None:
+    parts = [Conv2d(32, (1, 1)), SqueezeExcite(6)]
+    cost, alone = (by_hand((16, 16, 8), *parts[:count]).cost for count in (2, 1))
+    assert cost.parameters - alone.parameters == 2 * 32 * 6 + 32 + 6
+    assert cost.multiply_adds - alone.multiply_adds == 2 * 32 * 6
+
+
+@pytest.mark.parametrize("gate", ["sigmoid", "hardsigmoid"])
+def test_a_random_signal_passes_squeeze_and_excitation_as_it_is_computed(gate: Gate) -> None:
+    network = by_hand((4, 4, 300), SqueezeExcite(200, "relu", gate))
+    signals, gradients = follow(network)
+    images = np.random.default_rng(0).normal(size=(8, 4, 4, 300)) * np.sqrt(signals[0].moment)
+    found = evaluate(network, first_weights(network, 0), images)[1]
+    assert (found**2).mean() == pytest.approx(signals[1].moment, rel=0.05)
+    assert 0 < gradients[0] < 1
+
+
 def test_the_shipped_predictor_says_that_it_has_not_seen_them() -> None:
     from cnngen.predict.model import SHIPPED, Model
 
@@ -113,6 +149,13 @@ def test_the_shipped_predictor_says_that_it_has_not_seen_them() -> None:
     odd = cnngen.resolve(
         text.replace("conv(", "conv(groups=depthwise, ", 1).replace("filters=16, ", "", 1)
     )
-    for network, seen in ((usual, True), (odd, False)):
+    squeezed = cnngen.resolve(text.replace(" flatten", " squeeze_excite flatten", 1))
+    assert squeezed.id != usual.id
+    for network, unseen in (
+        (usual, ""),
+        (odd, "depthwise convolutions"),
+        (squeezed, "squeeze-and-excitation"),
+    ):
         said = " ".join(model.domain.warnings([network])[0])
-        assert ("depthwise convolutions" in said) != seen
+        for what in ("depthwise convolutions", "squeeze-and-excitation"):
+            assert (what in said) == (what == unseen)

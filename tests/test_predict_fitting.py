@@ -15,7 +15,7 @@ from cnngen.network.adjacency import label
 from cnngen.predict import PREDICTORS, Example, load
 from cnngen.predict.predictor import Predictor
 from cnngen.predict.target_scale import Scale
-from cnngen.predict.vocabulary import OPERATIONS
+from cnngen.predict.vocabulary import LATER, OPERATIONS
 
 SMALL: dict[str, dict[str, object]] = {
     "image": {"pixels": 32, "batch": 8},
@@ -212,5 +212,6 @@ def test_scales_go_there_and_back_and_stay_where_a_target_can_be():
 
 def test_every_label_of_an_operation_has_a_place_in_the_vocabulary():
     labels = {label(node.operation) for some in fixed().values() for node in some.nodes}
-    assert labels <= {*OPERATIONS}
+    assert labels <= {*OPERATIONS, *LATER}
+    assert {*LATER.values()} <= {*OPERATIONS}
     assert len({*OPERATIONS}) == len(OPERATIONS) == 14

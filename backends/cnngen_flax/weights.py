@@ -20,8 +20,10 @@ NAMES: dict[type[nnx.Module], dict[str, str]] = {
     nnx.Linear: {"kernel": "kernel", "bias": "bias"},
     nnx.BatchNorm: {"scale": "scale", "bias": "shift", "mean": "mean", "var": "variance"},
 }
-"""CNNGen's names of the weights that each kind of module has. Of a module of several of them, the
-second has names such as `kernel2`."""
+"""CNNGen's names of the weights that each kind of module has."""
+
+PARTS = {"squeeze": "", "excite": "2"}
+"""The dense layers of a squeeze-and-excitation, and the ends of their weights' names."""
 
 
 def weights(model: nnx.Module, *, trained: bool = False) -> Weights:
@@ -53,14 +55,17 @@ def _variables(model: nnx.Module) -> Iterator[tuple[str, str, nnx.Variable[jax.A
     Raises `BackendError` for a kind of module whose weights have no names here.
     """
     for operation, module in nnx.iter_children(model):
-        inner = [] if type(module) in NAMES else [part for _, part in nnx.iter_children(module)]
-        known = [part for part in (module, *inner) if type(part) in NAMES]
-        if parameters(module) != sum(map(parameters, known)):
+        if type(module) in NAMES:
+            known = {"": module}
+        else:
+            inner = dict(nnx.iter_children(module))  # in the order of the alphabet
+            known = {end: inner[part] for part, end in PARTS.items() if part in inner}
+        if parameters(module) != sum(map(parameters, known.values())):
             raise BackendError(
                 f"the flax backend has no names for the weights of nnx.{type(module).__name__}"
             )
-        for number, part in enumerate(known, 1):
+        for end, part in known.items():
             for attribute, name in NAMES[type(part)].items():
                 variable = getattr(part, attribute)
                 if variable is not None:
-                    yield str(operation), name if number == 1 else f"{name}{number}", variable
+                    yield str(operation), name + end, variable

@@ -167,6 +167,10 @@ def _apply(activation: Activation, z: NDArray[np.float64]) -> NDArray[np.float64
             from scipy.special import expit
 
             return np.asarray(expit(z), np.float64)
+        case "silu":
+            from scipy.special import expit
+
+            return np.asarray(z * expit(z), np.float64)
         case "selu":
             scale, alpha = 1.0507009873554805, 1.6732632423543772
             return scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0.0)))

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from cnngen.language.tree import Body, Description, Layer, Merge, Node
 from cnngen.network import Network
-from cnngen.operations import Activation
+from cnngen.operations import Activation, Gate
 from cnngen.space.resolution import lower
 
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
@@ -39,6 +39,12 @@ def random_description(seed: int, shape: Shape | None = None) -> Description:
             features.append(Layer("dropout", {"rate": 0.25}))
         if random.random() < 0.6:
             at = maker.pooling(features, at, keep=False)
+    # Drawn apart, so that what follows is drawn as before there was one.
+    apart = Random(f"squeeze_excite {seed}")
+    if apart.random() < 0.3:
+        gate = apart.choice(get_args(Gate))
+        squeezing = {"squeezed": apart.randint(1, 4), "activation": apart.choice(ACTIVATIONS)}
+        features.append(Layer("squeeze_excite", {**squeezing, "gate": gate}))
     head = [Layer(random.choice(("flatten", "global_avg_pooling", "global_max_pooling")))]
     for _ in range(random.randint(0, 2)):
         head.append(maker.dense(random.randint(2, 9), random.choice(ACTIVATIONS)))
