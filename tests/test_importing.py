@@ -166,7 +166,7 @@ def test_a_model_that_is_no_sentence_is_refused_at_its_first_operation(
 
 def test_squeeze_excite_is_refused_at_its_product() -> None:
     network = cnngen.resolve("input(8x8x3) conv(filters=4) squeeze_excite flatten dense output")
-    with pytest.raises(ModelError, match="squeeze.* is not in the language"):
+    with pytest.raises(ModelError, match=r"squeeze.* is not in the language"):
         import_model(network.build("onnx"))
 
 
