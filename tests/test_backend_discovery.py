@@ -23,6 +23,7 @@ from cnngen.operations import (
     Flatten,
     GlobalPool,
     Pool,
+    SqueezeExcite,
 )
 from cnngen.space.sampling import sample
 from cnngen.system import plugins
@@ -110,6 +111,7 @@ class Toynet(ModuleType):
             "global_pool": GlobalPool,
             "dropout": Dropout,
             "flatten": Flatten,
+            "squeeze_excite": SqueezeExcite,
             "dense": Dense,
             "add": Add,
             "concat": Concat,

@@ -30,6 +30,7 @@ from cnngen.operations import (
     Dropout,
     Flatten,
     Pool,
+    SqueezeExcite,
 )
 from cnngen.space.resolution import lower
 from cnngen.space.sampling import sample
@@ -172,7 +173,7 @@ def test_modules_are_named_as_operations_and_give_their_shapes():
             )
         net(images(network))
         for node in network.nodes[1:]:
-            if isinstance(node.operation, Conv2d | BatchNorm):
+            if isinstance(node.operation, Conv2d | BatchNorm | SqueezeExcite):
                 height, width, channels = node.shape
                 assert found.pop(node.name) == (channels, height, width)
             elif isinstance(node.operation, Dense | Dropout):
@@ -191,12 +192,12 @@ def test_weights_are_keyed_by_operation():
         weighted = {
             node.name
             for node in network.nodes
-            if isinstance(node.operation, Conv2d | BatchNorm | Dense)
+            if isinstance(node.operation, Conv2d | BatchNorm | Dense | SqueezeExcite)
         }
         with torch.device("meta"):
             keys = load(emit(network)).Net().state_dict()
         assert {key.split(".")[0] for key in keys} == weighted
-        assert all(key.count(".") == 1 for key in keys)
+        assert all(key.count(".") == 1 + key.startswith("squeeze") for key in keys)
 
 
 def test_forward_and_backward_are_finite():
