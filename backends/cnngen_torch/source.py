@@ -258,7 +258,7 @@ class Source(Renderer[Layer]):
     ) -> list[str]:
         """A join of more branches than fit on a line, wrapped as `ruff format` wraps it."""
         margin, inner = self.margin, f"{self.margin}    "
-        if isinstance(join, ops.Add):
+        if join.joined == "added":
             return long_sum(assign, sources, f"  # {shape}", len(margin))
         together = f"{inner}[{', '.join(sources)}], dim=1"
         rows = [together]

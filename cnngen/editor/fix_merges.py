@@ -192,7 +192,9 @@ def _last_with_filters(side: Sequence[Layer | Merge]) -> Layer | None:
 def _sizes(text: str, body: Body, sizes: tuple[list[Size], ...]) -> Iterator[_Candidate]:
     """Yield fixes for sides that cannot reach a common height and width."""
     last: list[_Candidate] = []
-    for there in {tuple(each): None for each in sizes}:
+    # A side ends nowhere where its windows do not fit; then no reduction of the others helps.
+    ends = {tuple(each): None for each in sizes} if all(sizes) else {}
+    for there in ends:
         others = [place for place, own in enumerate(sizes) if not {*own} & {*there}]
         starts = [sizes[place][0] for place in others]
         strides = next(filter(all, ([_stride(s, wanted) for s in starts] for wanted in there)), [])

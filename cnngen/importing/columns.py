@@ -15,7 +15,6 @@ from typing import Literal
 from cnngen.errors import ModelError
 from cnngen.importing.matching import MatchedStep
 from cnngen.language.trampoline import Recursive, run_recursive
-from cnngen.operations import Add
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +115,7 @@ class _Columns:
         if join in self.forks:
             return self.forks[join]
         start = self.dominators[join]
-        adds = isinstance(self.steps[join].operation, Add)
+        adds = self.steps[join].operation.joined == "added"
         bodies = None
         if len(self.steps[join].inputs) == 2:
             bodies = yield self._bodies(join, start)
@@ -175,7 +174,7 @@ class _Columns:
         a concatenation would put into another order.
         """
         first, second = self.steps[join].inputs
-        adds = isinstance(self.steps[join].operation, Add)
+        adds = self.steps[join].operation.joined == "added"
         rows = self._row(first, start), self._row(second, start)
         match rows:
             case (None, list(right)):

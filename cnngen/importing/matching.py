@@ -381,7 +381,7 @@ def _joined_by(
     height, width, channels = matcher.map_shape(first)
     for other in others:
         size = matcher.map_shape(other)
-        if size[:2] != (height, width) or (isinstance(join, Add) and size[2] != channels):
+        if size[:2] != (height, width) or (join.joined == "added" and size[2] != channels):
             raise Misfit(
                 f"it joins {shapes.text((height, width, channels))} and {shapes.text(size)}"
             )
@@ -523,12 +523,13 @@ def _with_activations(steps: list[MatchedStep], last: int) -> list[MatchedStep]:
         before = kept[places[step.inputs[0]]] if step.inputs else step
         layer = before.operation
         if (
-            isinstance(step.operation, Activate)
-            and isinstance(layer, Conv2d | Dense)
-            and layer.activation == "linear"
+            step.operation.field_names() == ("activation",)
+            and layer.learns_kernel
+            and layer.nonlinearity == "linear"
             and uses[step.inputs[0]] == 1
         ):
-            before.operation = replace(layer, activation=step.operation.activation)
+            activation: Any = step.operation.nonlinearity
+            before.operation = replace(layer, activation=activation)  # type: ignore[call-arg]
             places[position] = places[step.inputs[0]]
             continue
         places[position] = len(kept)

@@ -35,7 +35,7 @@ LETTERS: dict[type[Operation], str] = {
     Dropout: "d",
     Pool: "p",
     Flatten: "f",
-    GlobalPool: "f",
+    GlobalPool: "g",
     Dense: "D",
 }
 """The letter of each operation; that of a merge is M, that of a convolution without an
@@ -65,14 +65,13 @@ def _of(word: str, *hidden: str, **more: Any) -> Callable[..., Layer]:
     return layer
 
 
-def _with_order(word: str, order: str) -> Callable[..., Layer]:
-    """A word whose activation is an operation of its own."""
+def _with_order(word: str, order: str, place: int) -> Callable[..., Layer]:
+    """A word whose activation is an operation of its own, at a place among them."""
 
     def layer(*operations: Operation) -> Layer:
-        plain = [each for each in operations if not isinstance(each, Activate)]
-        (activate,) = (each for each in operations if isinstance(each, Activate))
-        found = {**_of(word)(*plain).parameters, **_given(activate), "order": order}
-        return Layer(word, found)
+        plain = [*operations[:place], *operations[place + 1 :]]
+        activation = _given(operations[place])
+        return Layer(word, {**_of(word)(*plain).parameters, **activation, "order": order})
 
     return layer
 
@@ -81,10 +80,6 @@ def _pooling(operation: Operation) -> Layer:
     kinds = {Pool: "{}_pooling", GlobalPool: "global_{}_pooling"}
     pooling: Any = operation
     return Layer(kinds[type(operation)].format(pooling.pooling), _given(operation, "pooling"))
-
-
-def _interstice(operation: Operation) -> Layer:
-    return Layer("flatten") if isinstance(operation, Flatten) else _pooling(operation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +95,8 @@ class WordReading:
 
 
 READINGS = (
-    WordReading("Lna", "conv", _with_order("convbn", "conv_norm_act")),
-    WordReading("naL", "conv", _with_order("bnconv", "norm_act_conv")),
+    WordReading("Lna", "conv", _with_order("convbn", "conv_norm_act", 2)),
+    WordReading("naL", "conv", _with_order("bnconv", "norm_act_conv", 1)),
     WordReading("Ln", "conv", _of("convbn")),
     WordReading("cn", "conv", _of("convbn")),
     WordReading("nL", "conv", _of("bnconv")),
@@ -112,7 +107,8 @@ READINGS = (
     WordReading("a", "alone", _of("activate")),
     WordReading("d", "dropout", _of("dropout")),
     WordReading("p", "pooling", _pooling),
-    WordReading("f", "interstice", _interstice),
+    WordReading("f", "interstice", _of("flatten")),
+    WordReading("g", "interstice", _pooling),
     WordReading("D", "dense", _of("dense")),
     WordReading(MERGE, "merge", None),
 )
@@ -188,8 +184,7 @@ def letters_of(steps: Sequence[MatchedStep], row: Sequence[ColumnItem]) -> str:
             continue
         operation = steps[item].operation
         letter = LETTERS[type(operation)]
-        linear = isinstance(operation, Conv2d) and operation.activation == "linear"
-        letters += "L" if linear else letter
+        letters += "L" if letter == "c" and operation.nonlinearity == "linear" else letter
     return letters
 
 
