@@ -189,6 +189,14 @@ Primitive = (
 )
 
 
+ENDLESS = 2**31
+"""From here on, the end of a slice is that of the axis."""
+
+
+class Unreadable(Exception):
+    """Why a reader finds no primitive for an operator."""
+
+
 @dataclass(frozen=True, slots=True)
 class ForeignNode:
     """One operation of a model: what it does to which values, and where the model says so."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import isclose, sqrt
 
 from cnngen.importing import foreign
-from cnngen.importing.foreign import ForeignGraph, ForeignNode
+from cnngen.importing.foreign import ENDLESS, ForeignGraph, ForeignNode
 
 Makers = Mapping[str, ForeignNode]
 """The node that made each value."""
@@ -141,9 +141,6 @@ def _trimmed(node: ForeignNode, makers: Makers) -> ForeignNode | None:
     above, left, below, right = pads
     return _as(node, replace(pool, pads=(above, left, below, right)), *maker.inputs)
 
-
-ENDLESS = 2**31
-"""From here on, the end of a slice is that of the axis."""
 
 FUSIONS: tuple[Callable[[ForeignNode, Makers], ForeignNode | None], ...] = (
     _gated,

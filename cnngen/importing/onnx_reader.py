@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cnngen.backend.model_access import Array
 from cnngen.errors import ModelError, shorten
 from cnngen.importing import foreign
-from cnngen.importing.foreign import ForeignGraph, ForeignNode, Primitive
+from cnngen.importing.foreign import ForeignGraph, ForeignNode, Primitive, Unreadable
 from cnngen.system.untrusted import read_bytes
 
 LARGEST_FILE = 2**31
@@ -187,10 +187,6 @@ def _constant(call: OnnxCall) -> NDArray[Any]:
     return _array(tensor) if isinstance(tensor, onnx.TensorProto) else np.empty(0)
 
 
-class OnnxMisfit(Exception):
-    """Why an operator is not one of the language's."""
-
-
 @dataclass(slots=True)
 class OnnxCall:
     """A node with the constants among its inputs."""
@@ -217,14 +213,14 @@ class OnnxCall:
         if position >= len(names) or not names[position]:
             return None
         if names[position] not in self.constants:
-            raise OnnxMisfit(f"its {what} is computed, not a constant of the model")
+            raise Unreadable(f"its {what} is computed, not a constant of the model")
         return self.constants[names[position]]
 
     def weight(self, position: int, what: str, axes: int) -> Array:
         """A weight with so many axes."""
         array = self.constant(position, what)
         if array is None or array.ndim != axes:
-            raise OnnxMisfit(f"its {what} does not have {axes} axes")
+            raise Unreadable(f"its {what} does not have {axes} axes")
         return array
 
     def integers(self, name: str, position: int | None = None) -> list[int] | None:
@@ -251,7 +247,7 @@ def _read(call: OnnxCall) -> Primitive:
         return foreign.Unknown("it computes a constant, which is not read")
     try:
         return reader(call)
-    except OnnxMisfit as reason:
+    except Unreadable as reason:
         return foreign.Unknown(str(reason))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return foreign.Unknown("its attributes and weights do not go together")
@@ -260,7 +256,7 @@ def _read(call: OnnxCall) -> Primitive:
 def _two(values: list[int] | None, default: int, what: str) -> tuple[int, int]:
     values = [default, default] if values is None else values
     if len(values) != 2:
-        raise OnnxMisfit(f"its {what} has {len(values)} axes, not 2")
+        raise Unreadable(f"its {what} has {len(values)} axes, not 2")
     return values[0], values[1]
 
 
@@ -272,10 +268,10 @@ def _padding(call: OnnxCall) -> Any:
         case "VALID":
             return "valid"
         case "SAME_LOWER":
-            raise OnnxMisfit("it pads the odd pixel before the map (SAME_LOWER), `same` after it")
+            raise Unreadable("it pads the odd pixel before the map (SAME_LOWER), `same` after it")
     pads = call.integers("pads") or [0, 0, 0, 0]
     if len(pads) != 4:
-        raise OnnxMisfit(f"it pads {len(pads) // 2} axes, not 2")
+        raise Unreadable(f"it pads {len(pads) // 2} axes, not 2")
     return tuple(pads)
 
 
@@ -294,7 +290,7 @@ def _conv(call: OnnxCall) -> Primitive:
 
 def _norm(call: OnnxCall) -> Primitive:
     if call.get("training_mode", 0):
-        raise OnnxMisfit("it takes the statistics of the batch, as in training")
+        raise Unreadable("it takes the statistics of the batch, as in training")
     scale, shift, mean, variance = (
         call.weight(at, what, 1)
         for at, what in enumerate(("scale", "shift", "mean", "variance"), 1)
@@ -309,9 +305,9 @@ def _short(number: float) -> float:
 
 def _pool(call: OnnxCall, pooling: Any) -> Primitive:
     if call.integers("dilations") not in (None, [1, 1]):
-        raise OnnxMisfit("its window is dilated, and the language's poolings are not")
+        raise Unreadable("its window is dilated, and the language's poolings are not")
     if len(call.node.output) > 1 and call.node.output[1]:
-        raise OnnxMisfit("it also gives the places of the maxima")
+        raise Unreadable("it also gives the places of the maxima")
     return foreign.Pooled(
         pooling,
         _two(call.integers("kernel_shape"), 1, "window"),
@@ -326,7 +322,7 @@ def _pool(call: OnnxCall, pooling: Any) -> Primitive:
 def _reduced(call: OnnxCall, pooling: Any) -> Primitive:
     axes = call.integers("axes", 1)
     if axes is None or sorted(axis % 4 for axis in axes) != [2, 3]:
-        raise OnnxMisfit("it reduces other axes than the height and the width of a map")
+        raise Unreadable("it reduces other axes than the height and the width of a map")
     return foreign.PooledTo(pooling, (1, 1), keeps_axes=bool(call.get("keepdims", 1)))
 
 
@@ -336,7 +332,7 @@ def _clip(call: OnnxCall) -> Primitive:
         return foreign.Activated("relu6")
     if low == 0.0 and high == np.inf:
         return foreign.Activated("relu")
-    raise OnnxMisfit(f"it cuts off at {low:g} and {high:g}; the language has relu and relu6")
+    raise Unreadable(f"it cuts off at {low:g} and {high:g}; the language has relu and relu6")
 
 
 def _fixed(function: str, **wanted: float) -> Callable[[OnnxCall], Primitive]:
@@ -347,7 +343,7 @@ def _fixed(function: str, **wanted: float) -> Callable[[OnnxCall], Primitive]:
             default = DEFAULTS[function][name]
             given = float(call.get(name, default))
             if abs(given - value) > 1e-6:
-                raise OnnxMisfit(f"its {name} is {given:g}, in the language it is {value:g}")
+                raise Unreadable(f"its {name} is {given:g}, in the language it is {value:g}")
         return foreign.Activated(function)
 
     return read
@@ -364,13 +360,13 @@ DEFAULTS = {
 
 def _gelu(call: OnnxCall) -> Primitive:
     if call.get("approximate", "none") != "none":
-        raise OnnxMisfit("it is gelu approximated by tanh; the language's is exact")
+        raise Unreadable("it is gelu approximated by tanh; the language's is exact")
     return foreign.Activated("gelu")
 
 
 def _gemm(call: OnnxCall) -> Primitive:
     if call.get("transA", 0) or call.get("alpha", 1.0) != 1.0 or call.get("beta", 1.0) != 1.0:
-        raise OnnxMisfit("it scales or transposes what it multiplies")
+        raise Unreadable("it scales or transposes what it multiplies")
     kernel = call.weight(1, "matrix", 2)
     bias = call.constant(2, "bias")
     if call.get("transB", 0):
@@ -407,30 +403,30 @@ def _quotient(call: OnnxCall) -> Primitive:
 
 def _flatten(call: OnnxCall) -> Primitive:
     if call.get("axis", 1) != 1:
-        raise OnnxMisfit("it flattens the batch too")
+        raise Unreadable("it flattens the batch too")
     return foreign.Reshaped((0, -1))
 
 
 def _reshape(call: OnnxCall) -> Primitive:
     shape = call.integers("shape", 1)
     if shape is None or call.get("allowzero", 0):
-        raise OnnxMisfit("its shape is not a constant")
+        raise Unreadable("its shape is not a constant")
     return foreign.Reshaped(tuple(shape))
 
 
 def _squeeze(call: OnnxCall) -> Primitive:
     axes = call.integers("axes", 1)
     if axes is None or sorted(axis % 4 for axis in axes) != [2, 3]:
-        raise OnnxMisfit("it leaves out other axes than the height and the width")
+        raise Unreadable("it leaves out other axes than the height and the width")
     return foreign.Reshaped((0, -1))
 
 
 def _pad(call: OnnxCall) -> Primitive:
     pads = call.integers("pads", 1) or []
     if call.get("mode", "constant") != "constant" or call.scalar("value", 2, 0.0) != 0.0:
-        raise OnnxMisfit("it pads with other values than zeros")
+        raise Unreadable("it pads with other values than zeros")
     if call.constant(3, "axes") is not None or len(pads) != 8 or any(pads[:2] + pads[4:6]):
-        raise OnnxMisfit("it pads other axes than the height and the width")
+        raise Unreadable("it pads other axes than the height and the width")
     return foreign.Padded((pads[2], pads[3], pads[6], pads[7]))
 
 
@@ -438,7 +434,7 @@ def _slice(call: OnnxCall) -> Primitive:
     starts, stops = call.integers("starts", 1), call.integers("ends", 2)
     axes, steps = call.integers("axes", 3), call.integers("steps", 4)
     if starts is None or stops is None or len(starts) != 1:
-        raise OnnxMisfit("it cuts more than one axis")
+        raise Unreadable("it cuts more than one axis")
     return foreign.Sliced((axes or [0])[0], starts[0], stops[0], (steps or [1])[0])
 
 

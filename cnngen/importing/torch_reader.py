@@ -18,15 +18,7 @@ from torch.export.graph_signature import InputKind
 from cnngen.backend.model_access import Array
 from cnngen.errors import ModelError
 from cnngen.importing import foreign
-from cnngen.importing.foreign import ForeignGraph, ForeignNode, Primitive
-
-ENDLESS = 2**31
-"""From here on, the end of a slice is that of the axis."""
-
-
-class TorchMisfit(Exception):
-    """Why an operator is not one of the language's."""
-
+from cnngen.importing.foreign import ENDLESS, ForeignGraph, ForeignNode, Primitive, Unreadable
 
 Arguments = Mapping[str, Any]
 """Arguments by name: numbers, lists, arrays of weights, and `torch.fx.Node` for computed values."""
@@ -117,7 +109,7 @@ def _read(node: torch.fx.Node, constants: Mapping[str, Array], values: list[str]
         values[:] = operands
     try:
         return reader(arguments)
-    except TorchMisfit as reason:
+    except Unreadable as reason:
         return foreign.Unknown(str(reason))
 
 
@@ -137,14 +129,14 @@ def _weight(arguments: Arguments, name: str) -> Array | None:
     if value is None:
         return None
     if not isinstance(value, np.ndarray):
-        raise TorchMisfit(f"its {name} is computed, not a weight of the model")
+        raise Unreadable(f"its {name} is computed, not a weight of the model")
     return value
 
 
 def _needed(arguments: Arguments, name: str) -> Array:
     array = _weight(arguments, name)
     if array is None:
-        raise TorchMisfit(f"it has no {name}")
+        raise Unreadable(f"it has no {name}")
     return array
 
 
@@ -152,7 +144,7 @@ def _two(value: Any, default: Any = None) -> tuple[int, int]:
     """Height and width from a number or a list of one or two."""
     numbers = [value] if isinstance(value, int) else [*(value or default or ())]
     if len(numbers) not in (1, 2) or not all(type(number) is int for number in numbers):
-        raise TorchMisfit(f"it has {numbers} where the language has a height and a width")
+        raise Unreadable(f"it has {numbers} where the language has a height and a width")
     return numbers[0], numbers[-1]
 
 
@@ -186,13 +178,13 @@ def _alike(window: tuple[int, ...], dilation: tuple[int, int]) -> foreign.Pads:
 
 def _general_conv(arguments: Arguments) -> Primitive:
     if arguments["transposed"]:
-        raise TorchMisfit("it is a transposed convolution")
+        raise Unreadable("it is a transposed convolution")
     return _conv(arguments)
 
 
 def _norm(arguments: Arguments) -> Primitive:
     if arguments["training"]:
-        raise TorchMisfit("it takes the statistics of the batch; export the model after .eval()")
+        raise Unreadable("it takes the statistics of the batch; export the model after .eval()")
     mean, variance = _needed(arguments, "running_mean"), _needed(arguments, "running_var")
     scale, shift = _weight(arguments, "weight"), _weight(arguments, "bias")
     return foreign.Normalised(
@@ -206,9 +198,9 @@ def _norm(arguments: Arguments) -> Primitive:
 
 def _pool(arguments: Arguments, pooling: Any) -> Primitive:
     if pooling == "max" and _two(arguments["dilation"]) != (1, 1):
-        raise TorchMisfit("its window is dilated, and the language's poolings are not")
+        raise Unreadable("its window is dilated, and the language's poolings are not")
     if arguments.get("divisor_override") is not None:
-        raise TorchMisfit("it divides by another number than that of the window's pixels")
+        raise Unreadable("it divides by another number than that of the window's pixels")
     size = _two(arguments["kernel_size"])
     above, left = _two(arguments["padding"])
     return foreign.Pooled(
@@ -229,7 +221,7 @@ def _pool_to(arguments: Arguments, pooling: Any) -> Primitive:
 def _reduced(arguments: Arguments, pooling: Any) -> Primitive:
     axes = arguments["dim"] or []
     if sorted(axis % 4 for axis in axes) != [2, 3] or arguments.get("dtype") is not None:
-        raise TorchMisfit("it reduces other axes than the height and the width of a map")
+        raise Unreadable("it reduces other axes than the height and the width of a map")
     return foreign.PooledTo(pooling, (1, 1), keeps_axes=arguments["keepdim"])
 
 
@@ -240,7 +232,7 @@ def _clipped(arguments: Arguments) -> Primitive:
         return foreign.Activated("relu6")
     if (low, high) == (0, None):
         return foreign.Activated("relu")
-    raise TorchMisfit(f"it cuts off at {low} and {high}; the language has relu and relu6")
+    raise Unreadable(f"it cuts off at {low} and {high}; the language has relu and relu6")
 
 
 def _fixed(function: str, **wanted: float) -> Callable[[Arguments], Primitive]:
@@ -249,7 +241,7 @@ def _fixed(function: str, **wanted: float) -> Callable[[Arguments], Primitive]:
     def read(arguments: Arguments) -> Primitive:
         for name, value in wanted.items():
             if abs(arguments[name] - value) > 1e-9:
-                raise TorchMisfit(f"its {name} is {arguments[name]}, in the language it is {value}")
+                raise Unreadable(f"its {name} is {arguments[name]}, in the language it is {value}")
         return foreign.Activated(function)
 
     return read
@@ -257,7 +249,7 @@ def _fixed(function: str, **wanted: float) -> Callable[[Arguments], Primitive]:
 
 def _gelu(arguments: Arguments) -> Primitive:
     if arguments["approximate"] != "none":
-        raise TorchMisfit("it is gelu approximated by tanh; the language's is exact")
+        raise Unreadable("it is gelu approximated by tanh; the language's is exact")
     return foreign.Activated("gelu")
 
 
@@ -267,7 +259,7 @@ def _linear(arguments: Arguments) -> Primitive:
 
 def _addmm(arguments: Arguments) -> Primitive:
     if (arguments["alpha"], arguments["beta"]) != (1, 1):
-        raise TorchMisfit("it scales what it multiplies")
+        raise Unreadable("it scales what it multiplies")
     return foreign.Multiplied(_needed(arguments, "mat2"), _needed(arguments, "self"))
 
 
@@ -280,7 +272,7 @@ def _constant(value: Any) -> Array | None:
 
 def _sum(arguments: Arguments) -> Primitive:
     if arguments["alpha"] != 1:
-        raise TorchMisfit("it scales one of what it adds")
+        raise Unreadable("it scales one of what it adds")
     for side in ("self", "other"):
         if (by := _constant(arguments[side])) is not None:
             return foreign.Shifted(by)
@@ -296,7 +288,7 @@ def _product(arguments: Arguments) -> Primitive:
 
 def _flatten(arguments: Arguments) -> Primitive:
     if (arguments["start_dim"], arguments["end_dim"]) not in ((1, -1), (1, 3)):
-        raise TorchMisfit("it flattens other axes than those of a map")
+        raise Unreadable("it flattens other axes than those of a map")
     return foreign.Reshaped((0, -1))
 
 
@@ -310,20 +302,20 @@ def _reshaped(arguments: Arguments) -> Primitive:
 def _squeezed(arguments: Arguments) -> Primitive:
     dim = arguments.get("dim")
     if isinstance(dim, int):
-        raise TorchMisfit("it leaves out one axis; flatten(1) leaves out both")
+        raise Unreadable("it leaves out one axis; flatten(1) leaves out both")
     if sorted(axis % 4 for axis in dim or []) != [2, 3]:
-        raise TorchMisfit("it leaves out other axes than the height and the width")
+        raise Unreadable("it leaves out other axes than the height and the width")
     return foreign.Reshaped((0, -1))
 
 
 def _padded(arguments: Arguments) -> Primitive:
     pad = list(arguments["pad"])
     if arguments.get("mode", "constant") != "constant" or arguments["value"] not in (None, 0):
-        raise TorchMisfit("it pads with other values than zeros")
+        raise Unreadable("it pads with other values than zeros")
     pad += [0] * (4 - len(pad))
     left, right, above, below = pad[:4]
     if any(pad[4:]):
-        raise TorchMisfit("it pads other axes than the height and the width")
+        raise Unreadable("it pads other axes than the height and the width")
     return foreign.Padded((above, left, below, right))
 
 
@@ -331,7 +323,7 @@ def _sliced(arguments: Arguments) -> Primitive:
     start, stop = arguments["start"] or 0, arguments["end"]
     stop = ENDLESS if stop is None else stop
     if not all(type(number) is int for number in (start, stop, arguments["step"])):
-        raise TorchMisfit("it cuts where the size of the batch says")
+        raise Unreadable("it cuts where the size of the batch says")
     return foreign.Sliced(arguments["dim"], start, stop, arguments["step"])
 
 
@@ -341,7 +333,7 @@ def _kept(arguments: Arguments) -> Primitive:
 
 def _dropped(arguments: Arguments) -> Primitive:
     if arguments["train"]:
-        raise TorchMisfit("it drops at random; export the model after .eval()")
+        raise Unreadable("it drops at random; export the model after .eval()")
     return foreign.Dropped(arguments["p"])
 
 

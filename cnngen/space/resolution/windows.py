@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
@@ -168,15 +168,15 @@ def _bounded(
         if (known.extent or window.is_small(size, reduces=known.stride is None))
         and (known.stride or window.has_step(size, offered))
     ]
-    of_padding: Counter[Padding] = Counter()
-    of_extent: Counter[tuple[Padding, Extent]] = Counter()
+    of_padding: dict[Padding, float] = defaultdict(float)
+    of_extent: dict[tuple[Padding, Extent], float] = defaultdict(float)
     for window, weight in pairs:
-        of_padding[window.padding] += weight  # type: ignore[assignment]
-        of_extent[window.padding, window.extent] += weight  # type: ignore[assignment]
-    strides: Counter[tuple[Padding, Extent]] = Counter()
+        of_padding[window.padding] += weight
+        of_extent[window.padding, window.extent] += weight
+    strides: dict[tuple[Padding, Extent], float] = defaultdict(float)
     for window, weight in fitting:
-        strides[window.padding, window.extent] += weight  # type: ignore[assignment]
-    extents: Counter[Padding] = Counter()
+        strides[window.padding, window.extent] += weight
+    extents: dict[Padding, float] = defaultdict(float)
     for padding, extent in strides:
         extents[padding] += of_extent[padding, extent]
     return [
