@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import subprocess
@@ -456,3 +457,11 @@ def test_weights_of_another_network_are_refused_by_name(here: Path, capsys) -> N
     assert not (here / "other.pt").exists()
     assert run([*line[:-2]]) == 2
     assert "--out" in capsys.readouterr().err
+
+
+def test_the_name_of_a_weights_file_stays_a_name_in_the_source() -> None:
+    network = cnngen.resolve("input(8x8x3) conv(filters=4) flatten dense output")
+    name = 'a"); print("b\\'
+    tree = ast.parse(get_backend("torch").emit_loading(network, name))
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    assert name in texts

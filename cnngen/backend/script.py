@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from cnngen.network import Network
 
 
@@ -37,7 +39,8 @@ def read(path: str) -> list[np.ndarray]:
 def loading(function: str, weights: str) -> list[str]:
     """The lines of a function `load(path)` that reads a file of weights, by default the one of this
     name beside the source, with the blank lines before them. It wants `Path`."""
-    return function.replace("$WEIGHTS", f'Path(__file__).with_name("{weights}")').splitlines()
+    name = json.dumps(weights, ensure_ascii=False)  # a name may hold quotes
+    return function.replace("$WEIGHTS", f"Path(__file__).with_name({name})").splitlines()
 
 
 def main_head(options: str = "", *, saved: str | None = None) -> list[str]:
